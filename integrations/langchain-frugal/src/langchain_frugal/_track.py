@@ -1,0 +1,65 @@
+"""`track_cost`: the same handler, for every run inside a block of code."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from langchain_core.tracers.context import register_configure_hook
+
+from frugal_chains.budgets import Budget
+from frugal_chains.ledger import Ledger
+from frugal_chains.tracking import RunningTotal, Tracker, current_tracker, use_tracker
+from langchain_frugal._handler import CostCallbackHandler
+
+
+@contextmanager
+def track_cost(
+    ledger: Ledger | None = None, *, budgets: Sequence[Budget] = (), **tags: str
+) -> Iterator[RunningTotal]:
+    """Book every model call made inside the block, in its tasks and in the threads it starts.
+
+        with track_cost(feature="search") as spent:
+            chain.invoke(question)
+        print(spent)
+
+    Blocks nest: a call belongs to the innermost one. A stream begun inside and read after the
+    block still belongs to it.
+
+    Args:
+        ledger: Where to write; None: the ledger in use, else the one at `$FRUGAL_LEDGER`.
+        budgets: Limits that hold inside the block.
+        tags: Added to every attempt.
+    """
+    handler = CostCallbackHandler(ledger, budgets=budgets, tags=tags)
+    with use_handler(handler):
+        yield handler.total
+
+
+@contextmanager
+def use_handler(handler: CostCallbackHandler) -> Iterator[None]:
+    """Give `handler` to every run in the block."""
+    _handlers[handler.tracker] = handler
+    with use_tracker(handler.tracker):
+        yield
+
+
+class _CurrentHandler:
+    """Stands where LangChain expects a context variable: gives the handler of the current block."""
+
+    def get(self) -> CostCallbackHandler | None:
+        tracker = current_tracker()
+        if tracker is None:
+            return None
+        handler = _handlers.get(tracker)
+        if handler is None:  # opened by the other adapter's block
+            handler = _handlers[tracker] = CostCallbackHandler.of(tracker)
+        return handler
+
+
+# Handlers hold their tracker, so it is the handler that must be held weakly here.
+_handlers: weakref.WeakValueDictionary[Tracker, CostCallbackHandler] = weakref.WeakValueDictionary()
+
+# Once per process: LangChain keeps every hook for ever, and asks each of them at every run.
+register_configure_hook(_CurrentHandler(), inheritable=True)  # type: ignore[arg-type]  # only get() is used

@@ -1,0 +1,101 @@
+"""Every error this library raises on purpose.
+
+    FrugalError
+    ├── UsageError          token counts that cannot be true
+    ├── PriceFileError      a `prices.toml` that cannot be read as written
+    ├── LedgerError         the books cannot be opened, read or written
+    │   ├── LedgerCorrupt       the file is not a ledger, or is damaged
+    │   ├── LedgerTooNew        written by a newer version of this library
+    │   └── LedgerUnavailable   locked, read-only or out of space right now
+    ├── BudgetExceeded      a budget with `on_exceeded="stop"` refused a call
+    └── LocalModelError     the local model server cannot start
+
+Messages carry the numbers and the way out. Catch `FrugalError` to catch them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+
+class FrugalError(Exception):
+    """The root of every error this library raises on purpose."""
+
+
+class UsageError(FrugalError, ValueError):
+    """Token counts that cannot be true: negative, boolean, NaN, or cached > input."""
+
+
+class PriceFileError(FrugalError, ValueError):
+    """A user's `prices.toml` is malformed: names file, line, field and what was expected."""
+
+
+class LedgerError(FrugalError):
+    """The ledger could not be opened, read or written."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The file is not a ledger, or SQLite finds it damaged."""
+
+
+class LedgerTooNew(LedgerError):
+    """The ledger was written by a newer version of this library."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger cannot be used right now: locked, read-only, or the disk is full."""
+
+
+class LocalModelError(FrugalError):
+    """The local model server could not be started."""
+
+
+class BudgetExceeded(FrugalError):
+    """A budget refused a call before it was sent.
+
+    Attributes:
+        scope: What the budget covers, e.g. ``day, tenant=acme``.
+        spent_usd: Settled spend in that scope, before this call.
+        reserved_usd: Held for calls that are still running.
+        limit_usd: The limit that would have been passed.
+        needed_usd: The worst case of the refused call.
+    """
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        spent_usd: Decimal,
+        limit_usd: Decimal,
+        needed_usd: Decimal = Decimal(0),
+        reserved_usd: Decimal = Decimal(0),
+        reason: str = "",
+    ) -> None:
+        self.scope = scope
+        self.spent_usd = spent_usd
+        self.limit_usd = limit_usd
+        self.needed_usd = needed_usd
+        self.reserved_usd = reserved_usd
+        self.reason = reason
+        why = f" ({reason})" if reason else ""
+        super().__init__(
+            f"budget [{scope}] refused this call{why}: ${spent_usd} spent and ${reserved_usd} "
+            f"reserved of ${limit_usd}; this call may cost up to ${needed_usd}. Raise the limit, "
+            "lower the request's output cap, or set on_exceeded='warn' or 'downgrade'."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only exceptions do not unpickle by default: Exception.__reduce__ replays `args`.
+        return _rebuild_budget_exceeded, (type(self), self.__fields())
+
+    def __fields(self) -> Mapping[str, Any]:
+        names = ("scope", "spent_usd", "limit_usd", "needed_usd", "reserved_usd", "reason")
+        return {name: getattr(self, name) for name in names}
+
+
+def _rebuild_budget_exceeded(
+    cls: type[BudgetExceeded], fields: Mapping[str, Any]
+) -> BudgetExceeded:
+    return cls(**fields)

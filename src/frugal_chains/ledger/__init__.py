@@ -1,0 +1,41 @@
+"""Ledger: the books, and the only input and output of the core."""
+
+from frugal_chains.ledger._attempt import Attempt, Purpose, Status
+from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
+from frugal_chains.ledger._ids import microseconds, moment, new_id
+from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger
+from frugal_chains.ledger._meters import (
+    Claim,
+    Meter,
+    MeterFacts,
+    MeterState,
+    Refusal,
+    rolling_window,
+)
+from frugal_chains.ledger._reserve import Reservation
+from frugal_chains.ledger._store import AttemptFilter, Health, Store
+from frugal_chains.ledger._totals import Totals
+
+__all__ = [
+    "DEFAULT_URL",
+    "Attempt",
+    "AttemptFilter",
+    "Claim",
+    "Health",
+    "Ledger",
+    "Meter",
+    "MeterFacts",
+    "MeterState",
+    "Purpose",
+    "Refusal",
+    "Reservation",
+    "Status",
+    "Store",
+    "Totals",
+    "attempt_from_json",
+    "attempt_to_json",
+    "microseconds",
+    "moment",
+    "new_id",
+    "rolling_window",
+]

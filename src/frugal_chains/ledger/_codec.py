@@ -1,0 +1,176 @@
+"""An `Attempt` as labels and numbers for a row, and as plain JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._ids import microseconds, moment, pack_id, unpack_id
+from frugal_chains.ledger._schema import ROW_COLUMNS, SERIES_COLUMNS
+from frugal_chains.pricing import Free, Price, Priced, Unpriced
+from frugal_chains.usage import COUNT_FIELDS, Usage
+
+Labels = tuple[str, ...]
+"""One value for each of `SERIES_COLUMNS`."""
+
+_TEXT_FIELDS = (
+    "id", "operation_id", "framework", "provider", "model", "model_asked", "purpose", "status",
+    "error_kind", "streamed", "service_tier", "latency_s", "first_token_s", "note", "run_id",
+    "parent_id", "thread_id",
+)  # fmt: skip
+_PRICE_FIELDS = (
+    "nanos", "input_nanos", "cache_read_nanos", "cache_write_nanos", "output_nanos", "fee_nanos",
+)  # fmt: skip
+_NO_COST = (0, 0, 0, 0, 0, 0)
+
+
+def labels_of(attempt: Attempt) -> Labels:
+    """The attempt's series: every label, as text."""
+    price = attempt.price
+    match price:
+        case Priced():
+            outcome, price_id, reason = "priced", price.price_id, ""
+        case Free():
+            outcome, price_id, reason = "free", price.price_id, ""
+        case Unpriced():
+            outcome, price_id, reason = "unpriced", "", price.reason
+    return (
+        attempt.framework,
+        attempt.provider,
+        attempt.model,
+        attempt.model_asked,
+        attempt.purpose,
+        attempt.status,
+        attempt.error_kind,
+        "1" if attempt.streamed else "",
+        attempt.service_tier,
+        attempt.usage.source,
+        outcome,
+        price_id,
+        reason,
+        tags_text(attempt.tags),
+    )
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """Tags as canonical JSON, so that equal tags are one series."""
+    if not tags:
+        return ""
+    return json.dumps(tags, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def row_of(attempt: Attempt, series: int) -> tuple[Any, ...]:
+    """One value for each of `ROW_COLUMNS`."""
+    u, p = attempt.usage, attempt.price
+    cost = (
+        (p.nanos, p.input_nanos, p.cache_read_nanos, p.cache_write_nanos, p.output_nanos,
+         p.fee_nanos)
+        if isinstance(p, Priced)
+        else _NO_COST
+    )  # fmt: skip
+    return (
+        bytes.fromhex(attempt.id),
+        pack_id(attempt.operation_id),
+        microseconds(attempt.at),
+        series,
+        _us(attempt.latency_s),
+        _us(attempt.first_token_s),
+        pack_id(attempt.run_id),
+        pack_id(attempt.parent_id),
+        attempt.thread_id or None,
+        attempt.note or None,
+        json.dumps(attempt.decision, sort_keys=True) if attempt.decision is not None else None,
+        # In the order of COUNT_FIELDS; spelt out because this is the hot path.
+        u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
+        u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,
+        u.cache_read_audio_tokens, u.output_audio_tokens, u.input_image_tokens,
+        u.output_image_tokens, u.web_searches, u.code_executions, u.file_searches,
+        *cost,
+    )  # fmt: skip
+
+
+def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
+    """The attempt that `row_of` and `labels_of` were made of."""
+    value = dict(zip(ROW_COLUMNS, row, strict=True))
+    label = dict(zip(SERIES_COLUMNS, labels, strict=True))
+    counts = {name: value[name] for name in COUNT_FIELDS}
+    return Attempt(
+        id=value["id"].hex(),
+        operation_id=unpack_id(value["operation_id"]),
+        at=moment(value["at_us"]),
+        framework=label["framework"],
+        provider=label["provider"],
+        model=label["model"],
+        model_asked=label["model_asked"],
+        purpose=label["purpose"],  # type: ignore[arg-type]  # written from a Purpose
+        status=label["status"],  # type: ignore[arg-type]  # written from a Status
+        error_kind=label["error_kind"],
+        streamed=bool(label["streamed"]),
+        service_tier=label["service_tier"],
+        latency_s=_s(value["latency_us"]),
+        first_token_s=_s(value["first_token_us"]),
+        usage=Usage(**counts, source=label["usage_source"]),  # type: ignore[arg-type]
+        price=_price(label, {name: value[name] for name in _PRICE_FIELDS}),
+        note=value["note"] or "",
+        run_id=unpack_id(value["run_id"]),
+        parent_id=unpack_id(value["parent_id"]),
+        thread_id=value["thread_id"] or "",
+        tags=json.loads(label["tags"]) if label["tags"] else {},
+        decision=json.loads(value["decision"]) if value["decision"] is not None else None,
+    )
+
+
+def attempt_to_json(attempt: Attempt) -> dict[str, Any]:
+    """The attempt as plain JSON; `attempt_from_json` is its inverse."""
+    plain: dict[str, Any] = {name: getattr(attempt, name) for name in _TEXT_FIELDS}
+    plain["at"] = attempt.at.isoformat()
+    plain["usage"] = {
+        name: count for name in COUNT_FIELDS if (count := getattr(attempt.usage, name))
+    } | {"source": attempt.usage.source}
+    plain["price"] = _price_to_json(attempt.price)
+    plain["tags"] = dict(attempt.tags)
+    plain["decision"] = attempt.decision
+    return plain
+
+
+def attempt_from_json(plain: Mapping[str, Any]) -> Attempt:
+    """The attempt that `attempt_to_json` wrote."""
+    price = dict(plain["price"])
+    return Attempt(
+        **{name: plain[name] for name in _TEXT_FIELDS},
+        at=datetime.fromisoformat(plain["at"]),
+        usage=Usage(**plain["usage"]),
+        price=_price(price, price),
+        tags=plain["tags"],
+        decision=plain["decision"],
+    )
+
+
+def _price_to_json(price: Price) -> dict[str, Any]:
+    match price:
+        case Priced():
+            nanos = {name: getattr(price, name) for name in _PRICE_FIELDS}
+            return {"outcome": "priced", "price_id": price.price_id, **nanos}
+        case Free():
+            return {"outcome": "free", "price_id": price.price_id}
+        case Unpriced():
+            return {"outcome": "unpriced", "unpriced_reason": price.reason}
+
+
+def _price(label: Mapping[str, Any], nanos: Mapping[str, Any]) -> Price:
+    if label["outcome"] == "priced":
+        return Priced(**{name: nanos[name] for name in _PRICE_FIELDS}, price_id=label["price_id"])
+    if label["outcome"] == "free":
+        return Free(price_id=label["price_id"])
+    return Unpriced(reason=label["unpriced_reason"])
+
+
+def _us(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
+
+
+def _s(microseconds_: int | None) -> float | None:
+    return None if microseconds_ is None else microseconds_ / 1e6

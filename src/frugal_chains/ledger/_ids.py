@@ -1,0 +1,54 @@
+"""Attempt ids: UUIDv7 of the start (RFC 9562, section 5.7): the id index is the time index."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0x2 << 62
+_RANDOM_MASK = (1 << 76) - 1 & ~(0x3 << 62)
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970, exact (a float timestamp is not)."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def moment(at_us: int) -> datetime:
+    """The aware UTC time of `microseconds`."""
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def new_id(at_us: int) -> str:
+    """A fresh id for an attempt that started at `at_us`; 32 hex digits."""
+    # os.urandom and not `random`: a forked worker inherits the state of `random`, and with it ids.
+    noise = int.from_bytes(os.urandom(10), "big") & _RANDOM_MASK
+    return f"{(at_us // 1000) << 80 | _VERSION_7 | _VARIANT | noise:032x}"
+
+
+def first_id(at_us: int) -> bytes:
+    """The smallest id of the millisecond of `at_us`, packed: the edge of a time range."""
+    return (at_us // 1000 << 80).to_bytes(16, "big")
+
+
+def pack_id(text: str) -> bytes | str | None:
+    """A UUID as its 16 bytes; any other framework id as it is; empty as None."""
+    if not text:
+        return None
+    digits = text.replace("-", "") if len(text) == 36 else text
+    if len(digits) == 32:
+        try:
+            return bytes.fromhex(digits)
+        except ValueError:
+            return text
+    return text
+
+
+def unpack_id(packed: bytes | str | None) -> str:
+    """The text of `pack_id`; UUIDs come back as 32 hex digits."""
+    if packed is None:
+        return ""
+    return packed.hex() if isinstance(packed, bytes) else packed

@@ -1,0 +1,154 @@
+"""`Ledger`: the books of an application, kept where its URL says."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from frugal_chains.errors import LedgerError
+from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._sqlite import SqliteStore
+from frugal_chains.ledger._store import AttemptFilter, Store
+from frugal_chains.ledger._totals import Totals
+
+DEFAULT_URL = "sqlite:///frugal.db"
+
+
+class Closes(Protocol):
+    """Something that writes to a ledger and has an end of its own."""
+
+    def close(self) -> None: ...
+
+
+class Ledger:
+    """Every provider attempt, one row each.
+
+        with Ledger.open("sqlite:///frugal.db") as ledger:
+            for line in ledger.totals(by=["model"]):
+                print(line.key["model"], line.cost_usd)
+
+    Threads and processes may share one ledger file; a recorded attempt survives `kill -9`.
+    """
+
+    def __init__(self, store: Store, url: str) -> None:
+        self.store = store
+        self.url = url
+        self._users: weakref.WeakSet[Closes] = weakref.WeakSet()
+
+    @classmethod
+    def open(cls, url: str | None = None, *, read_only: bool = False) -> Self:
+        """Open or create a ledger.
+
+        Args:
+            url: `sqlite:///relative.db`, `sqlite:////absolute.db`, a plain path, or `memory://`.
+                None: `$FRUGAL_LEDGER`, else `sqlite:///frugal.db` in the working directory.
+            read_only: Read a ledger that must not change, such as a copy or another user's.
+
+        Raises:
+            LedgerError: the URL is of no known kind.
+            LedgerCorrupt, LedgerTooNew, LedgerUnavailable: the file cannot be used as it is.
+        """
+        url = url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL
+        return cls(SqliteStore(_path_of(url), read_only=read_only), url)
+
+    def record(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
+        """Keep an attempt, and settle the reservation that was made for it. Never loses a row."""
+        self.store.append(attempt, reservation_id=reservation_id)
+
+    def attempts(
+        self,
+        *,
+        model: str | None = None,
+        provider: str | None = None,
+        framework: str | None = None,
+        purpose: str | None = None,
+        status: str | None = None,
+        operation_id: str | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Attempt]:
+        """The attempts that match every argument given, newest last, read a page at a time."""
+        named = {
+            "model": model, "provider": provider, "framework": framework, "purpose": purpose,
+            "status": status, "operation_id": operation_id, "run_id": run_id,
+            "thread_id": thread_id,
+        }  # fmt: skip
+        equal = {name: value for name, value in named.items() if value is not None}
+        which = AttemptFilter(equal=equal, tags=tags or {}, since=since, until=until)
+        return self.store.attempts(which)
+
+    def totals(
+        self,
+        by: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Totals]:
+        """Sums over `[since, until)`, one line for each combination of `by`, dearest first.
+
+        Args:
+            by: Any of `model`, `provider`, `framework`, `purpose`, `status`, `day`, `hour` and the
+                other labels of an attempt; or a tag, by its name or as `tag:<name>`.
+
+        Raises:
+            LedgerError: a name in `by` is neither a label nor a tag of any attempt.
+        """
+        return self.store.totals(by, since=since, until=until)
+
+    def tag_names(self) -> list[str]:
+        """The names of all tags that any attempt carries."""
+        return self.store.tag_names()
+
+    def estimated_notes(
+        self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 5
+    ) -> list[tuple[str, int]]:
+        """Why usage had to be estimated: the most frequent notes, and how many attempts carry each.
+
+        Only attempts whose usage is not wholly the provider's word are looked at.
+        """
+        return self.store.estimated_notes(since=since, until=until, limit=limit)
+
+    def close_first(self, user: Closes) -> None:
+        """Close `user` before this ledger, as long as it lives: it may still have rows to write."""
+        self._users.add(user)
+
+    def close(self) -> None:
+        """Let go of the file. Raises `LedgerUnavailable` if attempts are still unwritten."""
+        for user in list(self._users):
+            user.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.url!r})"
+
+
+def _path_of(url: str) -> Path | None:
+    """The file a URL names; None for memory."""
+    if url in ("memory://", ":memory:"):
+        return None
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return Path(url)
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return Path(rest[1:])
+    raise LedgerError(
+        f"ledger URL {url!r}: expected sqlite:///relative.db, sqlite:////absolute.db or memory://"
+    )

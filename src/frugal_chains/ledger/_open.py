@@ -1,0 +1,187 @@
+"""Opening a ledger file: is it one, is it sound, which version, may it be written."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from pathlib import Path
+
+from frugal_chains.errors import LedgerCorrupt, LedgerError, LedgerTooNew, LedgerUnavailable
+from frugal_chains.ledger._schema import APPLICATION_ID, MIGRATIONS
+from frugal_chains.ledger._spill import spill_files
+from frugal_chains.ledger._store import Health
+
+PAGE_BYTES = 1024
+"""A commit writes whole pages to the log: small pages cost a third less per attempt (measured)."""
+PRUNE_AFTER_US = 40 * 86_400_000_000
+"""Sums of closed windows are dropped after 40 days; they can be counted from the books again."""
+
+
+def connect(path: Path | None, *, read_only: bool) -> sqlite3.Connection:
+    """An open, migrated connection in autocommit mode.
+
+    Raises:
+        LedgerCorrupt: the file is no SQLite database, is damaged, or is another program's.
+        LedgerTooNew: a newer version of this library wrote it.
+        LedgerUnavailable: it cannot be created, read or written.
+    """
+    try:
+        if path is None:
+            db = _raw(":memory:")
+        elif read_only:
+            return _connect_read_only(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            db = _raw(str(path))
+        _prepare(db, path)
+        return db
+    except sqlite3.OperationalError as error:
+        raise LedgerUnavailable(_unavailable(path, error)) from error
+    except sqlite3.DatabaseError as error:
+        raise LedgerCorrupt(
+            f"{path} is not a readable ledger ({error}). Move it aside to start a new one, or "
+            f"recover it with: sqlite3 {path} .recover"
+        ) from error
+    except OSError as error:
+        raise LedgerUnavailable(_unavailable(path, error)) from error
+
+
+def _raw(target: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(
+        target,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        timeout=0,
+        uri=uri,
+    )
+
+
+def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
+    version = _version(db, path)
+    if version == len(MIGRATIONS) and _journal(db) in ("wal", "memory"):
+        db.execute("PRAGMA synchronous = NORMAL")
+        begin(db, wait_s=10.0)  # finds out now, not at the first call, whether it can be written
+        db.execute("ROLLBACK")
+        return
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    _retrying(lambda: db.execute("PRAGMA journal_mode = WAL"), wait_s=10.0)
+    db.execute("PRAGMA synchronous = NORMAL")
+    begin(db, wait_s=10.0)
+    try:
+        for script in MIGRATIONS[_version(db, path) :]:  # another process may have been faster
+            for statement in script.split(";"):
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _version(db: sqlite3.Connection, path: Path | None) -> int:
+    (owner,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if tables and owner != APPLICATION_ID:
+        raise LedgerCorrupt(f"{path} is an SQLite database of another program, not a ledger")
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(
+            f"{path} is a ledger of version {version}; this library knows up to "
+            f"{len(MIGRATIONS)}. Upgrade frugal-chains, or open another file."
+        )
+    return int(version)
+
+
+def _journal(db: sqlite3.Connection) -> str:
+    return str(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise LedgerUnavailable(f"there is no ledger at {path}; set $FRUGAL_LEDGER or pass its URL")
+    quoted = path.absolute().as_uri()
+    db = _raw(f"{quoted}?mode=ro", uri=True)
+    try:
+        version = _version(db, path)
+    except sqlite3.OperationalError:
+        # A WAL file in a folder we may not write has no shared memory: read the file alone.
+        db.close()
+        db = _raw(f"{quoted}?immutable=1", uri=True)
+        version = _version(db, path)
+    if version < len(MIGRATIONS):
+        raise LedgerError(
+            f"{path} is a ledger of version {version}, older than {len(MIGRATIONS)}: open it once "
+            "for writing to migrate it"
+        )
+    return db
+
+
+def _unavailable(path: Path | None, error: Exception) -> str:
+    return (
+        f"ledger {path or 'memory'} cannot be opened for writing: {error}. Check that its folder "
+        "exists, is writable and has space, or set $FRUGAL_LEDGER to another place."
+    )
+
+
+def begin(db: sqlite3.Connection, *, wait_s: float) -> None:
+    """Start a write transaction, waiting for other writers at most `wait_s`.
+
+    Raises `sqlite3.OperationalError` when they do not finish in time. Our own waits instead of
+    SQLite's: those grow to 100 ms, and the longest waiter is starved by those who came last.
+    """
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if not _is_busy(error):
+            raise
+        _retrying(lambda: db.execute("BEGIN IMMEDIATE"), wait_s=wait_s)
+
+
+def _retrying(work: object, *, wait_s: float) -> None:
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        try:
+            work()  # type: ignore[operator]
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() >= deadline_s:
+                raise
+        time.sleep(random.uniform(0.0002, 0.002))
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def prune(db: sqlite3.Connection) -> None:
+    """Drop the sums of windows long closed; inside the caller's write transaction."""
+    oldest_us = time.time_ns() // 1000 - PRUNE_AFTER_US
+    db.execute(
+        "DELETE FROM meter_sums WHERE touched_us < ? AND reserved_nanos = 0 "
+        "AND key NOT LIKE 'lifetime|%' AND key NOT LIKE 'rolling:%'",
+        (oldest_us,),
+    )
+
+
+def health(db: sqlite3.Connection, path: Path | None) -> Health:
+    """Size, version and soundness; reads the whole file."""
+    (attempts,) = db.execute("SELECT COUNT(*) FROM attempts").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    problems = [str(text) for (text,) in db.execute("PRAGMA quick_check(5)") if text != "ok"]
+    spills = tuple(map(str, spill_files(path))) if path is not None else ()
+    problems += [
+        f"{spill}: attempts wait there; they are taken in when the ledger is next opened"
+        for spill in spills
+    ]
+    size = path.stat().st_size if path is not None else 0
+    return Health(
+        location=str(path) if path else "memory",
+        version=version,
+        attempts=attempts,
+        bytes=size,
+        problems=tuple(problems),
+        spill_files=spills,
+    )

@@ -1,0 +1,213 @@
+"""Reading the books: attempts page by page, and totals by any label, day, hour or tag."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from frugal_chains.errors import LedgerError
+from frugal_chains.ledger._append import SeriesIds
+from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._codec import Labels, attempt_from_row
+from frugal_chains.ledger._ids import first_id, microseconds, moment, pack_id
+from frugal_chains.ledger._rollup import sums_by_series
+from frugal_chains.ledger._schema import (
+    DAY_US,
+    HOUR_US,
+    ROW_COLUMNS,
+    SERIES_COLUMNS,
+    SUM_COLUMNS,
+)
+from frugal_chains.ledger._store import AttemptFilter
+from frugal_chains.ledger._totals import Totals
+from frugal_chains.usage import COUNT_FIELDS, Usage
+
+PAGE_ROWS = 1000
+LABEL_DIMENSIONS = tuple(c for c in SERIES_COLUMNS if c != "tags")
+TIME_DIMENSIONS: Mapping[str, tuple[int, str]] = {
+    "day": (DAY_US, "%Y-%m-%d"),
+    "hour": (HOUR_US, "%Y-%m-%dT%H"),
+}
+_ID_COLUMNS = ("id", "operation_id", "run_id", "parent_id", "thread_id")
+_SOURCE = SERIES_COLUMNS.index("usage_source")
+_OUTCOME = SERIES_COLUMNS.index("outcome")
+_TAGS = SERIES_COLUMNS.index("tags")
+
+
+def page(
+    db: sqlite3.Connection, ids: SeriesIds, which: AttemptFilter, *, after: bytes
+) -> list[Attempt]:
+    """The next attempts, oldest first, that match."""
+    conditions, values = ["a.id > ?"], [after]  # type: tuple[list[str], list[Any]]
+    for column, value in which.equal.items():
+        conditions.append(f"{_column(column)} = ?")
+        values.append(pack_id(value) if column in _ID_COLUMNS else value)
+    for tag, value in which.tags.items():
+        conditions.append("s.tags != '' AND json_extract(s.tags, ?) = ?")
+        values += [_tag_path(tag), value]
+    for at, operator in ((which.since, ">="), (which.until, "<")):
+        if at is not None:
+            conditions.append(f"a.at_us {operator} ?")
+            values.append(microseconds(at))
+    if which.since is not None:
+        conditions.append("a.id >= ?")
+        values.append(first_id(microseconds(which.since)))
+    query = (
+        f"SELECT a.series, {', '.join(f'a.{c}' for c in ROW_COLUMNS)} FROM attempts a "
+        f"JOIN series s ON s.id = a.series WHERE {' AND '.join(conditions)} "
+        f"ORDER BY a.id LIMIT {PAGE_ROWS}"
+    )
+    rows = db.execute(query, values).fetchall()
+    return [attempt_from_row(row, ids.labels_of(db, series)) for series, *row in rows]
+
+
+def _column(name: str) -> str:
+    if name in LABEL_DIMENSIONS:
+        return f"s.{name}"
+    if name in _ID_COLUMNS:
+        return f"a.{name}"
+    raise LedgerError(f"attempts have no {name!r} to filter by; {_ways()}")
+
+
+def _tag_path(tag: str) -> str:
+    return '$."' + tag.replace('"', '\\"') + '"'
+
+
+def totals(
+    db: sqlite3.Connection,
+    ids: SeriesIds,
+    by: Sequence[str],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+) -> list[Totals]:
+    """One `Totals` for each combination of `by`, dearest first."""
+    bucket_us, clock = _clock(by)
+    rows = sums_by_series(
+        db,
+        since_us=None if since is None else microseconds(since),
+        until_us=None if until is None else microseconds(until),
+        bucket_us=bucket_us,
+    )
+    groups: dict[tuple[str, ...], _Group] = {}
+    readers: dict[int, tuple[Labels, tuple[str, ...]]] = {}
+    known_tags = _known_tags(db)
+    pick = [_dimension(name, known_tags) for name in by]
+    for bucket, series, sums in rows:
+        if series not in readers:
+            labels = ids.labels_of(db, series)
+            readers[series] = labels, tuple(read(labels) for read in pick)
+        labels, key = readers[series]
+        if bucket_us:
+            shown = moment(bucket * bucket_us).strftime(clock)
+            key = tuple(
+                shown if name in TIME_DIMENSIONS else k for name, k in zip(by, key, strict=True)
+            )
+        groups.setdefault(key, _Group()).add(labels, sums)
+    found = [group.totals(dict(zip(by, key, strict=True))) for key, group in groups.items()]
+    return sorted(found, key=_order(by))
+
+
+def tag_names(db: sqlite3.Connection) -> list[str]:
+    """The tags that any attempt carries, in order."""
+    return sorted(_known_tags(db))
+
+
+def estimated_notes(
+    db: sqlite3.Connection, *, since: datetime | None, until: datetime | None, limit: int
+) -> list[tuple[str, int]]:
+    """The most frequent notes on attempts whose usage is not wholly the provider's word."""
+    conditions, values = ["s.usage_source != 'provider' AND a.note IS NOT NULL"], []
+    if since is not None:
+        conditions.append("a.id >= ? AND a.at_us >= ?")
+        values += [first_id(microseconds(since)), microseconds(since)]
+    if until is not None:
+        conditions.append("a.at_us < ?")
+        values.append(microseconds(until))
+    query = (
+        "SELECT a.note, COUNT(*) FROM attempts a JOIN series s ON s.id = a.series "
+        f"WHERE {' AND '.join(conditions)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit:d}"
+    )
+    return db.execute(query, values).fetchall()
+
+
+def _clock(by: Sequence[str]) -> tuple[int | None, str]:
+    """The finest time bucket asked for, and how it is written."""
+    wanted = [TIME_DIMENSIONS[name] for name in by if name in TIME_DIMENSIONS]
+    if len(wanted) > 1:
+        raise LedgerError("totals by day and by hour at once: an hour already names its day")
+    return wanted[0] if wanted else (None, "")
+
+
+def _dimension(name: str, known_tags: frozenset[str]) -> Callable[[Labels], str]:
+    if name in TIME_DIMENSIONS:
+        return lambda labels: ""
+    if name in LABEL_DIMENSIONS:
+        index = SERIES_COLUMNS.index(name)
+        return lambda labels: labels[index]
+    tag = name.removeprefix("tag:")
+    if tag == name and known_tags and name not in known_tags:
+        raise LedgerError(
+            f"totals by {name!r}: no such dimension, and no attempt has such a tag "
+            f"(tags seen: {', '.join(sorted(known_tags))}); {_ways()}"
+        )
+    return lambda labels: str(_tags(labels).get(tag, ""))
+
+
+def _ways() -> str:
+    return f"use one of {', '.join((*TIME_DIMENSIONS, *LABEL_DIMENSIONS))}, or tag:<name>"
+
+
+def _tags(labels: Labels) -> Mapping[str, str]:
+    return json.loads(labels[_TAGS]) if labels[_TAGS] else {}
+
+
+def _known_tags(db: sqlite3.Connection) -> frozenset[str]:
+    query = "SELECT DISTINCT j.key FROM series, json_each(series.tags) j WHERE series.tags != ''"
+    return frozenset(str(key) for (key,) in db.execute(query))
+
+
+class _Group:
+    """Sums of the series that share a key."""
+
+    def __init__(self) -> None:
+        self._sums: list[int] = [0] * (2 + len(SUM_COLUMNS))
+        self._unpriced = 0
+        self._estimated = 0
+        self._sources: set[str] = set()
+
+    def add(self, labels: Labels, sums: Sequence[int]) -> None:
+        self._sums = [a + b for a, b in zip(self._sums, sums, strict=True)]
+        if labels[_OUTCOME] == "unpriced":
+            self._unpriced += sums[0]
+        if labels[_SOURCE] != "provider":
+            self._estimated += sums[0]
+        if sums[0]:
+            self._sources.add(labels[_SOURCE])
+
+    def totals(self, key: Mapping[str, str]) -> Totals:
+        counts = dict(zip(SUM_COLUMNS, self._sums[2:], strict=True))
+        source: Any = self._sources.copy().pop() if len(self._sources) == 1 else "mixed"
+        return Totals(
+            key=key,
+            attempts=self._sums[0],
+            operations=self._sums[1],
+            usage=Usage(**{name: counts[name] for name in COUNT_FIELDS}, source=source),
+            nanos=counts["nanos"],
+            unpriced=self._unpriced,
+            estimated=self._estimated,
+        )
+
+
+def _order(by: Sequence[str]) -> Callable[[Totals], tuple[Any, ...]]:
+    """Time in its own order first, then the dearest, then the most used."""
+    times = [name for name in by if name in TIME_DIMENSIONS]
+
+    def order(line: Totals) -> tuple[Any, ...]:
+        when = tuple(line.key[name] for name in times)
+        return (*when, -line.nanos, -line.attempts, tuple(line.key.values()))
+
+    return order

@@ -1,0 +1,123 @@
+"""The tables, as migrations that are only ever appended.
+
+A *series* is one distinct combination of every label an attempt carries (model, status, tags, ...).
+An attempt row is then its numbers and one small integer, and the daily rollup needs only
+(day, series): any question about labels is answered by grouping a few hundred series.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from frugal_chains.usage import COUNT_FIELDS
+
+APPLICATION_ID: Final = 0x4652_4741  # "FRGA", kept in the SQLite header: this file is a ledger
+
+SERIES_COLUMNS: Final = (
+    "framework",
+    "provider",
+    "model",
+    "model_asked",
+    "purpose",
+    "status",
+    "error_kind",
+    "streamed",
+    "service_tier",
+    "usage_source",
+    "outcome",
+    "price_id",
+    "unpriced_reason",
+    "tags",
+)
+COST_COLUMNS: Final = (
+    "nanos",
+    "input_nanos",
+    "cache_read_nanos",
+    "cache_write_nanos",
+    "output_nanos",
+    "fee_nanos",
+)
+SUM_COLUMNS: Final = (*COUNT_FIELDS, *COST_COLUMNS)
+ROW_COLUMNS: Final = (
+    "id",
+    "operation_id",
+    "at_us",
+    "series",
+    "latency_us",
+    "first_token_us",
+    "run_id",
+    "parent_id",
+    "thread_id",
+    "note",
+    "decision",
+    *SUM_COLUMNS,
+)
+
+DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+
+_MIGRATION_1 = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    {", ".join(f"{c} TEXT NOT NULL" for c in SERIES_COLUMNS)},
+    UNIQUE ({", ".join(SERIES_COLUMNS)})
+);
+
+CREATE TABLE attempts (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    operation_id BLOB,
+    at_us INTEGER NOT NULL,
+    series INTEGER NOT NULL REFERENCES series (id),
+    latency_us INTEGER,
+    first_token_us INTEGER,
+    run_id BLOB,
+    parent_id BLOB,
+    thread_id TEXT,
+    note TEXT,
+    decision TEXT,
+    {", ".join(f"{c} INTEGER NOT NULL" for c in SUM_COLUMNS)},
+    opens_operation INTEGER NOT NULL
+);
+CREATE INDEX attempts_operation ON attempts (operation_id);
+
+CREATE TABLE daily (
+    day INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    operations INTEGER NOT NULL,
+    {", ".join(f"{c} INTEGER NOT NULL" for c in SUM_COLUMNS)},
+    PRIMARY KEY (day, series)
+) WITHOUT ROWID;
+CREATE TABLE folded (seq INTEGER NOT NULL);
+INSERT INTO folded VALUES (0);
+
+CREATE TABLE meters (
+    window TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (window, tag)
+) WITHOUT ROWID;
+CREATE TABLE meter_sums (
+    key TEXT PRIMARY KEY,
+    spent_nanos INTEGER NOT NULL,
+    reserved_nanos INTEGER NOT NULL,
+    touched_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE meter_entries (key TEXT NOT NULL, at_us INTEGER NOT NULL, nanos INTEGER NOT NULL);
+CREATE INDEX meter_entries_age ON meter_entries (key, at_us);
+CREATE TABLE reservations (
+    id BLOB PRIMARY KEY,
+    expires_us INTEGER NOT NULL,
+    if_lost TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX reservations_age ON reservations (expires_us);
+CREATE TABLE claims (
+    reservation BLOB NOT NULL,
+    key TEXT NOT NULL,
+    nanos INTEGER NOT NULL,
+    PRIMARY KEY (reservation, key)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = (_MIGRATION_1,)
+"""Entry n takes a ledger from version n to n + 1. Never edit a landed entry: append."""

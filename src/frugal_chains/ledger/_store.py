@@ -1,0 +1,96 @@
+"""`Store`: what a ledger needs of the place where it is kept. Every store passes one test suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._meters import Meter, MeterState, Refusal
+from frugal_chains.ledger._reserve import Reservation
+from frugal_chains.ledger._totals import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter:
+    """Which attempts to read: those that match every field that is set."""
+
+    equal: Mapping[str, str] = field(default_factory=dict)
+    """Label or id columns (`model`, `status`, `operation_id`, ...) to their value."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What `frugal doctor` says about a ledger."""
+
+    location: str
+    version: int
+    attempts: int
+    bytes: int
+    problems: tuple[str, ...] = ()
+    """Empty when the ledger is sound; else what is wrong and what to do."""
+    spill_files: tuple[str, ...] = ()
+    """Where attempts wait that are not in the ledger yet; each is among the problems too."""
+
+
+class Store(Protocol):
+    """A place that keeps attempts and meters. Safe for threads; shared between processes."""
+
+    def append(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
+        """Keep an attempt and settle its reservation. On return it survives this process.
+
+        Appending the same id again changes nothing, except that the true end of a call replaces
+        an `aborted` row. Never raises for a store that cannot be written right now: the attempt
+        is then kept aside and taken in later.
+        """
+
+    def attempts(self, which: AttemptFilter) -> Iterator[Attempt]:
+        """The attempts that match, oldest first."""
+
+    def totals(
+        self, by: Sequence[str], *, since: datetime | None, until: datetime | None
+    ) -> list[Totals]:
+        """Sums over `[since, until)`, one for each combination of `by`."""
+
+    def tag_names(self) -> list[str]:
+        """The names of all tags that any attempt carries."""
+
+    def estimated_notes(
+        self, *, since: datetime | None, until: datetime | None, limit: int
+    ) -> list[tuple[str, int]]:
+        """The most frequent notes on attempts with estimated usage, and how many carry each."""
+
+    def spill_files(self) -> tuple[str, ...]:
+        """Files whose attempts are not in the store yet."""
+
+    def register(self, meters: Sequence[Meter]) -> None:
+        """Add every later attempt to these meters."""
+
+    def reserve(self, wanted: Reservation, *, now: datetime) -> Refusal | tuple[MeterState, ...]:
+        """Hold every claim in one step and return the sums before it, or hold none.
+
+        Raises `LedgerUnavailable` when the store cannot be written.
+        """
+
+    def release(self, reservation_id: str) -> None:
+        """Give back a reservation for a call that was never sent."""
+
+    def meter_states(
+        self, meters: Sequence[tuple[Meter, str]], *, now: datetime
+    ) -> list[MeterState]:
+        """The sums behind (meter, key) pairs."""
+
+    def read_note(self, name: str) -> str | None:
+        """A small text kept with the ledger (calibration factors)."""
+
+    def write_note(self, name: str, text: str) -> None: ...
+
+    def health(self) -> Health: ...
+
+    def close(self) -> None:
+        """Take in what waits and let go. Raises `LedgerUnavailable` if attempts stay unwritten."""

@@ -1,0 +1,22 @@
+"""Pricing: dated prices, user overrides, compiled rates."""
+
+from frugal_chains.pricing._book import PriceBook, find_price_file
+from frugal_chains.pricing._explain import Explanation
+from frugal_chains.pricing._price import Free, Price, Priced, Unpriced
+from frugal_chains.pricing._rates import Rates
+from frugal_chains.pricing._tables import BUCKETS, TIERS, Band, ServiceTier
+
+__all__ = [
+    "BUCKETS",
+    "Band",
+    "Explanation",
+    "Free",
+    "Price",
+    "PriceBook",
+    "Priced",
+    "Rates",
+    "ServiceTier",
+    "TIERS",
+    "Unpriced",
+    "find_price_file",
+]

@@ -1,0 +1,122 @@
+"""From the name an attempt carries to the provider and model that a price list knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from frugal_chains.pricing import _genai
+from frugal_chains.providers import PROVIDER_IDS, provider_id
+
+_BEDROCK_ID = re.compile(
+    r"^(?:arn:aws:bedrock:"
+    r"|(?:(?:global|us|us-gov|eu|apac|au|jp|ca|in)\.)?"
+    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|zai"
+    r"|nvidia|google)\.)"
+)
+"""Model ids, inference profiles and ARNs of Amazon Bedrock: docs.aws.amazon.com/bedrock/latest/
+userguide/models-supported.html, read 2026-11-21."""
+_RESOURCE_PATH = re.compile(r"^(?:projects/.*/)?(?:publishers/[^/]+/)?models/")
+"""Gemini (`models/x`) and Vertex (`publishers/google/models/x`) resource names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """A model at a provider, and the names it was known by on the way."""
+
+    provider: str
+    """Empty when no provider could be told."""
+    model: str
+    chain: tuple[str, ...] = ()
+    """`provider:model` of every step, the first as asked."""
+    loop: bool = False
+    """The aliases lead in a circle."""
+
+    @property
+    def key(self) -> str:
+        """The lower-case model id that globs are matched against."""
+        return self.model.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aliases:
+    """A user's `[alias]` table: names or globs with one `*`, to `provider:model` or `model`."""
+
+    targets: Mapping[str, str] = field(default_factory=dict)
+    providers: frozenset[str] = frozenset()
+    """Providers that exist only in the user's own price file."""
+
+    def target_of(self, provider: str, model: str) -> str | None:
+        names = (f"{provider}:{model}", model) if provider else (model,)
+        for name in names:
+            if name in self.targets:
+                return self.targets[name]
+        for glob, target in self.targets.items():
+            for name in names:
+                if "*" in glob and fnmatchcase(name, glob):
+                    head, _, tail = glob.partition("*")
+                    return target.replace("*", name[len(head) : len(name) - len(tail)], 1)
+        return None
+
+    def split(self, name: str) -> tuple[str, str]:
+        """`provider:model` or `provider/model` apart; no provider when the prefix is none."""
+        for separator in (":", "/"):
+            prefix, found, rest = name.partition(separator)
+            if found and rest and self.knows(prefix):
+                return provider_id(prefix), rest
+        return "", name
+
+    def knows(self, prefix: str) -> bool:
+        spelled = provider_id(prefix)
+        return (
+            spelled in PROVIDER_IDS.values()
+            or spelled in self.providers
+            or _genai.is_listed(spelled)
+        )
+
+
+def resolve_name(model: str, provider: str | None, aliases: Aliases) -> Name:
+    """Follow the user's aliases, then the providers' own prefixes, until nothing changes."""
+    at = provider_id(provider) if provider else ""
+    name, steps = model, [(at, model)]
+    while True:
+        moved = _next(at, name, aliases)
+        if moved == (at, name):
+            return Name(provider=at, model=name, chain=_told(steps))
+        if moved in steps:
+            return Name(provider=at, model=name, chain=(*_told(steps), _step(*moved)), loop=True)
+        at, name = moved
+        steps.append(moved)
+
+
+def _told(steps: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_step(*step) for step in steps))
+
+
+def _step(provider: str, model: str) -> str:
+    return f"{provider}:{model}" if provider else model
+
+
+def _next(provider: str, model: str, aliases: Aliases) -> tuple[str, str]:
+    target = aliases.target_of(provider, model)
+    if target is not None:
+        named, rest = aliases.split(target) if ":" in target else ("", target)
+        return named or provider, rest
+    if provider in ("", "litellm"):
+        named, rest = aliases.split(model)
+        return (named, rest) if named else (_inferred(model) or provider, model)
+    if provider == "google" and (bare := _RESOURCE_PATH.sub("", model)) != model:
+        return provider, bare
+    named, rest = aliases.split(model)
+    # litellm writes the provider in front even when it is given apart.
+    return (provider, rest) if named == provider and "/" in model else (provider, model)
+
+
+def _inferred(model: str) -> str | None:
+    if model.startswith("ft:"):
+        return "openai"
+    if _BEDROCK_ID.match(model):
+        return "aws"
+    return _genai.infer_provider(model.removeprefix("models/"))

@@ -1,0 +1,165 @@
+"""`ReportFacts`: what a report says, decided from the ledger's totals alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from frugal_chains.ledger import Totals
+
+Question = tuple[str, ...]
+"""What one call of `Ledger.totals` is asked to group by."""
+
+WHOLE: Question = ()
+MODELS: Question = ("model",)
+DAYS: Question = ("day",)
+REASONS: Question = ("provider", "model", "unpriced_reason")
+OUTCOMES: Question = ("status", "error_kind")
+
+PREFERRED_TAG = "feature"
+MAX_TAG_VALUES = 12
+"""A tag with more values names individuals (users, threads), not parts of an application."""
+MAX_ROWS = 20
+MAX_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Totals by `by`. Its rows sum to the whole report."""
+
+    by: Question
+    rows: tuple[Totals, ...]
+    limit: int | None = None
+    """Rows worth a line of their own on a screen, days counted from the last; None: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpricedModel:
+    """A model with attempts whose cost is unknown."""
+
+    provider: str
+    model: str
+    attempts: int
+    reasons: tuple[str, ...]
+    """The most frequent first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFacts:
+    """Everything a report shows, exact; how it looks is decided elsewhere."""
+
+    ledger: str
+    since: datetime | None
+    until: datetime | None
+    days: tuple[str, str]
+    """First and last day with an attempt, UTC."""
+    total: Totals
+    tables: tuple[Table, ...]
+    unpriced: tuple[UnpricedModel, ...]
+    outcomes: tuple[Totals, ...]
+    """Attempts that did not end well or were answered from a cache, by status and error kind."""
+    notes: tuple[tuple[str, int], ...]
+    """Why usage was estimated and what to do about it, with the number of attempts."""
+    waiting: tuple[str, ...]
+    """Files beside the ledger whose attempts are not in this report."""
+
+
+def questions(by: Sequence[str], tags: Sequence[str]) -> tuple[Question, ...]:
+    """What to ask the ledger: the user's own grouping, or the default tables."""
+    wanted = (tuple(dict.fromkeys(by)),) if by else (MODELS, *((f"tag:{tag}",) for tag in tags))
+    return tuple(dict.fromkeys((WHOLE, *wanted, DAYS, REASONS, OUTCOMES)))
+
+
+def report_facts(
+    answers: Mapping[Question, Sequence[Totals]],
+    *,
+    by: Sequence[str] = (),
+    ledger: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    notes: Sequence[tuple[str, int]] = (),
+    waiting: Sequence[str] = (),
+) -> ReportFacts | None:
+    """The report over the ledger's answers to `questions`; None when there is no attempt."""
+    if not answers[WHOLE]:
+        return None
+    days = [line.key["day"] for line in answers[DAYS]]
+    return ReportFacts(
+        ledger=ledger,
+        since=since,
+        until=until,
+        days=(min(days), max(days)),
+        total=answers[WHOLE][0],
+        tables=tuple(
+            Table(by=question, rows=tuple(answers[question]), limit=limit)
+            for question, limit in _shown(answers, by)
+        ),
+        unpriced=_unpriced(answers[REASONS]),
+        outcomes=tuple(line for line in answers[OUTCOMES] if line.key["status"] != "ok"),
+        notes=tuple(notes),
+        waiting=tuple(waiting),
+    )
+
+
+def _shown(
+    answers: Mapping[Question, Sequence[Totals]], by: Sequence[str]
+) -> Iterable[tuple[Question, int | None]]:
+    """The tables to show, each with its limit."""
+    if by:
+        return ((tuple(dict.fromkeys(by)), None),)
+    values = {
+        question: _values(lines)
+        for question, lines in answers.items()
+        if question and question[0].startswith("tag:")
+    }
+    preferred = (f"tag:{PREFERRED_TAG}",)
+    if values.get(preferred):
+        tags = [preferred]
+    else:
+        tags = [question for question, count in values.items() if 0 < count <= MAX_TAG_VALUES]
+    return ((MODELS, MAX_ROWS), *((tag, MAX_ROWS) for tag in tags), (DAYS, MAX_DAYS))
+
+
+def _values(rows: Sequence[Totals]) -> int:
+    return sum(1 for row in rows if any(row.key.values()))
+
+
+def _unpriced(lines: Sequence[Totals]) -> tuple[UnpricedModel, ...]:
+    found: dict[tuple[str, str], list[Totals]] = {}
+    for line in sorted(lines, key=lambda line: -line.unpriced):
+        if line.unpriced:
+            found.setdefault((line.key["provider"], line.key["model"]), []).append(line)
+    models = [
+        UnpricedModel(
+            provider=provider,
+            model=model,
+            attempts=sum(line.unpriced for line in group),
+            reasons=tuple(line.key["unpriced_reason"] for line in group),
+        )
+        for (provider, model), group in found.items()
+    ]
+    return tuple(sorted(models, key=lambda m: (-m.attempts, m.provider, m.model)))
+
+
+def summed(rows: Iterable[Totals], key: Mapping[str, str]) -> Totals:
+    """One line over many, exact: integers are added, so order does not matter."""
+    rows = tuple(rows)
+    usage = rows[0].usage
+    for row in rows[1:]:
+        usage += row.usage
+    return Totals(
+        key=key,
+        attempts=sum(row.attempts for row in rows),
+        operations=sum(row.operations for row in rows),
+        usage=usage,
+        nanos=sum(row.nanos for row in rows),
+        unpriced=sum(row.unpriced for row in rows),
+        estimated=sum(row.estimated for row in rows),
+    )
+
+
+def known_cost_usd(line: Totals) -> Decimal | None:
+    """The cost of a line; None when not one of its attempts could be priced."""
+    return None if line.attempts == line.unpriced else line.cost_usd

@@ -1,0 +1,26 @@
+"""Tracking: what both adapters do with a call, from its start to its row in the ledger."""
+
+from frugal_chains.tracking._ambient import current_tracker, use_tracker
+from frugal_chains.tracking._call import CallEnd, CallStart
+from frugal_chains.tracking._errors import ErrorFacts, classify_error
+from frugal_chains.tracking._operation import Operation, current_operation, operation
+from frugal_chains.tracking._shared import shared_ledger
+from frugal_chains.tracking._total import RunningTotal
+from frugal_chains.tracking._tracker import Tracker
+from frugal_chains.tracking._watch import CallWatch
+
+__all__ = [
+    "CallEnd",
+    "CallStart",
+    "CallWatch",
+    "ErrorFacts",
+    "Operation",
+    "RunningTotal",
+    "Tracker",
+    "classify_error",
+    "current_operation",
+    "current_tracker",
+    "operation",
+    "shared_ledger",
+    "use_tracker",
+]

@@ -1,0 +1,95 @@
+"""What a provider error means for the books: its kind, and whether the call may be billed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorFacts:
+    """One failed call."""
+
+    kind: str
+    """`rate_limit`, `timeout`, `auth`, `invalid_request`, `not_found`, `overloaded`, `server`,
+    `connection`, `cancelled`, `closed`, `interrupted`, `budget`, or `other`."""
+    abandoned: bool = False
+    """The caller gave up (cancel, close, interrupt): the provider may go on and bill."""
+    sent: bool = True
+    """False when the provider answered with an error status or was never reached: OpenAI and
+    Anthropic bill for tokens processed, not for requests answered with an error status."""
+
+
+_BY_STATUS: Mapping[int, str] = {
+    400: "invalid_request",
+    401: "auth",
+    403: "auth",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "invalid_request",
+    422: "invalid_request",
+    429: "rate_limit",
+    503: "overloaded",
+    529: "overloaded",  # Anthropic's own (platform.claude.com/docs/en/api/errors)
+}
+
+_BY_NAME: tuple[tuple[str, ErrorFacts], ...] = (
+    ("BudgetExceeded", ErrorFacts(kind="budget", sent=False)),
+    ("Timeout", ErrorFacts(kind="timeout")),
+    ("ConnectError", ErrorFacts(kind="connection", sent=False)),
+    ("ContextOverflow", ErrorFacts(kind="invalid_request", sent=False)),
+    # A connection that broke may have carried the whole request: count it as sent.
+    ("Connection", ErrorFacts(kind="connection")),
+    ("Protocol", ErrorFacts(kind="connection")),
+    ("ReadError", ErrorFacts(kind="connection")),
+)
+
+_ABANDONED: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncio.CancelledError, "cancelled"),
+    (GeneratorExit, "closed"),
+    (KeyboardInterrupt, "interrupted"),
+    (SystemExit, "interrupted"),
+)
+
+
+def classify_error(error: BaseException) -> ErrorFacts:
+    """Read an error by its HTTP status where it has one, else by its type and causes.
+
+    SDK errors are told apart by duck typing (`status_code`), so no SDK is imported.
+    """
+    for kind, word in _ABANDONED:
+        if isinstance(error, kind):
+            return ErrorFacts(kind=word, abandoned=True)
+    status = _status_of(error)
+    if status is not None:
+        return ErrorFacts(kind=_BY_STATUS.get(status, "server" if status >= 500 else "other"),
+                          sent=False)  # fmt: skip
+    return _by_name(error)
+
+
+def _status_of(error: BaseException) -> int | None:
+    for holder in (error, getattr(error, "response", None)):
+        status = getattr(holder, "status_code", None)
+        if isinstance(status, int) and 400 <= status < 600:
+            return status
+    return None
+
+
+def _by_name(error: BaseException) -> ErrorFacts:
+    """Look for a known name in the error's classes, then in those of what caused it."""
+    seen: BaseException | None = error
+    best = ErrorFacts(kind="other")
+    for _ in range(5):  # causes nest a few deep in the SDKs; never walk a cycle
+        if seen is None:
+            break
+        names = [cls.__name__ for cls in type(seen).__mro__]
+        for part, facts in _BY_NAME:
+            if any(part in name for name in names):
+                if not facts.sent:
+                    return facts  # the innermost word: it never left this machine
+                best = facts if best.kind == "other" else best
+                break
+        seen = seen.__cause__ or seen.__context__
+    return best

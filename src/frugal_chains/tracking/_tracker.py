@@ -1,0 +1,235 @@
+"""`Tracker`: where adapters report calls. Prices them, holds budgets, writes the books."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from frugal_chains.budgets import Budget, BudgetGuard, BudgetState
+from frugal_chains.errors import BudgetExceeded
+from frugal_chains.ledger import Attempt, Ledger, MeterFacts, moment
+from frugal_chains.pricing import Price, PriceBook, Unpriced
+from frugal_chains.tokens import TokenCounter
+from frugal_chains.tracking._call import CallEnd, CallStart
+from frugal_chains.tracking._learn import Lessons
+from frugal_chains.tracking._open_calls import OpenCall, OpenCalls
+from frugal_chains.tracking._prices import shared_prices
+from frugal_chains.tracking._settle import price_of, usage_of, worst_case
+from frugal_chains.tracking._total import RunningTotal
+from frugal_chains.usage import Usage
+
+logger = logging.getLogger("frugal_chains.tracking")
+
+
+class Tracker:
+    """Reports calls to one ledger, under one set of tags and budgets.
+
+    Nothing here raises into the application except `BudgetExceeded`: a fault of the bookkeeping is
+    logged and noted on the row. Safe for threads.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        budgets: Sequence[Budget] = (),
+        tags: Mapping[str, str] | None = None,
+        prices: PriceBook | None = None,
+        counter: TokenCounter | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.tags = dict(tags or {})
+        self.prices = prices or shared_prices()
+        self.total = RunningTotal()
+        self.guard = BudgetGuard(ledger, budgets)
+        self._calls = OpenCalls.of(ledger)
+        self._lessons = Lessons(counter) if counter else self._calls.lessons
+        self.counter = self._lessons.counter
+
+    # -- the life of a call --------------------------------------------------------------------
+
+    def begin(self, start: CallStart, *, reserve: bool = True) -> None:
+        """Open a call and, unless `reserve` is off, hold its worst case in every budget.
+
+        Raises:
+            BudgetExceeded: a budget with `on_exceeded="stop"` has no room. The call is not open.
+        """
+        call = self._calls.open.get(start.key)
+        if call is None:
+            call = OpenCall(start, self)
+            self._calls.open[start.key] = call
+        elif self in call.trackers:
+            return
+        else:
+            call.join(self)
+        if reserve and self.guard.budgets:
+            self.reserve(start.key)
+
+    def reserve(self, key: str) -> None:
+        """Hold the worst case of an open call; for frameworks that ask after announcing the start.
+
+        Raises:
+            BudgetExceeded: as `begin`.
+        """
+        call = self._calls.open.get(key)
+        if call is None or not self.guard.budgets:
+            return
+        try:
+            self._hold(call)
+        except BudgetExceeded:
+            self._calls.open.pop(key, None)
+            raise
+        except Exception:
+            logger.exception("a call goes on without its budget being held")
+            call.notes += ("budget not held: see the log",)
+
+    def first_token(self, key: str) -> None:
+        """Note that the answer is streamed, and when it began; only the first token counts."""
+        call = self._calls.open.get(key)
+        if call is not None and call.first_token_s is None:
+            call.first_token_s = time.perf_counter() - call.started_s
+            call.streamed = True
+
+    def end(self, key: str, end: CallEnd) -> Attempt | None:
+        """Close a call: price it, settle what it held, write its row.
+
+        None when the key is not open: it has ended already, or was never begun here. The true end
+        of a call that was given up as lost replaces its row.
+        """
+        call = self._calls.open.pop(key, None)
+        if call is None:
+            return self._end_late(key, end)
+        attempt = self._close(call, end)
+        self._record(attempt, reserved=call.reserved)
+        for tracker in call.trackers:
+            tracker.total.add(attempt)
+        return attempt
+
+    def give_up(self, key: str, kind: str) -> Attempt | None:
+        """Book an open call as aborted because its end will not come (`cancelled`, `lost`)."""
+        call = self._calls.open.get(key)
+        attempt = self.end(key, CallEnd(status="aborted", error_kind=kind))
+        if call is not None and attempt is not None:
+            self._calls.remember_lost(key, call, attempt)
+        return attempt
+
+    def withdraw(self, key: str) -> None:
+        """Forget an open call that was never sent: no row, and what it held is given back."""
+        call = self._calls.open.pop(key, None)
+        if call is not None and call.reserved:
+            self.guard.release(call.id)
+
+    def is_streamed(self, key: str) -> bool:
+        """Whether an open call has begun to stream its answer."""
+        call = self._calls.open.get(key)
+        return call is not None and call.streamed
+
+    def is_open(self, key: str) -> bool:
+        return key in self._calls.open
+
+    def pressure(self, tags: Mapping[str, str] | None = None) -> tuple[BudgetState, ...]:
+        """Every budget as it stands now; routers read `downgrade` off it. Raises `LedgerError`."""
+        at = moment(time.time_ns() // 1000)
+        return self.guard.states(MeterFacts(at=at, tags={**self.tags, **(tags or {})}))
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _hold(self, call: OpenCall) -> None:
+        """Reserve for every tracker that reports this call, as one reservation."""
+        start = call.start
+        request = start.request()
+        counted = self.counter.count_request(request, model=start.model, provider=start.provider)
+        worst = worst_case(start, request, counted, self.prices)
+        call.counted = counted
+        usage = Usage(input_tokens=counted.tokens, source="estimated")
+        lost = CallEnd(status="aborted", error_kind="lease_expired")
+        exceeded = self._guard_of(call).admit(
+            call.facts,
+            if_lost=_attempt(call, lost, usage, self._price(call, lost, usage), []),
+            needed_nanos=worst.nanos,
+            why_unknown=worst.reason if isinstance(worst, Unpriced) else "",
+        )
+        call.reserved = True
+        call.notes += tuple(f"budget [{s.scope}] passed: {s.budget.on_exceeded}" for s in exceeded)
+
+    def _guard_of(self, call: OpenCall) -> BudgetGuard:
+        if len(call.trackers) == 1:
+            return self.guard
+        if call.reserved:
+            self.guard.release(call.id)
+            call.reserved = False
+        budgets = dict.fromkeys(b for t in call.trackers for b in t.guard.budgets)
+        return BudgetGuard(self.ledger, tuple(budgets))
+
+    def _close(self, call: OpenCall, end: CallEnd) -> Attempt:
+        try:
+            usage, notes = usage_of(call.start, end, self.counter)
+        except Exception as error:
+            logger.exception("usage of a call could not be estimated")
+            usage, notes = Usage(source="estimated"), [f"usage unknown: {error!r}"]
+        self._learn(call, usage)
+        notes += [*call.notes, *filter(None, [end.note])]
+        return _attempt(call, end, usage, self._price(call, end, usage), notes)
+
+    def _price(self, call: OpenCall, end: CallEnd, usage: Usage) -> Price:
+        try:
+            return price_of(call.start, end, usage, self.prices, at=call.at)
+        except Exception as error:
+            logger.exception("a call could not be priced")
+            return Unpriced(reason=f"pricing failed: {error!r}")
+
+    def _learn(self, call: OpenCall, usage: Usage) -> None:
+        try:
+            self._lessons.learn(call.start, call.counted, usage)
+        except Exception:
+            logger.exception("nothing was learned from a call")
+
+    def _record(self, attempt: Attempt, *, reserved: bool) -> None:
+        try:
+            self.ledger.record(attempt, reservation_id=attempt.id if reserved else None)
+        except Exception:
+            logger.exception("an attempt could not be recorded: %s", attempt)
+
+    def _end_late(self, key: str, end: CallEnd) -> Attempt | None:
+        """The true end of a call that was given up: its row is replaced, its sums corrected."""
+        found = self._calls.take_lost(key)
+        if found is None or end.status == "aborted":
+            return None
+        call, before = found
+        attempt = self._close(call, end)
+        self._record(attempt, reserved=False)
+        for tracker in call.trackers:
+            tracker.total.add(attempt, replaces=before)
+        return attempt
+
+
+def _attempt(
+    call: OpenCall, end: CallEnd, usage: Usage, price: Price, notes: Sequence[str]
+) -> Attempt:
+    start, reading = call.start, end.reading
+    model = end.model or start.model
+    seen = end.error_kind not in ("lost", "lease_expired")
+    return Attempt(
+        id=call.id,
+        operation_id=call.operation_id,
+        at=call.at,
+        framework=start.framework,
+        provider=end.provider or start.provider,
+        model=model,
+        model_asked=start.model if start.model != model else "",
+        purpose=start.purpose,
+        status=end.status,
+        error_kind=end.error_kind,
+        streamed=call.streamed,
+        service_tier=reading.service_tier if reading else start.service_tier,
+        latency_s=time.perf_counter() - call.started_s if seen else None,
+        first_token_s=call.first_token_s,
+        usage=usage,
+        price=price,
+        note="; ".join(notes) if notes else "",
+        run_id=start.key,
+        parent_id=start.parent_id,
+        thread_id=start.thread_id,
+        tags=call.tags,
+    )

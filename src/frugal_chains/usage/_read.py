@@ -1,0 +1,133 @@
+"""`read_usage`: find the usage in whatever a provider or its SDK returned, and read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from frugal_chains.usage._anthropic import read_anthropic
+from frugal_chains.usage._fields import Fields
+from frugal_chains.usage._reading import UsageReading
+from frugal_chains.usage._repair import Counts, finish
+from frugal_chains.usage._shapes import (
+    read_bedrock,
+    read_cohere,
+    read_gemini,
+    read_langchain,
+    read_llama_cpp,
+    read_ollama,
+    read_openai_chat,
+    read_openai_responses,
+)
+from frugal_chains.usage._tiers import billed_usd_of, tier_of
+
+Detector = Callable[[Fields], bool]
+Reader = Callable[[Fields, str], Counts]
+
+
+def _any_of(*names: str) -> Detector:
+    return lambda fields: fields.has(*names)
+
+
+def _is_anthropic(fields: Fields) -> bool:
+    own = ("cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "iterations",
+           "server_tool_use")  # fmt: skip
+    return fields.has("input_tokens", "output_tokens") and fields.has(*own)
+
+
+def _is_langchain(fields: Fields) -> bool:
+    """`input_token_details` is also OpenAI realtime's word; its parts have other names."""
+    details = fields.part("input_token_details", "output_token_details")
+    own = fields.has("input_token_details", "output_token_details", "total_cost")
+    return own and not details.has("audio_tokens", "cached_tokens", "text_tokens")
+
+
+SHAPES: Final[tuple[tuple[Detector, Reader], ...]] = (
+    (_any_of("prompt_tokens", "completion_tokens"), read_openai_chat),
+    (_is_langchain, read_langchain),
+    (_is_anthropic, read_anthropic),
+    (_any_of("input_tokens", "output_tokens"), read_openai_responses),
+    (_any_of("inputTokens", "outputTokens", "inputTokenCount", "outputTokenCount"), read_bedrock),
+    (
+        _any_of(
+            "promptTokenCount", "prompt_token_count", "candidatesTokenCount",
+            "candidates_token_count", "totalTokenCount", "total_token_count",
+        ),
+        read_gemini,
+    ),
+    (_any_of("billed_units", "tokens"), read_cohere),
+    (_any_of("prompt_eval_count", "eval_count"), read_ollama),
+    (_any_of("tokens_evaluated", "tokens_predicted", "predicted_n"), read_llama_cpp),
+    # Embeddings of Voyage and others state a total alone.
+    (_any_of("total_tokens"), read_openai_chat),
+)  # fmt: skip
+"""Which names betray which shape, most telling first."""
+
+WRAPPERS: Final = (
+    "usage",  # most responses; LlamaIndex raw["usage"] and additional_kwargs["usage"]
+    "usage_metadata",  # google-genai; LangChain's AIMessage
+    "usageMetadata",  # Gemini's JSON
+    "token_usage",  # LangChain's llm_output and response_metadata
+    "message",  # Anthropic's message_start event
+    "response",  # OpenAI's response.completed event
+    "metadata",  # Bedrock's ConverseStream event
+    "x_groq",  # Groq's streams
+    "meta",  # Cohere v1
+    "amazon-bedrock-invocationMetrics",
+    "timings",  # llama.cpp
+)
+"""Where responses and events keep their usage."""
+
+_DEPTH: Final = 3
+"""The deepest is Anthropic's message_start: event, message, usage."""
+
+
+def read_usage(raw: object, *, provider: str | None = None) -> UsageReading | None:
+    """Read a provider's usage from a mapping or an SDK object; never raises.
+
+    `raw` is the usage itself or the response, chunk or event that holds it; hand in the response
+    where you can, as some providers state the service tier and their server-side tools there.
+    `provider` breaks ties between shapes that share their names.
+
+    Returns None when there is no usage at all: nothing recognised, or nothing above 0. Numbers
+    that cannot be true are repaired upwards and noted in `problems`. Of an Anthropic stream read
+    `merge_anthropic_stream(start, delta)`: the delta alone has no input.
+    """
+    return _read(Fields(raw), str(provider or "").lower(), tier="", fees={}, depth=_DEPTH)
+
+
+def _read(
+    fields: Fields, provider: str, *, tier: str, fees: Counts, depth: int
+) -> UsageReading | None:
+    """Read `fields` or, when they are no usage, what they wrap; what they state is handed down."""
+    tier = tier_of(fields) or tier
+    for detects, reads in SHAPES:
+        if detects(fields):
+            counts = {**reads(fields, provider), **fees}
+            return finish(counts, fields.problems, tier=tier, billed_usd=billed_usd_of(fields))
+    if not depth:
+        return None
+    fees = {**fees, **_openai_searches(fields)}
+    for name in WRAPPERS:
+        if fields.has(name):
+            inner = fields.part(name)
+            reading = _read(inner, provider, tier=tier, fees=fees, depth=depth - 1)
+            if reading is not None:
+                return reading
+    return None
+
+
+def _openai_searches(fields: Fields) -> Counts:
+    """Searches among the output items of an OpenAI response, which its usage does not count.
+
+    Source: openai/types/responses/response_function_web_search.py (openai 2.54.0): of the actions
+    only `search` queries the web; `open_page` and `find_in_page` read what it found.
+    """
+    counts: Counts = {}
+    for item in fields.items("output"):
+        kind = item.word("type")
+        if kind == "web_search_call" and item.part("action").word("type") in ("search", ""):
+            counts["web_searches"] = counts.get("web_searches", 0) + 1
+        elif kind == "file_search_call":
+            counts["file_searches"] = counts.get("file_searches", 0) + 1
+    return counts

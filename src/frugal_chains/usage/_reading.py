@@ -1,0 +1,23 @@
+"""`UsageReading`: what a reader found in one raw usage, and what was wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frugal_chains.usage._usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReading:
+    """One raw usage, normalised. Readers never raise on bad numbers: they repair and say so."""
+
+    usage: Usage
+    service_tier: str = "standard"
+    """`standard`, `batch`, `flex` or `priority`, where the response says which one served it;
+    `fast` (Anthropic's `speed`) and `ultrafast` (OpenAI) have prices of their own too."""
+    problems: tuple[str, ...] = ()
+    """What was contradictory or impossible in the raw numbers, with both numbers. When not empty,
+    `usage.source` is `mixed`."""
+    billed_usd: str | None = None
+    """The provider's own charge when the response carries one (OpenRouter `usage.cost`, xAI
+    `cost_in_usd_ticks`), as decimal text."""

@@ -1,0 +1,104 @@
+"""`Usage`: what one attempt consumed, in buckets that are priced apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from frugal_chains.errors import UsageError
+
+UsageSource = Literal["provider", "estimated", "mixed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one attempt. Parents include their parts.
+
+    `input_tokens` includes every cache, audio and image input bucket; `output_tokens` includes
+    reasoning and audio/image output. A part that exceeds its parent raises `UsageError`.
+    """
+
+    input_tokens: int = 0
+    """All input tokens, including those read from and written to the provider's prompt cache."""
+    output_tokens: int = 0
+    """All output tokens, including reasoning."""
+    cache_read_tokens: int = 0
+    """Input tokens served from the provider's prompt cache."""
+    cache_write_5m_tokens: int = 0
+    """Input tokens written to the cache at the provider's short time to live
+    (Anthropic and Bedrock 5 minutes; OpenAI's 30 minutes)."""
+    cache_write_1h_tokens: int = 0
+    """Input tokens written at the provider's long time to live (Anthropic and Bedrock 1 hour;
+    OpenAI's 12 hours)."""
+    reasoning_tokens: int = 0
+    """Output tokens spent on hidden reasoning."""
+    input_audio_tokens: int = 0
+    cache_read_audio_tokens: int = 0
+    """Audio tokens from the cache: part of `cache_read_tokens` and of `input_audio_tokens`."""
+    output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
+    web_searches: int = 0
+    """Server-side searches billed per request, beside the tokens."""
+    code_executions: int = 0
+    file_searches: int = 0
+    source: UsageSource = "provider"
+    """`provider`: as returned; `estimated`: counted here; `mixed`: returned in part or repaired."""
+
+    def __post_init__(self) -> None:
+        # Every attempt builds one of these, so the good case is one flat expression.
+        input_, output, read = self.input_tokens, self.output_tokens, self.cache_read_tokens
+        for value in (read, self.cache_write_5m_tokens, self.cache_write_1h_tokens, input_, output,
+                      self.reasoning_tokens, self.input_audio_tokens, self.cache_read_audio_tokens,
+                      self.output_audio_tokens, self.input_image_tokens, self.output_image_tokens,
+                      self.web_searches, self.code_executions, self.file_searches):  # fmt: skip
+            if type(value) is not int or value < 0:
+                raise self._impossible()
+        if (
+            read + self.cache_write_5m_tokens + self.cache_write_1h_tokens > input_
+            or self.input_audio_tokens + self.input_image_tokens > input_
+            or self.reasoning_tokens > output
+            or self.output_audio_tokens + self.output_image_tokens > output
+            or self.cache_read_audio_tokens > min(self.input_audio_tokens, read)
+        ):
+            raise self._impossible()
+
+    def _impossible(self) -> UsageError:
+        """The error that names the first bucket that cannot be true, with its numbers."""
+        for name in COUNT_FIELDS:
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                return UsageError(f"{name} must be an int >= 0, got {value!r}")
+        for parent, parts in INCLUSIONS:
+            total, limit = sum(getattr(self, part) for part in parts), getattr(self, parent)
+            if total > limit:
+                return UsageError(f"{' + '.join(parts)} = {total} exceeds {parent} = {limit}")
+        raise AssertionError("called for a possible usage")
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Input tokens written to the cache, at any time to live."""
+        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        counts: dict[str, Any] = {
+            name: getattr(self, name) + getattr(other, name) for name in COUNT_FIELDS
+        }
+        source: UsageSource = self.source if self.source == other.source else "mixed"
+        return Usage(**counts, source=source)
+
+
+COUNT_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Usage) if f.name != "source")
+
+INCLUSIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("input_tokens", ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")),
+    ("input_tokens", ("input_audio_tokens", "input_image_tokens")),
+    ("input_audio_tokens", ("cache_read_audio_tokens",)),
+    ("cache_read_tokens", ("cache_read_audio_tokens",)),
+    ("output_tokens", ("reasoning_tokens",)),
+    ("output_tokens", ("output_audio_tokens", "output_image_tokens")),
+)

