@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from frugal_chains.money import usd_text
+
 
 class FrugalError(Exception):
     """The root of every error this library raises on purpose."""
@@ -81,9 +83,10 @@ class BudgetExceeded(FrugalError):
         self.reason = reason
         why = f" ({reason})" if reason else ""
         super().__init__(
-            f"budget [{scope}] refused this call{why}: ${spent_usd} spent and ${reserved_usd} "
-            f"reserved of ${limit_usd}; this call may cost up to ${needed_usd}. Raise the limit, "
-            "lower the request's output cap, or set on_exceeded='warn' or 'downgrade'."
+            f"budget [{scope}] refused this call{why}: {usd_text(spent_usd)} spent and "
+            f"{usd_text(reserved_usd)} reserved of {usd_text(limit_usd)}; this call may cost up to "
+            f"{usd_text(needed_usd)}. Raise the limit, lower the request's output cap, or set "
+            "on_exceeded='warn' or 'downgrade'."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

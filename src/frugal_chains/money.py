@@ -21,3 +21,10 @@ def nanos_from_usd(usd: Decimal | int | float | str) -> int:
     """USD as nano-USD, rounded half to even; a float is read by its shortest text (0.1 is 0.1)."""
     exact = Decimal(str(usd)) if isinstance(usd, float) else Decimal(usd)
     return int(exact.quantize(_NANO, rounding=ROUND_HALF_EVEN).scaleb(9))
+
+
+def usd_text(usd: Decimal) -> str:
+    """Exact USD with at least two decimals: `$0.000132`, `$1,250.00`. Never rounded."""
+    sign = "-" if usd < 0 else ""
+    whole, _, decimals = f"{usd.copy_abs():,f}".partition(".")
+    return f"{sign}${whole}.{decimals.rstrip('0').ljust(2, '0')}"

@@ -127,6 +127,16 @@ def test_a_raw_usage_is_sent_as_it_is(scripted: ScriptedServer) -> None:
     assert json.loads(body)["usage"] == odd
 
 
+def test_counted_usage_covers_every_choice(scripted: ScriptedServer) -> None:
+    usages = [
+        json.loads(post(scripted, "/v1/chat/completions", {"messages": MESSAGES, "n": n}))["usage"]
+        for n in (1, 3)
+    ]
+    one, three = (usage["completion_tokens"] for usage in usages)
+    assert three == 3 * one > 0
+    assert usages[0]["prompt_tokens"] == usages[1]["prompt_tokens"]
+
+
 def test_embeddings_accept_text_texts_and_token_ids(scripted: ScriptedServer) -> None:
     for given, count in (("beans", 1), (["beans", "milk"], 2), ([1, 2, 3], 1), ([[1, 2], [3]], 2)):
         for encoding, kind in (("float", list), ("base64", str)):

@@ -16,6 +16,7 @@ Per = Literal["run", "operation", "hour", "day", "month", "lifetime"] | timedelt
 OnExceeded = Literal["stop", "warn", "downgrade"]
 
 _CALENDAR = ("run", "operation", "hour", "day", "month", "lifetime")
+_LONGEST_SPAN = timedelta(days=3660)
 _ACTIONS: tuple[OnExceeded, ...] = ("warn", "downgrade", "stop")  # mildest first
 
 
@@ -53,11 +54,10 @@ class Budget:
                 cheaper model.
 
         Raises:
-            FrugalError: the limit is negative, or `per` or `on_exceeded` is no known word.
+            FrugalError: the limit is no amount of at least $0, or `per` or `on_exceeded` is no
+                known word.
         """
-        nanos = nanos_from_usd(limit)
-        if nanos < 0:
-            raise FrugalError(f"a budget needs a limit of at least $0, got ${limit}")
+        nanos = _limit_nanos(limit)
         if on_exceeded not in _ACTIONS:
             raise FrugalError(f"on_exceeded={on_exceeded!r}: expected one of {', '.join(_ACTIONS)}")
         return cls(
@@ -136,10 +136,23 @@ def judge(
     return tuple(sorted(exceeded, key=lambda s: -_ACTIONS.index(s.budget.on_exceeded)))
 
 
+def _limit_nanos(limit: Decimal | int | float | str) -> int:
+    try:
+        nanos = -1 if isinstance(limit, bool) else nanos_from_usd(limit)
+    except (ArithmeticError, TypeError, ValueError):  # no number, NaN or infinite
+        nanos = -1
+    if nanos < 0:
+        raise FrugalError(f"a budget needs a limit of at least $0, got {limit!r}")
+    return nanos
+
+
 def _window(per: Per) -> str:
     if isinstance(per, timedelta):
-        if per <= timedelta(0):
-            raise FrugalError(f"per={per!r}: a rolling window must be longer than nothing")
+        if not timedelta(0) < per <= _LONGEST_SPAN:
+            raise FrugalError(
+                f"per={per!r}: a rolling window must be longer than nothing and at most "
+                f"{_LONGEST_SPAN.days} days; use per='lifetime' for all time"
+            )
         return rolling_window(per)
     if per in _CALENDAR:
         return per

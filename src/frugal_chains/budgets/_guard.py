@@ -10,7 +10,7 @@ from decimal import Decimal
 from frugal_chains.budgets._budget import Budget, BudgetState, judge
 from frugal_chains.errors import BudgetExceeded, LedgerUnavailable
 from frugal_chains.ledger import Attempt, Ledger, MeterFacts, Refusal, Reservation
-from frugal_chains.money import usd_from_nanos
+from frugal_chains.money import usd_from_nanos, usd_text
 
 logger = logging.getLogger("frugal_chains.budgets")
 
@@ -105,10 +105,17 @@ class BudgetGuard:
 
     def _refuse_unpriced(self, facts: MeterFacts, why: str) -> None:
         """A dollar budget cannot hold a call whose price nobody knows."""
-        if (budget := self._strict()) is not None:
+        if (budget := self._strict()) is None:
+            return
+        try:
+            state = next(s for s in self.states(facts) if s.budget is budget)
+        except LedgerUnavailable as error:
+            self._refuse_unchecked(facts, error)
+        else:
             raise BudgetExceeded(
-                scope=budget.scope(facts),
-                spent_usd=Decimal(0),
+                scope=state.scope,
+                spent_usd=state.spent_usd,
+                reserved_usd=usd_from_nanos(state.reserved_nanos),
                 limit_usd=budget.limit_usd,
                 reason=f"the call has no price: {why}; add one to prices.toml",
             )
@@ -140,9 +147,9 @@ class BudgetGuard:
             return
         self._warned.add(seen)
         logger.warning(
-            "budget [%s] exceeded: $%s spent of $%s (on_exceeded=%r lets calls pass)",
+            "budget [%s] exceeded: %s spent of %s (on_exceeded=%r lets calls pass)",
             state.scope,
-            state.spent_usd,
-            state.budget.limit_usd,
+            usd_text(state.spent_usd),
+            usd_text(state.budget.limit_usd),
             state.budget.on_exceeded,
         )

@@ -3,7 +3,7 @@
 from frugal_chains.ledger._attempt import Attempt, Purpose, Status
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
 from frugal_chains.ledger._ids import microseconds, moment, new_id
-from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger
+from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger, ledger_path
 from frugal_chains.ledger._meters import (
     Claim,
     Meter,
@@ -34,6 +34,7 @@ __all__ = [
     "Totals",
     "attempt_from_json",
     "attempt_to_json",
+    "ledger_path",
     "microseconds",
     "moment",
     "new_id",

@@ -1,4 +1,4 @@
-"""Writing attempts: series, rows, late corrections, and the meters they are added to.
+"""Writing attempts: series, rows, late corrections, and the meters they settle and are added to.
 
 Every function here runs inside the caller's write transaction.
 """
@@ -6,11 +6,12 @@ Every function here runs inside the caller's write transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import Labels, labels_of, row_of
-from frugal_chains.ledger._ids import microseconds
+from frugal_chains.ledger._ids import microseconds, whole_text
 from frugal_chains.ledger._meters import Meter, MeterFacts
 from frugal_chains.ledger._rollup import refold_one
 from frugal_chains.ledger._schema import ROW_COLUMNS, SERIES_COLUMNS
@@ -20,10 +21,11 @@ _INSERT_SERIES = (
     f"VALUES ({', '.join('?' * len(SERIES_COLUMNS))})"
 )
 _FIND_SERIES = f"SELECT id FROM series WHERE {' AND '.join(f'{c} = ?' for c in SERIES_COLUMNS)}"
-INSERT_ATTEMPT = (
-    f"INSERT OR IGNORE INTO attempts ({', '.join(ROW_COLUMNS)}, opens_operation) "
+_READ_SERIES = f"SELECT {', '.join(SERIES_COLUMNS)} FROM series WHERE id = ?"
+_INSERT_ATTEMPT = (
+    f"INSERT INTO attempts ({', '.join(ROW_COLUMNS)}, opens_operation) "
     f"VALUES ({', '.join(f'?{i + 1}' for i in range(len(ROW_COLUMNS)))}, "
-    "NOT EXISTS (SELECT 1 FROM attempts WHERE operation_id = ?2))"
+    "NOT EXISTS (SELECT 1 FROM attempts WHERE operation_id = ?2)) ON CONFLICT (id) DO NOTHING"
 )
 _REPLACE_ATTEMPT = (
     f"UPDATE attempts SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(ROW_COLUMNS))} "
@@ -34,6 +36,9 @@ _REPLACE_ATTEMPT = (
 class SeriesIds:
     """Label combinations to their ids, remembered: a running application has a few hundred."""
 
+    MOST = 20_000
+    """Forgotten beyond this many: tags that differ for every call must not fill the memory."""
+
     def __init__(self) -> None:
         self._ids: dict[Labels, int] = {}
         self._labels: dict[int, Labels] = {}
@@ -43,8 +48,10 @@ class SeriesIds:
         if found is None:
             db.execute(_INSERT_SERIES, labels)
             (found,) = db.execute(_FIND_SERIES, labels).fetchone()
+            if len(self._ids) >= self.MOST:
+                self.forget()
             self._ids[labels] = found
-        return found
+        return int(found)
 
     def forget(self) -> None:
         """Drop ids that a rolled-back transaction may have handed out."""
@@ -52,65 +59,111 @@ class SeriesIds:
         self._labels.clear()
 
     def labels_of(self, db: sqlite3.Connection, series: int) -> Labels:
-        if series not in self._labels:
-            query = f"SELECT id, {', '.join(SERIES_COLUMNS)} FROM series"
-            for number, *labels in db.execute(query):
-                self._labels[number] = tuple(labels)
-        return self._labels[series]
+        found = self._labels.get(series)
+        if found is None:
+            if len(self._labels) >= self.MOST:
+                self.forget()
+            found = tuple(db.execute(_READ_SERIES, (series,)).fetchone())
+            self._labels[series] = found
+        return found
 
 
-def append_attempt(db: sqlite3.Connection, ids: SeriesIds, attempt: Attempt) -> int | None:
-    """Insert one attempt; the nano-USD it adds to the meters, or None when nothing changed.
+class Entry:
+    """An attempt made ready to be written; a bad one fails here, before others depend on it."""
+
+    __slots__ = ("attempt", "error", "labels", "reservation_id", "values")
+
+    def __init__(self, attempt: Attempt, *, reservation_id: str | None) -> None:
+        self.attempt = attempt
+        self.reservation_id = reservation_id
+        self.labels = labels_of(attempt)
+        self.values = row_of(attempt)
+        self.error: Exception | None = None
+        """Why it cannot be written, once that is known."""
+
+    def replace_lone_surrogates(self) -> None:
+        """Make every text one that SQLite can keep."""
+        self.labels = tuple(map(whole_text, self.labels))
+        self.values = tuple(whole_text(v) if isinstance(v, str) else v for v in self.values)
+
+
+def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
+    """Write one attempt, settle what was held for it, and add its cost to the meters.
 
     The same attempt twice is one row. An attempt once booked as `aborted` gives way to the true
     end when that arrives late; only the difference is then added to the meters.
     """
-    row = row_of(attempt, ids.id_of(db, labels_of(attempt)))
-    if db.execute(INSERT_ATTEMPT, row).rowcount:
-        return attempt.price.nanos or 0
-    if attempt.status == "aborted":
-        return None
+    attempt = entry.attempt
+    row = (*entry.values, ids.id_of(db, entry.labels))
+    inserted = bool(db.execute(_INSERT_ATTEMPT, row).rowcount)
+    before = None if inserted else _aborted_nanos(db, row[0])
+    replaced = before is not None and attempt.status != "aborted"
+    if replaced:
+        _replace(db, row)
+    keys: Sequence[str] = ()
+    if entry.reservation_id is not None or replaced:
+        held = bytes.fromhex(entry.reservation_id or attempt.id)
+        keys = settle(db, held, may_return=inserted and attempt.status == "aborted")
+    added = (attempt.price.nanos or 0) - (before or 0)
+    if added and (inserted or replaced):
+        add_to_meters(db, attempt, added, claimed=keys)
+
+
+def _aborted_nanos(db: sqlite3.Connection, attempt_id: bytes) -> int | None:
+    """What an attempt was booked with when it was given up; None when it was not given up."""
     found = db.execute(
         "SELECT a.nanos FROM attempts a JOIN series s ON s.id = a.series "
         "WHERE a.id = ? AND s.status = 'aborted'",
-        row[:1],
+        (attempt_id,),
     ).fetchone()
-    if found is None:
-        return None
+    return None if found is None else int(found[0])
+
+
+def _replace(db: sqlite3.Connection, row: tuple[Any, ...]) -> None:
     refold_one(db, row[0], sign=-1)
     db.execute(_REPLACE_ATTEMPT, row)
     refold_one(db, row[0], sign=1)
-    return (attempt.price.nanos or 0) - int(found[0])
 
 
-def registered_meters(db: sqlite3.Connection) -> tuple[Meter, ...]:
+def settle(db: sqlite3.Connection, attempt_id: bytes, *, may_return: bool = False) -> list[str]:
+    """Give back what is held for an attempt; the keys it was held in. Unknown ids hold nothing.
+
+    With `may_return` the keys are remembered, to be corrected should the true end come late.
+    """
+    held = db.execute(
+        "SELECT key, nanos FROM claims WHERE reservation = ?", (attempt_id,)
+    ).fetchall()
+    for key, nanos in held:
+        db.execute(
+            "UPDATE meter_sums SET reserved_nanos = reserved_nanos - ? WHERE key = ?", (nanos, key)
+        )
+    if held and may_return:
+        db.execute("UPDATE claims SET nanos = 0 WHERE reservation = ?", (attempt_id,))
+    elif held:
+        db.execute("DELETE FROM claims WHERE reservation = ?", (attempt_id,))
+    db.execute("DELETE FROM reservations WHERE id = ?", (attempt_id,))
+    return [key for key, _ in held]
+
+
+def registered_meters(db: sqlite3.Connection) -> list[Meter]:
     """The meters that every attempt of this ledger is added to."""
-    return tuple(
-        Meter(window=window, tag=tag)
-        for window, tag in db.execute("SELECT window, tag FROM meters")
-    )
+    return [Meter(window=w, tag=tag) for w, tag in db.execute("SELECT window, tag FROM meters")]
 
 
 def add_to_meters(
     db: sqlite3.Connection, attempt: Attempt, nanos: int, *, claimed: Iterable[str] = ()
 ) -> None:
-    """Add a cost to every sum it belongs to: those claimed before the call, and all shared ones."""
-    if not nanos:
-        return
-    facts = MeterFacts(at=attempt.at, operation_id=attempt.operation_id, tags=attempt.tags)
+    """Add a cost to every sum it belongs to: those claimed before the call, and all shared ones.
+
+    A sum that no budget has asked for yet is counted from the books when one does; a rolling sum
+    that has moved past this attempt has no place for it any more.
+    """
     keys = dict.fromkeys(claimed)
-    rolling: set[str] = set()
-    for meter in registered_meters(db):
-        key = meter.key(facts)
-        keys[key] = None
-        if meter.span_s is not None:
-            rolling.add(key)
+    if meters := registered_meters(db):
+        facts = MeterFacts(at=attempt.at, operation_id=attempt.operation_id, tags=attempt.tags)
+        keys |= dict.fromkeys(meter.key(facts) for meter in meters)
     for key in keys:
-        changed = db.execute(
-            "UPDATE meter_sums SET spent_nanos = spent_nanos + ? WHERE key = ?", (nanos, key)
-        ).rowcount
-        # A sum that no budget has asked for yet is counted from the books when one does.
-        if changed and key in rolling:
-            db.execute(
-                "INSERT INTO meter_entries VALUES (?, ?, ?)", (key, microseconds(attempt.at), nanos)
-            )
+        db.execute(
+            "UPDATE meter_sums SET spent_nanos = spent_nanos + ? WHERE key = ? AND since_us < ?",
+            (nanos, key, microseconds(attempt.at)),
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
@@ -57,13 +58,16 @@ def labels_of(attempt: Attempt) -> Labels:
 
 def tags_text(tags: Mapping[str, str]) -> str:
     """Tags as canonical JSON, so that equal tags are one series."""
-    if not tags:
-        return ""
-    return json.dumps(tags, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _tags_text(tuple(tags.items())) if tags else ""
 
 
-def row_of(attempt: Attempt, series: int) -> tuple[Any, ...]:
-    """One value for each of `ROW_COLUMNS`."""
+@lru_cache(maxsize=1024)
+def _tags_text(tags: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(dict(tags), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def row_of(attempt: Attempt) -> tuple[Any, ...]:
+    """One value for each of `ROW_COLUMNS` but the last, its series."""
     u, p = attempt.usage, attempt.price
     cost = (
         (p.nanos, p.input_nanos, p.cache_read_nanos, p.cache_write_nanos, p.output_nanos,
@@ -75,14 +79,13 @@ def row_of(attempt: Attempt, series: int) -> tuple[Any, ...]:
         bytes.fromhex(attempt.id),
         pack_id(attempt.operation_id),
         microseconds(attempt.at),
-        series,
         _us(attempt.latency_s),
         _us(attempt.first_token_s),
         pack_id(attempt.run_id),
         pack_id(attempt.parent_id),
         attempt.thread_id or None,
         attempt.note or None,
-        json.dumps(attempt.decision, sort_keys=True) if attempt.decision is not None else None,
+        _decision_text(attempt.decision) if attempt.decision is not None else None,
         # In the order of COUNT_FIELDS; spelt out because this is the hot path.
         u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
         u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,
@@ -90,6 +93,11 @@ def row_of(attempt: Attempt, series: int) -> tuple[Any, ...]:
         u.output_image_tokens, u.web_searches, u.code_executions, u.file_searches,
         *cost,
     )  # fmt: skip
+
+
+def _decision_text(decision: Mapping[str, Any]) -> str:
+    """A decision as JSON; a value that JSON does not know becomes its text, so no row is lost."""
+    return json.dumps(dict(decision), sort_keys=True, default=str)
 
 
 def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
@@ -132,7 +140,8 @@ def attempt_to_json(attempt: Attempt) -> dict[str, Any]:
     } | {"source": attempt.usage.source}
     plain["price"] = _price_to_json(attempt.price)
     plain["tags"] = dict(attempt.tags)
-    plain["decision"] = attempt.decision
+    decision = attempt.decision
+    plain["decision"] = None if decision is None else json.loads(_decision_text(decision))
     return plain
 
 

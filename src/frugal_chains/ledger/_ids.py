@@ -1,4 +1,7 @@
-"""Attempt ids: UUIDv7 of the start (RFC 9562, section 5.7): the id index is the time index."""
+"""Ids and times as a row keeps them.
+
+Attempt ids are UUIDv7 of the start (RFC 9562, section 5.7): the id index is the time index.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +38,21 @@ def first_id(at_us: int) -> bytes:
 
 
 def pack_id(text: str) -> bytes | str | None:
-    """A UUID as its 16 bytes; any other framework id as it is; empty as None."""
+    """A UUID in lower case as its 16 bytes; any other framework id as it is; empty as None."""
     if not text:
         return None
-    digits = text.replace("-", "") if len(text) == 36 else text
-    if len(digits) == 32:
-        try:
-            return bytes.fromhex(digits)
-        except ValueError:
-            return text
-    return text
+    if len(text) == 36:
+        digits = text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
+        dashes = text[8] + text[13] + text[18] + text[23]
+    else:
+        digits, dashes = text, "----"
+    if len(digits) != 32 or dashes != "----":
+        return text
+    try:
+        packed = bytes.fromhex(digits)
+    except ValueError:
+        return text
+    return packed if packed.hex() == digits else text  # fromhex takes capitals and spaces too
 
 
 def unpack_id(packed: bytes | str | None) -> str:
@@ -52,3 +60,9 @@ def unpack_id(packed: bytes | str | None) -> str:
     if packed is None:
         return ""
     return packed.hex() if isinstance(packed, bytes) else packed
+
+
+def whole_text(text: str) -> str:
+    """`text` without lone surrogates: half a character, cut from a stream or from the name of a
+    file, cannot be written as UTF-8."""
+    return text.encode("utf-8", "replace").decode()

@@ -54,7 +54,7 @@ class Ledger:
             LedgerCorrupt, LedgerTooNew, LedgerUnavailable: the file cannot be used as it is.
         """
         url = url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL
-        return cls(SqliteStore(_path_of(url), read_only=read_only), url)
+        return cls(SqliteStore(ledger_path(url), read_only=read_only), url)
 
     def record(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
         """Keep an attempt, and settle the reservation that was made for it. Never loses a row."""
@@ -102,6 +102,19 @@ class Ledger:
         """
         return self.store.totals(by, since=since, until=until)
 
+    def totals_together(
+        self,
+        groupings: Sequence[Sequence[str]],
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[list[Totals]]:
+        """`totals` by each grouping, of one moment: they agree even while other calls are recorded.
+
+        Raises:
+            LedgerError: as `totals`.
+        """
+        return self.store.totals_together(groupings, since=since, until=until)
+
     def tag_names(self) -> list[str]:
         """The names of all tags that any attempt carries."""
         return self.store.tag_names()
@@ -140,8 +153,12 @@ class Ledger:
         return f"Ledger({self.url!r})"
 
 
-def _path_of(url: str) -> Path | None:
-    """The file a URL names; None for memory."""
+def ledger_path(url: str) -> Path | None:
+    """The file a URL names; None for memory.
+
+    Raises:
+        LedgerError: the URL is of no known kind.
+    """
     if url in ("memory://", ":memory:"):
         return None
     scheme, separator, rest = url.partition("://")

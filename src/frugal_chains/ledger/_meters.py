@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from frugal_chains.ledger._ids import whole_text
+
 Window = str
 """`run`, `operation`, `hour`, `day`, `month`, `lifetime`, or `rolling:<seconds>`."""
 
@@ -37,7 +39,8 @@ class Meter:
     def key(self, facts: MeterFacts) -> str:
         """The name of the one sum that a call with these facts is added to."""
         value = f"{self.tag}={facts.tags.get(self.tag, '')}" if self.tag else ""
-        return f"{self.window}|{value}|{_WINDOW_NAMES.get(self.window, _no_name)(facts)}"
+        key = f"{self.window}|{value}|{_WINDOW_NAMES.get(self.window, _no_name)(facts)}"
+        return key if key.isascii() else whole_text(key)
 
     @property
     def span_s(self) -> float | None:

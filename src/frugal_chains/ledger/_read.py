@@ -35,45 +35,45 @@ _ID_COLUMNS = ("id", "operation_id", "run_id", "parent_id", "thread_id")
 _SOURCE = SERIES_COLUMNS.index("usage_source")
 _OUTCOME = SERIES_COLUMNS.index("outcome")
 _TAGS = SERIES_COLUMNS.index("tags")
+_HAS_TAG = (
+    "series IN (SELECT s.id FROM series s, json_each(NULLIF(s.tags, '')) j "
+    "WHERE j.key = ? AND j.value = ?)"
+)
 
 
 def page(
     db: sqlite3.Connection, ids: SeriesIds, which: AttemptFilter, *, after: bytes
 ) -> list[Attempt]:
     """The next attempts, oldest first, that match."""
-    conditions, values = ["a.id > ?"], [after]  # type: tuple[list[str], list[Any]]
+    conditions, values = ["id > ?"], [after]  # type: tuple[list[str], list[Any]]
     for column, value in which.equal.items():
-        conditions.append(f"{_column(column)} = ?")
+        conditions.append(_condition(column))
         values.append(pack_id(value) if column in _ID_COLUMNS else value)
     for tag, value in which.tags.items():
-        conditions.append("s.tags != '' AND json_extract(s.tags, ?) = ?")
-        values += [_tag_path(tag), value]
-    for at, operator in ((which.since, ">="), (which.until, "<")):
-        if at is not None:
-            conditions.append(f"a.at_us {operator} ?")
-            values.append(microseconds(at))
+        conditions.append(_HAS_TAG)
+        values += [tag, value]
     if which.since is not None:
-        conditions.append("a.id >= ?")
-        values.append(first_id(microseconds(which.since)))
+        since_us = microseconds(which.since)
+        conditions.append("id >= ? AND at_us >= ?")
+        values += [first_id(since_us), since_us]
+    if which.until is not None:
+        until_us = microseconds(which.until)
+        conditions.append("id < ? AND at_us < ?")
+        values += [first_id(until_us + 1000), until_us]
     query = (
-        f"SELECT a.series, {', '.join(f'a.{c}' for c in ROW_COLUMNS)} FROM attempts a "
-        f"JOIN series s ON s.id = a.series WHERE {' AND '.join(conditions)} "
-        f"ORDER BY a.id LIMIT {PAGE_ROWS}"
+        f"SELECT {', '.join(ROW_COLUMNS)} FROM attempts WHERE {' AND '.join(conditions)} "
+        f"ORDER BY id LIMIT {PAGE_ROWS}"
     )
     rows = db.execute(query, values).fetchall()
-    return [attempt_from_row(row, ids.labels_of(db, series)) for series, *row in rows]
+    return [attempt_from_row(row, ids.labels_of(db, row[-1])) for row in rows]
 
 
-def _column(name: str) -> str:
+def _condition(name: str) -> str:
     if name in LABEL_DIMENSIONS:
-        return f"s.{name}"
+        return f"series IN (SELECT id FROM series WHERE {name} = ?)"
     if name in _ID_COLUMNS:
-        return f"a.{name}"
+        return f"{name} = ?"
     raise LedgerError(f"attempts have no {name!r} to filter by; {_ways()}")
-
-
-def _tag_path(tag: str) -> str:
-    return '$."' + tag.replace('"', '\\"') + '"'
 
 
 def totals(
@@ -94,8 +94,7 @@ def totals(
     )
     groups: dict[tuple[str, ...], _Group] = {}
     readers: dict[int, tuple[Labels, tuple[str, ...]]] = {}
-    known_tags = _known_tags(db)
-    pick = [_dimension(name, known_tags) for name in by]
+    pick = [_dimension(db, name) for name in by]
     for bucket, series, sums in rows:
         if series not in readers:
             labels = ids.labels_of(db, series)
@@ -107,13 +106,15 @@ def totals(
                 shown if name in TIME_DIMENSIONS else k for name, k in zip(by, key, strict=True)
             )
         groups.setdefault(key, _Group()).add(labels, sums)
-    found = [group.totals(dict(zip(by, key, strict=True))) for key, group in groups.items()]
-    return sorted(found, key=_order(by))
+    lines = [group.totals(dict(zip(by, key, strict=True))) for key, group in groups.items()]
+    # A rollup line can be empty: its only attempts were replaced by their true ends.
+    return sorted((line for line in lines if line.attempts), key=_order(by))
 
 
 def tag_names(db: sqlite3.Connection) -> list[str]:
     """The tags that any attempt carries, in order."""
-    return sorted(_known_tags(db))
+    query = "SELECT DISTINCT j.key FROM series, json_each(NULLIF(series.tags, '')) j ORDER BY 1"
+    return [str(key) for (key,) in db.execute(query)]
 
 
 def estimated_notes(
@@ -142,17 +143,17 @@ def _clock(by: Sequence[str]) -> tuple[int | None, str]:
     return wanted[0] if wanted else (None, "")
 
 
-def _dimension(name: str, known_tags: frozenset[str]) -> Callable[[Labels], str]:
+def _dimension(db: sqlite3.Connection, name: str) -> Callable[[Labels], str]:
     if name in TIME_DIMENSIONS:
         return lambda labels: ""
     if name in LABEL_DIMENSIONS:
         index = SERIES_COLUMNS.index(name)
         return lambda labels: labels[index]
     tag = name.removeprefix("tag:")
-    if tag == name and known_tags and name not in known_tags:
+    if tag == name and (known := tag_names(db)) and name not in known:
         raise LedgerError(
             f"totals by {name!r}: no such dimension, and no attempt has such a tag "
-            f"(tags seen: {', '.join(sorted(known_tags))}); {_ways()}"
+            f"(tags seen: {', '.join(known)}); {_ways()}"
         )
     return lambda labels: str(_tags(labels).get(tag, ""))
 
@@ -163,11 +164,6 @@ def _ways() -> str:
 
 def _tags(labels: Labels) -> Mapping[str, str]:
     return json.loads(labels[_TAGS]) if labels[_TAGS] else {}
-
-
-def _known_tags(db: sqlite3.Connection) -> frozenset[str]:
-    query = "SELECT DISTINCT j.key FROM series, json_each(series.tags) j WHERE series.tags != ''"
-    return frozenset(str(key) for (key,) in db.execute(query))
 
 
 class _Group:

@@ -12,16 +12,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from frugal_chains.ledger._append import SeriesIds, add_to_meters, append_attempt
+from frugal_chains.ledger._append import Entry, SeriesIds, book, settle
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
-from frugal_chains.ledger._ids import first_id, microseconds
+from frugal_chains.ledger._ids import microseconds
 from frugal_chains.ledger._meters import Claim, Meter, MeterState, Refusal
 from frugal_chains.ledger._rollup import sums_by_series
 from frugal_chains.ledger._schema import SERIES_COLUMNS, SUM_COLUMNS
 
 _TAGS = SERIES_COLUMNS.index("tags")
 _NANOS = 2 + SUM_COLUMNS.index("nanos")
+_HOLD = "UPDATE meter_sums SET reserved_nanos = reserved_nanos + ?, touched_us = ? WHERE key = ?"
+_EVER_US = -1
+"""`since_us` of a sum that leaves out nothing: before any attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +53,7 @@ def reserve(
         amounts[claim.key] = max(amounts.get(claim.key, 0), claim.nanos)
     packed = bytes.fromhex(wanted.if_lost.id)
     for key, nanos in amounts.items():
-        db.execute(
-            "UPDATE meter_sums SET reserved_nanos = reserved_nanos + ?, touched_us = ? WHERE key = ?",
-            (nanos, microseconds(now), key),
-        )
+        db.execute(_HOLD, (nanos, microseconds(now), key))
         db.execute("INSERT INTO claims VALUES (?, ?, ?)", (packed, key, nanos))
     stub = json.dumps(attempt_to_json(wanted.if_lost), separators=(",", ":"))
     expires_us = microseconds(wanted.expires_at)
@@ -61,34 +61,30 @@ def reserve(
     return tuple(before)
 
 
-def release(db: sqlite3.Connection, reservation_id: str) -> list[str]:
-    """Give back what a reservation holds; the keys it held. Unknown ids hold nothing."""
-    packed = bytes.fromhex(reservation_id)
-    held = db.execute("SELECT key, nanos FROM claims WHERE reservation = ?", (packed,)).fetchall()
-    for key, nanos in held:
-        db.execute(
-            "UPDATE meter_sums SET reserved_nanos = reserved_nanos - ? WHERE key = ?", (nanos, key)
-        )
-    db.execute("DELETE FROM claims WHERE reservation = ?", (packed,))
-    db.execute("DELETE FROM reservations WHERE id = ?", (packed,))
-    return [key for key, _ in held]
-
-
 def book_expired(db: sqlite3.Connection, ids: SeriesIds, *, now: datetime) -> None:
     """Book the calls whose lease has passed: their process died, or they were forgotten."""
     query = "SELECT if_lost FROM reservations WHERE expires_us < ? LIMIT 100"
     for (stub,) in db.execute(query, (microseconds(now),)).fetchall():
-        lost = attempt_from_json(json.loads(stub))
-        keys = release(db, lost.id)
-        added = append_attempt(db, ids, lost)
-        if added is not None:
-            add_to_meters(db, lost, added, claimed=keys)
+        book(db, ids, _entry(stub))
+
+
+def _entry(stub: str) -> Entry:
+    attempt = attempt_from_json(json.loads(stub))
+    entry = Entry(attempt, reservation_id=attempt.id)
+    entry.replace_lone_surrogates()  # JSON keeps them; one bad stub must not block every call
+    return entry
+
+
+def release(db: sqlite3.Connection, reservation_id: str) -> None:
+    """Give back what is held for a call that was never sent. Unknown ids hold nothing."""
+    settle(db, bytes.fromhex(reservation_id))
 
 
 def states(
     db: sqlite3.Connection, ids: SeriesIds, meters: Sequence[tuple[Meter, str]], *, now: datetime
 ) -> list[MeterState]:
     """The sums behind (meter, key) pairs as they stand; reads the books for sums not kept yet."""
+    book_expired(db, ids, now=now)
     return [_current(db, ids, meter, key, now=now) for meter, key in meters]
 
 
@@ -104,39 +100,61 @@ def _current(
     db: sqlite3.Connection, ids: SeriesIds, meter: Meter, key: str, *, now: datetime
 ) -> MeterState:
     found = db.execute(
-        "SELECT spent_nanos, reserved_nanos FROM meter_sums WHERE key = ?", (key,)
+        "SELECT spent_nanos, reserved_nanos, since_us FROM meter_sums WHERE key = ?", (key,)
     ).fetchone()
     if found is None:
-        spent = 0 if meter.by_call else _spent_in_books(db, ids, meter, key, now=now)
-        db.execute("INSERT INTO meter_sums VALUES (?, ?, 0, ?)", (key, spent, microseconds(now)))
+        spent, since_us = _count(db, ids, meter, key, now=now)
+        insert = "INSERT INTO meter_sums VALUES (?, ?, 0, ?, ?)"
+        db.execute(insert, (key, spent, since_us, microseconds(now)))
         return MeterState(key=key, spent_nanos=spent)
-    spent, reserved = found
+    spent, reserved, since_us = found
     if meter.span_s is not None:
-        spent -= _forget_old_entries(db, meter, key, now=now)
+        spent = _slide(db, ids, meter, key, spent, since_us, now=now)
     return MeterState(key=key, spent_nanos=spent, reserved_nanos=reserved)
 
 
-def _forget_old_entries(db: sqlite3.Connection, meter: Meter, key: str, *, now: datetime) -> int:
+def _count(
+    db: sqlite3.Connection, ids: SeriesIds, meter: Meter, key: str, *, now: datetime
+) -> tuple[int, int]:
+    """A sum that is asked for the first time, and its `since_us`: what the ledger holds already."""
+    if meter.by_call:
+        return 0, _EVER_US
+    start, end = meter.started_at(now), meter.ends_at(now)
+    if start is None:
+        return _spent(db, ids, meter, key, None, None), _EVER_US
+    if end is None:  # rolling: after `start`, not from it on
+        after_us = microseconds(start)
+        return _spent(db, ids, meter, key, after_us + 1, None), after_us
+    return _spent(db, ids, meter, key, microseconds(start), microseconds(end)), _EVER_US
+
+
+def _slide(
+    db: sqlite3.Connection, ids: SeriesIds, meter: Meter, key: str, spent: int, was_us: int,
+    *, now: datetime,
+) -> int:  # fmt: skip
+    """Move a rolling sum to the window that ends now, by what lies between the two starts.
+
+    Back as well as on: after the clock was set back, what had left the window is in it again.
+    """
     start = meter.started_at(now)
     assert start is not None  # a rolling window always has one
-    old = (key, microseconds(start))
-    query = "SELECT COALESCE(SUM(nanos), 0) FROM meter_entries WHERE key = ? AND at_us <= ?"
-    gone = int(db.execute(query, old).fetchone()[0])
-    if gone:
-        db.execute("DELETE FROM meter_entries WHERE key = ? AND at_us <= ?", old)
-        db.execute("UPDATE meter_sums SET spent_nanos = spent_nanos - ? WHERE key = ?", (gone, key))
-    return gone
+    start_us = microseconds(start)
+    if start_us == was_us:
+        return spent
+    first_us, last_us = sorted((start_us, was_us))
+    between = _spent(db, ids, meter, key, first_us + 1, last_us + 1)
+    spent += between if start_us < was_us else -between
+    db.execute(
+        "UPDATE meter_sums SET spent_nanos = ?, since_us = ? WHERE key = ?", (spent, start_us, key)
+    )
+    return spent
 
 
-def _spent_in_books(
-    db: sqlite3.Connection, ids: SeriesIds, meter: Meter, key: str, *, now: datetime
-) -> int:
-    """What the ledger already holds for a sum that is asked for the first time."""
-    start, end = meter.started_at(now), meter.ends_at(now)
-    since_us = None if start is None else microseconds(start)
-    until_us = None if end is None else microseconds(end)
-    if meter.span_s is not None:
-        return _copy_entries(db, ids, meter, key, since_us or 0)
+def _spent(
+    db: sqlite3.Connection, ids: SeriesIds, meter: Meter, key: str,
+    since_us: int | None, until_us: int | None,
+) -> int:  # fmt: skip
+    """What the books hold in `[since, until)` for the tag value that `key` names."""
     return sum(
         sums[_NANOS]
         for _, series, sums in sums_by_series(db, since_us=since_us, until_us=until_us)
@@ -144,24 +162,9 @@ def _spent_in_books(
     )
 
 
-def _copy_entries(
-    db: sqlite3.Connection, ids: SeriesIds, meter: Meter, key: str, since_us: int
-) -> int:
-    rows = db.execute(
-        "SELECT series, at_us, nanos FROM attempts WHERE id >= ? AND at_us > ? AND nanos > 0",
-        (first_id(since_us), since_us),
-    ).fetchall()
-    spent = 0
-    for series, at_us, nanos in rows:
-        if _tagged(ids.labels_of(db, series), meter, key):
-            db.execute("INSERT INTO meter_entries VALUES (?, ?, ?)", (key, at_us, nanos))
-            spent += nanos
-    return spent
-
-
 def _tagged(labels: tuple[str, ...], meter: Meter, key: str) -> bool:
-    """Whether a series belongs to the tag value that `key` names."""
     if not meter.tag:
         return True
     tags = json.loads(labels[_TAGS]) if labels[_TAGS] else {}
-    return key.startswith(f"{meter.window}|{meter.tag}={tags.get(meter.tag, '')}|")
+    # The name of the window comes last and never holds a bar; a tag value may.
+    return key.rpartition("|")[0] == f"{meter.window}|{meter.tag}={tags.get(meter.tag, '')}"

@@ -36,10 +36,14 @@ Sums = tuple[int, ...]
 """attempts, operations, then one sum for each of `SUM_COLUMNS`."""
 
 
-def fold(db: sqlite3.Connection) -> None:
-    """Add every row that is not yet in `daily`; inside the caller's write transaction."""
-    (upto,) = db.execute("SELECT MAX(seq) FROM attempts").fetchone()
-    if upto is not None:
+def fold(db: sqlite3.Connection, *, at_least: int = 1) -> None:
+    """Add the rows that are not yet in `daily`, if they are `at_least` so many.
+
+    Inside the caller's write transaction.
+    """
+    query = "SELECT (SELECT MAX(seq) FROM attempts), seq FROM folded"
+    upto, done = db.execute(query).fetchone()
+    if upto is not None and upto - done >= at_least:
         db.execute(_FOLD, {"upto": upto})
         db.execute("UPDATE folded SET seq = ?", (upto,))
 
@@ -59,20 +63,18 @@ def sums_by_series(
     """Yield (bucket, series, sums) over `[since, until)`; bucket is 0 when `bucket_us` is None.
 
     Whole days come from `daily`; the ends of the range and the rows not yet folded are read from
-    `attempts`. Hours are finer than the rollup and are always read from `attempts`.
+    `attempts`. Hours are finer than the rollup and are always read from `attempts`. The caller
+    holds a transaction: a fold between two of these queries would count rows twice.
     """
     start = 0 if since_us is None else max(since_us, 0)
     end = _FAR_FUTURE_US if until_us is None else max(until_us, start)
-    if bucket_us == HOUR_US:
-        yield from _scan(db, _IN_RANGE, {"from": start, "to": end}, HOUR_US)
-        return
     first_day, last_day = -(-start // DAY_US), end // DAY_US  # whole days: [first_day, last_day)
     # Ids are time-ordered: their index finds the range, at_us makes it exact to the microsecond.
+    if bucket_us == HOUR_US or first_day >= last_day:
+        yield from _scan(db, _IN_RANGE, {"from": start, "to": end}, bucket_us)
+        return
     folded = f"seq <= (SELECT seq FROM folded) AND {_IN_RANGE}"
     yield from _scan(db, "seq > (SELECT seq FROM folded)", {"from": start, "to": end}, bucket_us)
-    if first_day >= last_day:
-        yield from _scan(db, folded, {"from": start, "to": end}, bucket_us)
-        return
     yield from _scan(db, folded, {"from": start, "to": first_day * DAY_US}, bucket_us)
     yield from _read_daily(db, first_day, last_day, by_day=bucket_us is not None)
     yield from _scan(db, folded, {"from": last_day * DAY_US, "to": end}, bucket_us)

@@ -42,7 +42,6 @@ ROW_COLUMNS: Final = (
     "id",
     "operation_id",
     "at_us",
-    "series",
     "latency_us",
     "first_token_us",
     "run_id",
@@ -51,6 +50,7 @@ ROW_COLUMNS: Final = (
     "note",
     "decision",
     *SUM_COLUMNS,
+    "series",  # last: it is known only inside the write transaction
 )
 
 DAY_US: Final = 86_400_000_000
@@ -101,10 +101,9 @@ CREATE TABLE meter_sums (
     key TEXT PRIMARY KEY,
     spent_nanos INTEGER NOT NULL,
     reserved_nanos INTEGER NOT NULL,
+    since_us INTEGER NOT NULL,
     touched_us INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE meter_entries (key TEXT NOT NULL, at_us INTEGER NOT NULL, nanos INTEGER NOT NULL);
-CREATE INDEX meter_entries_age ON meter_entries (key, at_us);
 CREATE TABLE reservations (
     id BLOB PRIMARY KEY,
     expires_us INTEGER NOT NULL,

@@ -8,24 +8,32 @@ death of the process; `synchronous=NORMAL` gives up only the last moments before
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from frugal_chains.errors import LedgerUnavailable
+from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open, _read
-from frugal_chains.ledger._append import SeriesIds, add_to_meters, append_attempt
+from frugal_chains.ledger._append import Entry, SeriesIds, book
 from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._forks import let_go_at_fork
+from frugal_chains.ledger._ids import moment
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
-from frugal_chains.ledger._reserve import Reservation, register, release, reserve, states
+from frugal_chains.ledger._reserve import (
+    Reservation,
+    book_expired,
+    register,
+    release,
+    reserve,
+    states,
+)
 from frugal_chains.ledger._rollup import fold
 from frugal_chains.ledger._spill import Spill, spill_files
 from frugal_chains.ledger._store import AttemptFilter, Health
@@ -34,129 +42,197 @@ from frugal_chains.ledger._totals import Totals
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
 
+OPEN_WAIT_S = 10.0
+"""How long opening waits for others, who may be creating or migrating the same file."""
 APPEND_WAIT_S = 0.5
 """How long a finished call may wait for other writers before its row goes to the spill."""
 RESERVE_WAIT_S = 10.0
 """How long a budget waits for other writers: a call cannot be sent unchecked."""
+READ_WAIT_S = 10.0
+"""How long reading waits for a process that repairs the file after another one died."""
 RETRY_AFTER_S = 1.0
 """After a failed write rows go straight to the spill for this long."""
 FOLD_EVERY = 256
 """Rows between two updates of the daily rollup; at most this many per process are scanned."""
 
 
-class _Pending:
-    """An attempt on its way to the file, shared by the thread that brought it and the writer."""
-
-    __slots__ = ("attempt", "done", "reservation_id")
-
-    def __init__(self, attempt: Attempt, reservation_id: str | None) -> None:
-        self.attempt = attempt
-        self.reservation_id = reservation_id
-        self.done = False
-
-
 class SqliteStore:
-    """See `Store`. `path` None keeps everything in memory (for tests and short scripts)."""
+    """See `Store`. `path` None keeps everything in memory (for tests and short scripts).
+
+    One lock guards the connection. It is reentrant, and `_busy` says that its holder is at work:
+    a finalizer may run in the middle of that work, in the same thread, and append (an abandoned
+    stream that is collected). Its attempt then waits in the queue until the work is done.
+    """
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
-        self._path = path
+        self._path = path.absolute() if path else None  # the working directory may change
         self._read_only = read_only
-        self._queue: deque[_Pending] = deque()
-        self._connect()
-        if not read_only:
-            with self._lock, self._writing(APPEND_WAIT_S) as db:
-                _open.prune(db)
-            self._take_in_spill()
-        _stores.add(self)
-
-    def _connect(self) -> None:
-        self._lock = threading.Lock()
-        self._db = _open.connect(self._path, read_only=self._read_only)
+        self._closed = False
         self._ids = SeriesIds()
-        self._spill = Spill(self._path) if self._path else None
         self._since_fold = 0
         self._retry_at_s = 0.0
+        self._start_afresh()
+        self._db: sqlite3.Connection | None = None
+        self._connection(OPEN_WAIT_S)
+        let_go_at_fork(self)
+        if not read_only:
+            self._settle_in()
 
-    def after_fork(self) -> None:
-        """In a forked child: leave the parent's connection and locks alone, and open our own."""
-        self._queue.clear()
-        if self._path is not None:
-            _orphans.append(self._db)  # closing it here would drop the parent's file locks
-        self._connect()
+    def _start_afresh(self) -> None:
+        self._lock = threading.RLock()
+        self._busy = False
+        self._queue: deque[Entry] = deque()
+        self._spill = Spill(self._path) if self._path else None
+
+    def _settle_in(self) -> None:
+        """Do what earlier processes left undone; finds out whether the file can be written."""
+        try:
+            self._must_write(self._tidy)
+        except LedgerError:
+            self._disconnect()
+            raise
+        with self._alone():
+            self._drain()
+
+    def _tidy(self, db: sqlite3.Connection) -> None:
+        _open.prune(db)
+        book_expired(db, self._ids, now=moment(time.time_ns() // 1000))
+        fold(db, at_least=FOLD_EVERY)
+
+    def _connection(self, wait_s: float) -> sqlite3.Connection:
+        if self._db is None:
+            if self._closed:
+                raise LedgerUnavailable(f"ledger {self._path or 'memory'} was closed")
+            self._db = _open.connect(self._path, read_only=self._read_only, wait_s=wait_s)
+        return self._db
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else uses the connection meanwhile, not even a finalizer in this thread."""
+        with self._lock:
+            outer, self._busy = not self._busy, True
+            try:
+                yield
+            finally:
+                if outer:
+                    self._busy = False
+                    self._write_queue()
 
     # -- writing -------------------------------------------------------------------------------
 
     def append(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
-        pending = _Pending(attempt, reservation_id)
-        self._queue.append(pending)
+        if self._read_only:
+            raise LedgerError(f"ledger {self._path} was opened to be read only")
+        entry = Entry(attempt, reservation_id=reservation_id)
+        self._queue.append(entry)
         with self._lock:  # whoever gets in first writes for all who queued meanwhile
-            if not pending.done:
+            if not self._busy:
                 self._write_queue()
+        if entry.error is not None:
+            raise entry.error
 
     def _write_queue(self) -> None:
-        batch: list[_Pending] = []
-        while self._queue:
-            batch.append(self._queue.popleft())
-        for pending in batch:
-            pending.done = True
-        if self._spill is not None and time.monotonic() < self._retry_at_s:
-            self._spill.put([p.attempt for p in batch])
+        while waiting := len(self._queue):
+            self._busy = True
+            try:
+                batch = [self._queue[i] for i in range(waiting)]
+                self._keep(batch)
+                for _ in batch:  # not before: an interrupt must leave them for the next writer
+                    self._queue.popleft()
+            finally:
+                self._busy = False
+
+    def _keep(self, batch: Sequence[Entry]) -> None:
+        spill = self._spill
+        if spill is not None and time.monotonic() < self._retry_at_s:
+            spill.put([entry.attempt for entry in batch])
             return
         try:
             self._append_all(batch)
-        except (sqlite3.Error, LedgerUnavailable) as error:
-            self._ids.forget()
-            self._set_aside([p.attempt for p in batch], error)
-        else:
-            if self._spill is not None and self._spill.waiting:
-                self._drain()
+        except (sqlite3.Error, LedgerError) as error:
+            self._set_aside(batch, error)
+            return
+        if spill is not None and spill.waiting:
+            self._drain()
+        if self._since_fold >= FOLD_EVERY:
+            self._fold()
 
-    def _append_all(self, batch: Sequence[_Pending]) -> None:
-        with self._writing(APPEND_WAIT_S) as db:
-            for pending in batch:
-                keys = release(db, pending.reservation_id) if pending.reservation_id else ()
-                added = append_attempt(db, self._ids, pending.attempt)
-                if added is not None:
-                    add_to_meters(db, pending.attempt, added, claimed=keys)
-            self._since_fold += len(batch)
-            if self._since_fold >= FOLD_EVERY:
-                fold(db)
-                self._since_fold = 0
+    def _append_all(self, batch: Sequence[Entry]) -> None:
+        """Write attempts in one transaction. One that cannot be written does not stop the others.
 
-    def _set_aside(self, attempts: Sequence[Attempt], error: Exception) -> None:
-        if self._spill is None:
-            raise LedgerUnavailable(f"the in-memory ledger failed: {error}") from error
-        self._retry_at_s = time.monotonic() + RETRY_AFTER_S
-        logger.warning("ledger %s cannot be written (%s): rows wait beside it", self._path, error)
-        self._spill.put(attempts)
+        Raises `sqlite3.Error` or `LedgerError` when the file cannot be written.
+        """
 
-    def _take_in_spill(self) -> None:
-        with self._lock:
-            if self._spill is not None:
-                self._drain()
+        def write(db: sqlite3.Connection) -> None:
+            for entry in batch:
+                book(db, self._ids, entry)
 
-    def _drain(self) -> None:
-        assert self._spill is not None
         try:
-            self._spill.drain(
-                lambda attempts: self._append_all([_Pending(a, a.id) for a in attempts])
-            )
-        except (sqlite3.Error, LedgerUnavailable, OSError) as error:
-            self._ids.forget()
-            logger.warning("the spill of %s cannot be taken in yet: %s", self._path, error)
+            self._transact(write, wait_s=APPEND_WAIT_S)
+            self._since_fold += len(batch)
+        except LedgerError:
+            raise
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and _open.blames_the_file(error):
+                raise
+            if len(batch) > 1:
+                for entry in batch:
+                    self._append_all([entry])
+            elif isinstance(error, UnicodeEncodeError):
+                batch[0].replace_lone_surrogates()
+                self._append_all(batch)
+            else:
+                batch[0].error = error
 
-    @contextmanager
-    def _writing(self, wait_s: float) -> Iterator[sqlite3.Connection]:
-        """One write transaction; the caller holds the lock."""
-        db = self._db
+    def _transact(self, work: Callable[[sqlite3.Connection], T], *, wait_s: float) -> T:
+        """`work` in one write transaction; the caller holds the lock."""
+        db = self._connection(wait_s)
         _open.begin(db, wait_s=wait_s)
         try:
-            yield db
+            result = work(db)
             db.execute("COMMIT")
         except BaseException:
+            self._ids.forget()
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+        return result
+
+    def _set_aside(self, batch: Sequence[Entry], error: Exception) -> None:
+        if self._spill is None:
+            for entry in batch:
+                entry.error = LedgerUnavailable(f"the in-memory ledger failed: {error}")
+            return
+        self._retry_at_s = time.monotonic() + RETRY_AFTER_S
+        logger.warning("ledger %s cannot be written (%s): rows wait beside it", self._path, error)
+        self._spill.put([entry.attempt for entry in batch])
+
+    def _drain(self) -> None:
+        """Take in what waits beside the file; the caller holds the lock."""
+        if self._spill is None:
+            return
+        try:
+            self._spill.drain(self._take_in)
+        except (sqlite3.Error, LedgerError, OSError) as error:
+            self._retry_at_s = time.monotonic() + RETRY_AFTER_S
+            logger.warning("the spill of %s cannot be taken in yet: %s", self._path, error)
+
+    def _take_in(self, attempts: Sequence[Attempt]) -> bool:
+        entries = [Entry(attempt, reservation_id=attempt.id) for attempt in attempts]
+        self._append_all(entries)
+        for entry in entries:
+            if entry.error is not None:
+                logger.error("%s cannot be written: %s", entry.attempt, entry.error)
+        return all(entry.error is None for entry in entries)
+
+    def _fold(self) -> None:
+        """Bring the rollup up to date, apart from the rows: they stay whatever happens here."""
+        self._since_fold = 0
+        try:
+            self._transact(fold, wait_s=0)
+        except sqlite3.Error as error:
+            if not _open.is_busy(error):
+                logger.warning("the rollup of %s cannot be updated: %s", self._path, error)
 
     # -- budgets -------------------------------------------------------------------------------
 
@@ -176,23 +252,49 @@ class SqliteStore:
 
     def _must_write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one write transaction, or say why the ledger cannot be written."""
+        deadline_s = time.monotonic() + RESERVE_WAIT_S
         try:
-            with self._lock, self._writing(RESERVE_WAIT_S) as db:
-                return work(db)
+            while True:
+                with self._alone():
+                    self._connection(RESERVE_WAIT_S)
+                    self._drain_own()
+                    try:
+                        return self._transact(work, wait_s=0)
+                    except sqlite3.OperationalError as error:
+                        if not _open.is_busy(error) or time.monotonic() >= deadline_s:
+                            raise
+                _open.pause()  # without the lock: appends of other threads wait less than this
         except sqlite3.Error as error:
-            self._ids.forget()
             raise LedgerUnavailable(
                 f"ledger {self._path or 'memory'} cannot be written: {error}. Free disk space, "
                 "give this process write access, or end the program that holds the file."
             ) from error
 
+    def _drain_own(self) -> None:
+        """Take in the rows this process put aside, so that reads and budgets see them."""
+        spill = self._spill
+        if spill is not None and spill.waiting and time.monotonic() >= self._retry_at_s:
+            self._drain()
+
     # -- reading -------------------------------------------------------------------------------
+
+    def _reading(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on one snapshot of the books, or say why they cannot be read."""
+        with self._alone():
+            db = self._connection(READ_WAIT_S)
+            if not self._read_only:
+                self._drain_own()
+            try:
+                return _open.retrying(lambda: _open.snapshot(db, work), wait_s=READ_WAIT_S)
+            except sqlite3.OperationalError as error:
+                raise LedgerUnavailable(f"{self._path} cannot be read: {error}") from error
+            except sqlite3.DatabaseError as error:
+                raise _open.corrupt(self._path, error) from error
 
     def attempts(self, which: AttemptFilter) -> Iterator[Attempt]:
         last = b""
         while True:
-            with self._lock:
-                page = _read.page(self._db, self._ids, which, after=last)
+            page = self._reading(partial(_read.page, ids=self._ids, which=which, after=last))
             yield from page
             if len(page) < _read.PAGE_ROWS:
                 return
@@ -201,25 +303,31 @@ class SqliteStore:
     def totals(
         self, by: Sequence[str], *, since: datetime | None, until: datetime | None
     ) -> list[Totals]:
-        with self._lock:
-            return _read.totals(self._db, self._ids, by, since=since, until=until)
+        return self.totals_together([by], since=since, until=until)[0]
+
+    def totals_together(
+        self, groupings: Sequence[Sequence[str]], *, since: datetime | None, until: datetime | None
+    ) -> list[list[Totals]]:
+        return self._reading(
+            lambda db: [
+                _read.totals(db, self._ids, by, since=since, until=until) for by in groupings
+            ]
+        )
 
     def tag_names(self) -> list[str]:
-        with self._lock:
-            return _read.tag_names(self._db)
+        return self._reading(_read.tag_names)
 
     def estimated_notes(
         self, *, since: datetime | None, until: datetime | None, limit: int
     ) -> list[tuple[str, int]]:
-        with self._lock:
-            return _read.estimated_notes(self._db, since=since, until=until, limit=limit)
+        return self._reading(partial(_read.estimated_notes, since=since, until=until, limit=limit))
 
     def spill_files(self) -> tuple[str, ...]:
         return tuple(map(str, spill_files(self._path))) if self._path else ()
 
     def read_note(self, name: str) -> str | None:
-        with self._lock:
-            found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        query = "SELECT value FROM meta WHERE name = ?"
+        found = self._reading(lambda db: db.execute(query, (name,)).fetchone())
         return found[0] if found else None
 
     def write_note(self, name: str, text: str) -> None:
@@ -228,31 +336,39 @@ class SqliteStore:
         )
 
     def health(self) -> Health:
-        with self._lock:
-            return _open.health(self._db, self._path)
+        with self._alone():
+            return _open.health(self._connection(READ_WAIT_S), self._path)
 
     def close(self) -> None:
-        with self._lock:
-            _stores.discard(self)
-            if self._spill is not None and self._spill.waiting and not self._read_only:
+        with self._alone():
+            if self._spill is not None and self._spill.waiting and not self._closed:
                 self._drain()
+        with self._lock:
+            self._closed = True
+            self._disconnect()
             held = self._spill.held if self._spill else 0
-            self._db.close()
         if held:
             raise LedgerUnavailable(
                 f"{held} attempts could not be written to {self._path} nor beside it; "
                 "free disk space before the process ends, they are held in memory only"
             )
 
+    def _disconnect(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+        if self._spill is not None:
+            self._spill.let_go()
 
-_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
-_orphans: list[sqlite3.Connection] = []
+    # -- forks ---------------------------------------------------------------------------------
 
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if self._path is not None:
+            self._disconnect()
 
-def _reopen_in_child() -> None:
-    for store in list(_stores):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reopen_in_child)
+    def after_fork(self, *, in_child: bool) -> None:
+        if in_child:  # what waits in memory is the parent's to write
+            self._start_afresh()
+        else:
+            self._lock.release()

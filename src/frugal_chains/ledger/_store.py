@@ -57,6 +57,11 @@ class Store(Protocol):
     ) -> list[Totals]:
         """Sums over `[since, until)`, one for each combination of `by`."""
 
+    def totals_together(
+        self, groupings: Sequence[Sequence[str]], *, since: datetime | None, until: datetime | None
+    ) -> list[list[Totals]]:
+        """`totals` by each grouping, all of one moment."""
+
     def tag_names(self) -> list[str]:
         """The names of all tags that any attempt carries."""
 

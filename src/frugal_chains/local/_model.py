@@ -46,7 +46,8 @@ class LocalModel:
 
     Speaks OpenAI chat completions and responses, and Anthropic messages, streamed or not, with
     real token counts and real prefix-cache reads. It has no embeddings, and 135 million parameters
-    are good for trying things out, not for right answers.
+    are good for trying things out, not for right answers. Of streamed Anthropic messages, those
+    that begin with an emoji lack `message_start`, and so their input usage.
 
     Use it as a context manager or call `stop()`. It also stops when the object is collected, at
     interpreter exit, and when this process dies in any way.
@@ -59,7 +60,7 @@ class LocalModel:
         self.model_name = MODEL_NAME
         self.pid = process.pid
         """Process id of the server."""
-        self._stop = weakref.finalize(self, _end, process, os.getpid())
+        self._stop = weakref.finalize(self, _end, process)
 
     @classmethod
     def start(
@@ -91,7 +92,7 @@ class LocalModel:
             try:
                 url = _wait_until_ready(process, log, timeout_s=ready_timeout_s)
             except BaseException:  # Ctrl-C while loading must not leave the child behind
-                _end(process, os.getpid())
+                _end(process)
                 raise
         return cls(process, url)
 
@@ -174,9 +175,8 @@ def _tail(log: IO[bytes]) -> str:
     return log.read().decode(errors="replace").strip()[-_LOG_TAIL_CHARS:]
 
 
-def _end(process: subprocess.Popen[str], owner_pid: int) -> None:
-    if os.getpid() != owner_pid:  # a fork inherits this object, but not the server
-        return
+def _end(process: subprocess.Popen[str]) -> None:
+    # In a fork of the owner this does nothing: there `Popen` finds no such child of its own.
     process.kill()  # it holds no state worth a farewell
     process.wait(_STOP_TIMEOUT_S)
     for pipe in (process.stdin, process.stdout):

@@ -154,6 +154,16 @@ _OPENAI_ROWS = (
         source="the alias moved to gpt-4o-2024-08-06 on 2024-10-03: danny-avila/LibreChat#4386",
     ),
     PriceEntry(
+        id="o3-before-cut", provider="openai", models=("o3", "o3-2025-04-16"),
+        until=utc(2025, 6, 10),
+        prices=price_list(
+            {"input": "10", "output": "40"},
+            gaps={"cache_read": "genai-prices lists the cached price of after the 80 % cut of "
+                  "2025-06-10"},
+        ),
+        source="https://openai.com/index/introducing-o3-and-o4-mini; genai-prices 0.2.3 data.py",
+    ),
+    PriceEntry(
         id="gpt-4o-audio", provider="openai", overlay=True, since=utc(2024, 12, 17),
         models=("gpt-4o-audio-preview", "gpt-4o-audio-preview-2024-12-17",
                 "gpt-4o-audio-preview-2025-06-03"),

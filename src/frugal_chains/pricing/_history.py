@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from frugal_chains.pricing import _genai
 from frugal_chains.pricing._aliases import Name, resolve_name
 from frugal_chains.pricing._corrections import CORRECTIONS
-from frugal_chains.pricing._entries import matches, start_of
+from frugal_chains.pricing._entries import Multiplier, PriceEntry, TierRule, matches, start_of
 from frugal_chains.pricing._explain import Explanation, explained
 from frugal_chains.pricing._genai import Listing
 from frugal_chains.pricing._resolve import Overrides, edges, resolve
@@ -45,7 +45,10 @@ def _price_of(line: Explanation) -> tuple[object, ...]:
 def _dated(name: Name, listing: Listing | None, overrides: Overrides) -> Iterator[datetime]:
     """Every day and hour at which a row that matches the model begins or ends."""
     sellers = {"*", name.provider, listing.provider if listing else name.provider}
-    for row in (*CORRECTIONS, *TIER_RULES, *overrides.entries, *overrides.multipliers):
+    rows: tuple[PriceEntry | TierRule | Multiplier, ...] = (
+        *CORRECTIONS, *TIER_RULES, *overrides.entries, *overrides.multipliers,
+    )  # fmt: skip
+    for row in rows:
         if row.provider in sellers and matches(row.models, name.key):
             yield from filter(None, (row.since, getattr(row, "until", None)))
     if listing is not None:

@@ -23,7 +23,7 @@ _OUTPUT_CAPS: Mapping[str, int] = {
     "codex-": 128_000,
     "computer-use-preview-": 1_024,
     "daybreak-": 128_000,
-    "gpt-3.5-turbo-": 4_096,
+    "gpt-3.5-": 4_096,
     "gpt-35-turbo-": 4_096,
     "gpt-4-": 8_192,
     "gpt-4-0125-": 4_096,

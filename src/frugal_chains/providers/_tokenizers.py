@@ -123,7 +123,7 @@ _DEEPSEEK = TokenizerFacts(ascii_factor=1.05, other_factor=1.2)
 
 _BY_MODEL: Mapping[str, TokenizerFacts] = {
     # Listed by tiktoken, chat frame published with a check against the API
-    "gpt-3.5-turbo-": replace(_CL100K_CHAT, exact_frame=True),
+    "gpt-3.5-": replace(_CL100K_CHAT, exact_frame=True),
     "gpt-35-turbo-": replace(_CL100K_CHAT, exact_frame=True),
     "gpt-4-": replace(_CL100K_CHAT, exact_frame=True),
     "gpt-4o-": replace(_O200K_CHAT, exact_frame=True),

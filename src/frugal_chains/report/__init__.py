@@ -1,13 +1,28 @@
 """Report: what the `frugal` command says, as facts, as text for a terminal, and as JSON."""
 
-from frugal_chains.report._facts import ReportFacts, questions, report_facts
-from frugal_chains.report._json import report_json
+from frugal_chains.report._doctor import WATCHED, DoctorFacts, Finding, LedgerFacts, diagnose
+from frugal_chains.report._facts import Question, ReportFacts, questions, report_facts
+from frugal_chains.report._json import doctor_json, prices_json, report_json
 from frugal_chains.report._period import moment_of
+from frugal_chains.report._prices import PriceFacts
 from frugal_chains.report._terminal import report_view
+from frugal_chains.report._terminal_doctor import doctor_view
+from frugal_chains.report._terminal_prices import prices_view
 
 __all__ = [
+    "DoctorFacts",
+    "Finding",
+    "LedgerFacts",
+    "PriceFacts",
+    "Question",
     "ReportFacts",
+    "WATCHED",
+    "diagnose",
+    "doctor_json",
+    "doctor_view",
     "moment_of",
+    "prices_json",
+    "prices_view",
     "questions",
     "report_facts",
     "report_json",

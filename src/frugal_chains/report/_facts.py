@@ -10,7 +10,7 @@ from decimal import Decimal
 from frugal_chains.ledger import Totals
 
 Question = tuple[str, ...]
-"""What one call of `Ledger.totals` is asked to group by."""
+"""What `Ledger.totals` is asked to group by."""
 
 WHOLE: Question = ()
 MODELS: Question = ("model",)
@@ -63,7 +63,7 @@ class ReportFacts:
     notes: tuple[tuple[str, int], ...]
     """Why usage was estimated and what to do about it, with the number of attempts."""
     waiting: tuple[str, ...]
-    """Files beside the ledger whose attempts are not in this report."""
+    """Files whose attempts are not in the ledger yet, and so not in this report."""
 
 
 def questions(by: Sequence[str], tags: Sequence[str]) -> tuple[Question, ...]:
@@ -99,7 +99,7 @@ def report_facts(
         unpriced=_unpriced(answers[REASONS]),
         outcomes=tuple(line for line in answers[OUTCOMES] if line.key["status"] != "ok"),
         notes=tuple(notes),
-        waiting=tuple(waiting),
+        waiting=tuple(file for file in waiting if not file.endswith(".damaged")),
     )
 
 
@@ -114,11 +114,9 @@ def _shown(
         for question, lines in answers.items()
         if question and question[0].startswith("tag:")
     }
-    preferred = (f"tag:{PREFERRED_TAG}",)
-    if values.get(preferred):
-        tags = [preferred]
-    else:
-        tags = [question for question, count in values.items() if 0 < count <= MAX_TAG_VALUES]
+    preferred: Question = (f"tag:{PREFERRED_TAG}",)
+    few = [question for question, count in values.items() if 0 < count <= MAX_TAG_VALUES]
+    tags = [preferred] if values.get(preferred) else few
     return ((MODELS, MAX_ROWS), *((tag, MAX_ROWS) for tag in tags), (DAYS, MAX_DAYS))
 
 

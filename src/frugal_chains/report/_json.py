@@ -1,13 +1,18 @@
-"""A report as plain JSON: exact decimals as text, keys that stay."""
+"""What the commands print with `--json`: exact decimals as text, keys that stay."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from frugal_chains.ledger import Totals
+from frugal_chains.pricing import Explanation, Price, Priced
+from frugal_chains.report._doctor import DoctorFacts, Finding
 from frugal_chains.report._facts import ReportFacts, known_cost_usd
 from frugal_chains.report._money import exact_text
-from frugal_chains.usage import COUNT_FIELDS
+from frugal_chains.report._prices import PriceFacts, charge_parts, price_snippet
+from frugal_chains.usage import COUNT_FIELDS, Usage
 
 
 def report_json(facts: ReportFacts) -> dict[str, Any]:
@@ -64,4 +69,90 @@ def _sums(line: Totals) -> dict[str, Any]:
         "unpriced": line.unpriced,
         "estimated": line.estimated,
         "usage": {name: getattr(line.usage, name) for name in COUNT_FIELDS},
+    }
+
+
+def prices_json(facts: PriceFacts) -> dict[str, Any]:
+    """A model's price for machines.
+
+        {"asked": model, "provider", "model", "names": [text], "listed_as", "tier",
+         "at": ISO time, "price_id", "price_file": path or "", "context_window_tokens": int or null,
+         "notes": [text], "reason": why unpriced or "", "snippet": lines for prices.toml or "",
+         **RATES,
+         "history": [{"from": ISO time, null for the beginning, **RATES}],
+         "example": null, or {"usage", "outcome", "cost_usd", "parts_usd", "reason"}}
+
+    RATES: `outcome` (`priced`, `free`, `unpriced`), `bands` (`above_tokens` and `usd_per_mtok`, one
+    price for each bucket) and `usd_per_thousand` calls. Every price is an exact decimal as text;
+    `cost_usd` is null when the example is unpriced.
+    """
+    price = facts.price
+    return {
+        "asked": facts.asked,
+        "provider": price.provider,
+        "model": price.model,
+        "names": list(price.names),
+        "listed_as": price.listed_as,
+        "tier": price.tier,
+        "at": price.at.isoformat(),
+        "price_id": price.price_id,
+        "price_file": facts.price_file,
+        "context_window_tokens": price.context_window_tokens,
+        "notes": list(price.notes),
+        "reason": price.reason,
+        "snippet": price_snippet(facts),
+        **_rates(price),
+        "history": [
+            {"from": line.at.isoformat() if index else None, **_rates(line)}
+            for index, line in enumerate(facts.history)
+        ],
+        "example": _example(facts.usage, facts.charge),
+    }
+
+
+def _rates(price: Explanation) -> dict[str, Any]:
+    return {
+        "outcome": price.outcome,
+        "bands": [
+            {
+                "above_tokens": band.above_tokens,
+                "usd_per_mtok": {name: exact_text(usd) for name, usd in band.per_mtok.items()},
+            }
+            for band in price.bands
+        ],
+        "usd_per_thousand": {fee: exact_text(usd) for fee, usd in price.fees.items()},
+    }
+
+
+def _example(usage: Usage | None, charge: Price | None) -> dict[str, Any] | None:
+    if usage is None or charge is None:
+        return None
+    cost = charge.cost_usd
+    parts = charge_parts(charge) if isinstance(charge, Priced) else {}
+    return {
+        "usage": {name: count for name in COUNT_FIELDS if (count := getattr(usage, name))},
+        "outcome": type(charge).__name__.lower(),
+        "cost_usd": None if cost is None else exact_text(cost),
+        "parts_usd": {part: exact_text(usd) for part, usd in parts.items()},
+        "reason": getattr(charge, "reason", ""),
+    }
+
+
+def doctor_json(facts: DoctorFacts, findings: Sequence[Finding]) -> dict[str, Any]:
+    """An installation for machines.
+
+    {"broken": int, "warnings": int,
+     "findings": [{"subject", "level": "ok", "note", "warning" or "broken", "text", "fix"}],
+     "versions": {distribution: version}, "encodings": {encoding: source},
+     "price_file": path or "", "ledger": url}
+    """
+    levels = [finding.level for finding in findings]
+    return {
+        "broken": levels.count("broken"),
+        "warnings": levels.count("warning"),
+        "findings": [asdict(finding) for finding in findings],
+        "versions": dict(facts.versions),
+        "encodings": dict(facts.encodings),
+        "price_file": facts.price_file,
+        "ledger": facts.ledger.url,
     }

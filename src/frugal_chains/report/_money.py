@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-_COUNT_UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
+_COUNT_UNITS = ((10**3, "k"), (10**6, "M"), (10**9, "B"))
 
 
 def usd_text(usd: Decimal) -> str:
@@ -38,11 +38,11 @@ def share_text(part: int, whole: int) -> str:
 
 def count_text(count: int) -> str:
     """A count for a narrow column: exact below 10,000, else to a tenth of its unit: `12.3k`."""
-    for size, unit in _COUNT_UNITS:
-        tenths = (count * 20 + size) // (2 * size)
-        if count >= 10_000 and tenths >= 10:
-            return f"{tenths / 10:,.1f}{unit}"
-    return f"{count:,}"
+    if count < 10_000:
+        return f"{count:,}"
+    rounded = [((count * 20 + size) // (2 * size), unit) for size, unit in _COUNT_UNITS]
+    tenths, unit = next((pair for pair in rounded if pair[0] < 10_000), rounded[-1])
+    return f"{tenths / 10:,.1f}{unit}"
 
 
 def aligned(texts: Sequence[str]) -> list[str]:

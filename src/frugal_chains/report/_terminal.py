@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table as Grid
 from rich.text import Text
 
 from frugal_chains.ledger import Totals
@@ -21,40 +19,51 @@ from frugal_chains.report._facts import (
     known_cost_usd,
     summed,
 )
+from frugal_chains.report._layout import add_amounts, fields, indented, name_table, title
 from frugal_chains.report._money import aligned, count_text, plain_text, share_text, usd_text
 
-WIDE = 72
-"""Columns from which token counts have room."""
 BAR_CELLS = 12
+NAME_CELLS = 16
+"""Columns that a name may ask for before figures that can be left out are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
+    """A figure of every line. Where room is short the highest rank goes first; rank 0 stays."""
+
     head: str
     cell: Callable[[Totals], str]
-    wide_only: bool = False
+    rank: int = 0
     when: Callable[[Totals], int] | None = None
     """Shown only if this is not 0 for the sum of the table."""
 
 
 _COLUMNS = (
     _Column("calls", lambda line: f"{line.attempts:,}"),
-    _Column("in", lambda line: count_text(line.usage.input_tokens), wide_only=True),
+    _Column("in", lambda line: count_text(line.usage.input_tokens), rank=2),
     _Column(
         "cached",
         lambda line: share_text(line.usage.cache_read_tokens, line.usage.input_tokens),
-        wide_only=True,
+        rank=4,
         when=lambda line: line.usage.cache_read_tokens,
     ),
-    _Column("out", lambda line: count_text(line.usage.output_tokens), wide_only=True),
-    _Column(
-        "estimated",
-        lambda line: f"{line.estimated:,}",
-        wide_only=True,
-        when=lambda line: line.estimated,
-    ),
-    _Column("unpriced", lambda line: f"{line.unpriced:,}", when=lambda line: line.unpriced),
+    _Column("out", lambda line: count_text(line.usage.output_tokens), rank=3),
+    _Column("estimated", lambda line: f"{line.estimated:,}", 5, lambda line: line.estimated),
+    _Column("unpriced", lambda line: f"{line.unpriced:,}", 0, lambda line: line.unpriced),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """A column ready to print: every cell, the head included, has the same width."""
+
+    cells: Sequence[str]
+    rank: int = 0
+
+    @classmethod
+    def right(cls, head: str, cells: Sequence[str], rank: int = 0) -> _Figures:
+        width = max(map(len, (head, *cells)))
+        return cls([cell.rjust(width) for cell in (head, *cells)], rank)
 
 
 def report_view(facts: ReportFacts, *, width: int, ascii_only: bool = False) -> RenderableType:
@@ -71,9 +80,6 @@ def report_view(facts: ReportFacts, *, width: int, ascii_only: bool = False) -> 
 def _header(facts: ReportFacts) -> RenderableType:
     total, usage = facts.total, facts.total.usage
     first, last = facts.days
-    grid = Grid.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
     rows = (
         ("ledger", plain_text(facts.ledger)),
         ("days", (first if first == last else f"{first} to {last}") + " UTC" + _asked(facts)),
@@ -84,9 +90,7 @@ def _header(facts: ReportFacts) -> RenderableType:
         ("unpriced", f"{share_text(total.unpriced, total.attempts)} of attempts"),
         ("estimated", f"{share_text(total.estimated, total.attempts)} of attempts"),
     )
-    for name, value in rows:
-        grid.add_row(Text(name), Text(value, style="bold" if name == "cost" else ""))
-    return grid
+    return fields(rows, strong="cost")
 
 
 def _asked(facts: ReportFacts) -> str:
@@ -110,34 +114,42 @@ def cost_sentence(total: Totals) -> str:
 
 
 def _table(table: Table, *, width: int, ascii_only: bool) -> RenderableType:
-    rows, total = _folded(table), summed(table.rows, {})
-    columns = [
-        column
-        for column in _COLUMNS
-        if (width >= WIDE or not column.wide_only) and (column.when is None or column.when(total))
-    ]
-    costs = aligned([_cost(line) for line in (*rows, total)])
-    bars = _bars(table, ascii_only=ascii_only) if table.by == DAYS else [()] * len(rows)
-    grid = _grid([f"by {_name(table.by[0])}", *map(_name, table.by[1:])])
-    for column in columns:
-        grid.add_column(column.head, justify="right", no_wrap=True)
-    grid.add_column("cost".rjust(len(costs[0])), no_wrap=True)
-    if table.by == DAYS:
-        grid.add_column("", no_wrap=True)
-    for line, cost, bar in zip(rows, costs[:-1], bars, strict=True):
-        grid.add_row(*map(Text, (*_key(line), *(c.cell(line) for c in columns), cost, *bar)))
+    rows = _folded(table)
+    names = [["by " + _name(table.by[0]), *map(_name, table.by[1:])], *map(_key, rows)]
+    asked = [min(NAME_CELLS, max(map(cell_len, column))) for column in zip(*names, strict=True)]
+    figures = _fitting(
+        _figures(table, [*rows, summed(table.rows, {})], ascii_only=ascii_only),
+        room=width - sum(2 + cells for cells in asked),
+    )
+    grid = name_table(names[0])
+    for column in figures:
+        grid.add_column(column.cells[0], no_wrap=True)
+    for index, name in enumerate(names[1:], start=1):
+        grid.add_row(*map(Text, (*name, *(column.cells[index] for column in figures))))
     grid.add_section()
-    cells = ("total", *[""] * (len(table.by) - 1), *(c.cell(total) for c in columns), costs[-1])
-    grid.add_row(*map(Text, cells), style="bold")
+    total = ["total", *[""] * (len(table.by) - 1)]
+    grid.add_row(*map(Text, (*total, *(column.cells[-1] for column in figures))), style="bold")
     return grid
 
 
-def _grid(names: Iterable[str]) -> Grid:
-    """A table whose first columns are names: they fold, figures never do."""
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
-    for name in names:
-        grid.add_column(Text(name), overflow="fold")
-    return grid
+def _figures(table: Table, lines: Sequence[Totals], *, ascii_only: bool) -> Iterator[_Figures]:
+    """Every figure that the lines have, the last of which is their sum."""
+    for column in _COLUMNS:
+        if column.when is None or column.when(lines[-1]):
+            yield _Figures.right(column.head, list(map(column.cell, lines)), column.rank)
+    yield _Figures.right("cost", aligned(list(map(_cost, lines))))
+    if table.by == DAYS:
+        yield _Figures(["", *_bars(table, ascii_only=ascii_only), ""], rank=1)
+
+
+def _fitting(figures: Iterable[_Figures], *, room: int) -> list[_Figures]:
+    """Those that fit beside the names, the ones that matter least left out first."""
+    shown = list(figures)
+    while any(column.rank for column in shown) and room < sum(
+        2 + max(map(len, column.cells)) for column in shown
+    ):
+        shown.remove(max(shown, key=lambda column: column.rank))
+    return shown
 
 
 def _name(dimension: str) -> str:
@@ -153,7 +165,7 @@ def _folded(table: Table) -> list[Totals]:
         early = len(rows) - table.limit
         return [summed(rows[:early], {"day": f"{early} earlier days"}), *rows[early:]]
     rest = rows[table.limit :]
-    return [*rows[: table.limit], summed(rest, {table.by[0]: f"{len(rest)} others"})]
+    return [*rows[: table.limit], summed(rest, {table.by[0]: f"{len(rest)} more"})]
 
 
 def _key(line: Totals) -> list[str]:
@@ -165,7 +177,7 @@ def _cost(line: Totals) -> str:
     return "unpriced" if cost is None else usd_text(cost)
 
 
-def _bars(table: Table, *, ascii_only: bool) -> list[tuple[str, ...]]:
+def _bars(table: Table, *, ascii_only: bool) -> list[str]:
     """One bar a day, against the dearest day; anything above zero has at least one cell.
 
     The line of earlier days has none: many days beside one would compare nothing.
@@ -174,7 +186,7 @@ def _bars(table: Table, *, ascii_only: bool) -> list[tuple[str, ...]]:
     most = max(row.nanos for row in days)
     cell = "#" if ascii_only else "█"
     bars = [cell * -(-row.nanos * BAR_CELLS // most) if most else "" for row in days]
-    return [("",)] * (len(table.rows) > len(days)) + [(bar,) for bar in bars]
+    return [*[""] * (len(days) < len(table.rows)), *bars]
 
 
 def _unpriced(models: Sequence[UnpricedModel]) -> Iterable[RenderableType]:
@@ -182,15 +194,15 @@ def _unpriced(models: Sequence[UnpricedModel]) -> Iterable[RenderableType]:
         return
     count = sum(model.attempts for model in models)
     yield ""
-    yield Text(f"Unpriced: {count:,} {_calls(count)} missing from the cost", style="bold")
+    yield title(f"Unpriced: {count:,} {_calls(count)} missing from the cost")
     for model in models:
         served = f" ({model.provider})" if model.provider else ""
         yield Text(plain_text(f"{model.model or '(no model)'}{served}: {model.attempts:,}"))
         more = len(model.reasons) - 1
         also = f" (and {more:,} other reasons)" if more else ""
-        yield _indented(plain_text(model.reasons[0] or "no reason given") + also)
+        yield indented(plain_text(model.reasons[0] or "no reason given") + also)
         if model.model:
-            yield _indented(f"what to do: {prices_command(model.model, model.provider)}")
+            yield indented(f"what to do: {prices_command(model.model, model.provider)}")
 
 
 def prices_command(model: str, provider: str) -> str:
@@ -206,22 +218,20 @@ def _estimated(facts: ReportFacts) -> Iterable[RenderableType]:
         return
     share = share_text(total.estimated, total.attempts)
     yield ""
-    yield Text(
+    yield title(
         f"Estimated: {total.estimated:,} {_calls(total.estimated)} ({share}) with tokens that are "
-        "not, or not wholly, the provider's word",
-        style="bold",
+        "not, or not wholly, the provider's word"
     )
     for note, attempts in facts.notes:
-        yield _indented(f"{attempts:,} x {plain_text(note)}")
+        yield indented(f"{attempts:,} x {plain_text(note)}")
 
 
 def _outcomes(lines: Sequence[Totals]) -> Iterable[RenderableType]:
     if not lines:
         return
-    costs = aligned([_cost(line) for line in lines])
-    grid = _grid(("not ok", "kind"))
+    grid = name_table(("not ok", "kind"))
     grid.add_column("calls", justify="right", no_wrap=True)
-    grid.add_column("cost".rjust(len(costs[0])), no_wrap=True)
+    costs = add_amounts(grid, "cost", [_cost(line) for line in lines])
     for line, cost in zip(lines, costs, strict=True):
         kind = plain_text(line.key["error_kind"]) or "-"
         grid.add_row(*map(Text, (line.key["status"], kind, f"{line.attempts:,}", cost)))
@@ -231,15 +241,10 @@ def _outcomes(lines: Sequence[Totals]) -> Iterable[RenderableType]:
 
 def _waiting(files: Sequence[str]) -> RenderableType:
     names = ", ".join(plain_text(name) for name in files)
-    return Text(
+    return title(
         f"Not in this report: attempts that wait in {names}. They are taken in when the ledger "
-        "is next opened for writing.",
-        style="bold",
+        "is next opened for writing."
     )
-
-
-def _indented(text: str) -> RenderableType:
-    return Padding(Text(text, overflow="fold"), (0, 0, 0, 4))
 
 
 def _calls(count: int) -> str:

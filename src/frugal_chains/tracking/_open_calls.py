@@ -111,6 +111,7 @@ class OpenCalls:
             call.trackers[0].give_up(key, "lost")
         ledger = self._ledger()
         if ledger is not None and self.lessons.learned:
+            self.lessons.learned = False
             save_calibration(ledger, self.lessons.counter.calibration)
 
 

@@ -6,7 +6,7 @@ import threading
 from decimal import Decimal
 
 from frugal_chains.ledger import Attempt
-from frugal_chains.money import usd_from_nanos
+from frugal_chains.money import usd_from_nanos, usd_text
 from frugal_chains.usage import COUNT_FIELDS, Usage
 
 
@@ -80,7 +80,7 @@ class RunningTotal:
             if count
         ]
         aside = f" ({', '.join(doubts)})" if doubts else ""
-        return f"${self.cost_usd} for {self._attempts} attempts{aside}"
+        return f"{usd_text(self.cost_usd)} for {self._attempts} attempts{aside}"
 
     def __repr__(self) -> str:
         return f"RunningTotal({self})"

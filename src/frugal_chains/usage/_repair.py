@@ -26,13 +26,13 @@ CACHE_BESIDE: Final = frozenset({"aws", "bedrock", "amazon_bedrock", "bedrock_co
 """Converse counts cache reads and writes beside `inputTokens`: see `read_bedrock`."""
 
 
-def add_what_stands_beside(counts: Counts, total: int, provider: str) -> None:
+def add_what_stands_beside(counts: Counts, total: int, provider: str = "") -> None:
     """Fold reasoning and cache tokens into their parents where a provider counts them beside.
 
     OpenAI's shape includes both in the parents; some servers that speak it do not, and show it by
     a total that is larger by exactly those tokens: xAI chat and Gemini behind OpenAI-compatible
-    gateways (reasoning), Bedrock as LlamaIndex repeats it (cache). Without a total the provider's
-    name decides.
+    gateways (reasoning), Bedrock as LlamaIndex repeats it (cache). Without a total the name of
+    the provider decides, where the shape leaves it open.
     """
     reasoning = counts.get("reasoning_tokens", 0)
     cached = sum(counts.get(part, 0) for part in CACHE_PARTS)

@@ -97,7 +97,7 @@ def read_openai_responses(fields: Fields, provider: str) -> Counts:
         "output_audio_tokens": written.count("audio_tokens"),
         "output_image_tokens": written.count("image_tokens"),
     }
-    add_what_stands_beside(counts, total, provider)
+    add_what_stands_beside(counts, total)
     check_total(counts, total, fields.problems)
     return counts
 
@@ -129,7 +129,7 @@ def read_langchain(fields: Fields, provider: str) -> Counts:
     if provider.startswith("google"):
         # langchain-google-genai leaves tool-use prompts out of the parents (langchain-google#1959).
         counts["input_tokens"] = max(counts["input_tokens"], total - counts["output_tokens"])
-    add_what_stands_beside(counts, total, provider)
+    add_what_stands_beside(counts, total)
     check_total(counts, total, fields.problems)
     return counts
 
@@ -182,7 +182,7 @@ def read_gemini(fields: Fields, provider: str) -> Counts:
         "candidatesTokenCount", "candidates_token_count",
         "responseTokenCount", "response_token_count",
     )  # fmt: skip
-    if not total or total != read + written:
+    if total != read + written:
         written += thoughts
     counts: Counts = {
         "input_tokens": read,

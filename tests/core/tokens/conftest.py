@@ -20,11 +20,11 @@ SAMPLES_FILE = Path(__file__).with_name("samples.json")
 COUNT_BY_TIKTOKEN = """
 import json, sys, tiktoken
 texts = json.load(sys.stdin)
-counts = {
-    name: {key: len(tiktoken.get_encoding(name).encode_ordinary(text)) for key, text in texts.items()}
-    for name in ("cl100k_base", "o200k_base", "o200k_harmony")
-}
-json.dump(counts, sys.stdout)
+def count(name):
+    encode = tiktoken.get_encoding(name).encode_ordinary
+    return {key: len(encode(text)) for key, text in texts.items()}
+names = ("cl100k_base", "o200k_base", "o200k_harmony")
+json.dump({name: count(name) for name in names}, sys.stdout)
 """
 
 

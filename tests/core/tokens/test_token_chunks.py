@@ -14,25 +14,12 @@ from frugal_chains.tokens._encodings import shared_encodings
 
 # Dense in everything the two patterns treat specially.
 FRAGMENTS = st.sampled_from(
-    [" ", "  ", "\t", "\n", "\r\n", "\n\n ", "a", "word", "It's", "'s", "'", "I'LL", "é", "e\u0301"]
-    + [
-        "中",
-        "文字",
-        "、",
-        "。",
-        "！",
-        "カ",
-        "한글",
-        "7",
-        "2024",
-        ".",
-        "//",
-        "/\n",
-        "(",
-        ")",
-        "{\n  ",
+    [
+        *(" ", "  ", "\t", "\n", "\r\n", "\n\n ", "a", "word", "It's", "'s", "'", "I'LL"),
+        *("\u00e9", "e\u0301", "中", "文字", "、", "。", "\uff01", "カ", "한글", "7", "2024"),
+        *(".", "//", "/\n", "(", ")", "{\n  ", "😀", "\u200d", "\xa0", "\u3000", "\x85"),
+        *("\x1c", "\u2028", "_", "__x", "#", "\u2014", "न", "م"),
     ]
-    + ["😀", "\u200d", "\xa0", "\u3000", "\x85", "\x1c", "\u2028", "_", "__x", "#", "—", "न", "م"]
 )
 
 
@@ -50,7 +37,7 @@ def encoding(name: str) -> Any:
 )
 @example(text="ab \n\n  cd", limit_chars=4, name="cl100k_base")
 @example(text="it's.\n/x y", limit_chars=5, name="o200k_base")
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_safe_cuts_keep_every_token(text: str, limit_chars: int, name: str) -> None:
     pieces = list(split_for_encoding(text, limit_chars))
     assert "".join(piece for piece, _ in pieces) == text

@@ -58,7 +58,10 @@ def independent(encoding: str) -> Any:
 
 
 @given(text=st.text(max_size=200), encoding=st.sampled_from(["cl100k_base", "o200k_base"]))
-@settings(max_examples=200, deadline=None)
+@example(text="a \n  ", encoding="cl100k_base")
+@example(text="It'S 12345 \r\n\r\n  x\n \n", encoding="cl100k_base")
+@example(text="HTMLParser's 12345 /\n\n//  \t", encoding="o200k_base")
+@settings(max_examples=100, deadline=None)
 def test_any_text_counts_as_in_an_independent_tokenizer(text: str, encoding: str) -> None:
     expected = len(independent(encoding).encode_ordinary(text))
     assert COUNTERS["ranked"].count_text(text, model=MODEL_OF[encoding]).tokens == expected
@@ -79,7 +82,7 @@ def test_special_tokens_in_a_prompt_are_ordinary_text(counter: TokenCounter) -> 
 )
 @example(text="\ud800", model="gpt-4o", counter="ranked")
 @example(text="a\udfffb" * 9, model="claude-sonnet-5", counter="rankless")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_never_raises_and_never_counts_text_as_nothing(text: str, model: str, counter: str) -> None:
     count = COUNTERS[counter].count_text(text, model=model)
     assert count.tokens > 0 if text else count.tokens == 0
@@ -102,13 +105,10 @@ def test_a_run_without_a_boundary_is_an_estimate_close_to_the_truth(counter: Tok
     assert count.tokens == pytest.approx(125_000, rel=0.001)  # tiktoken on the whole string
 
 
-def test_long_ordinary_text_stays_exact(
-    counter: TokenCounter, samples: dict[str, str], tiktoken_counts: Mapping[str, Any]
-) -> None:
-    """Samples joined by a line break and a letter: the parts keep their own counts."""
+def test_long_ordinary_text_stays_exact(counter: TokenCounter, samples: dict[str, str]) -> None:
     names = ["english_prose/fit", "chinese/fit", "python_code/fit", "json_indented/fit"]
     once = "\nX ".join(samples[name] for name in names) + "\nX "
-    text = once * 150
+    text = once * 300
     assert len(text) > 500_000
     count = counter.count_text(text, model="gpt-4o")
     assert count.exact

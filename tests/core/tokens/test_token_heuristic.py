@@ -29,7 +29,7 @@ def test_error_on_text_it_was_not_fitted_to(
 ) -> None:
     found = errors(samples, tiktoken_counts, encoding, "held_out")
     assert mean(map(abs, found.values())) < 0.09
-    assert {name: e for name, e in found.items() if not -0.27 < e < 0.34} == {}
+    assert {name: e for name, e in found.items() if not -0.22 < e < 0.30} == {}
 
 
 # Over- and under-counting of characters / 4 against o200k_base, up to -58 % and +250 %.
@@ -58,12 +58,11 @@ def test_the_worst_case_covers_every_sample_of_the_model_s_own_encoding(
 @given(st.characters(min_codepoint=0x80))
 @settings(max_examples=500, deadline=None)
 def test_no_alphabet_is_free(character: str) -> None:
-    """The rarest scripts cost at least 0.3 tokens a character in every encoding."""
+    """The cheapest characters, Thai letters in a row, cost 0.4 tokens."""
     if character.isspace():
         return
-    text = f"x {character}" * 50
     for encoding in ("cl100k_base", "o200k_base"):
-        assert estimate_tokens(text, encoding) >= 50 * (1 + 0.28)
+        assert estimate_tokens(f"{character} " * 50, encoding) >= 0.4 * 50
 
 
 def test_empty_text_is_nothing_and_any_other_something() -> None:

@@ -10,7 +10,7 @@ from anthropic.types import Usage as AnthropicUsage
 
 from frugal_chains.usage import Usage, UsageReading, merge_anthropic_stream, read_usage
 
-START = {
+START: dict[str, Any] = {
     "input_tokens": 472,
     "cache_read_input_tokens": 1800,
     "cache_creation_input_tokens": 248,
@@ -70,7 +70,10 @@ def test_the_halves_make_the_whole(start: Any, delta: Any, expected: Usage) -> N
 
 
 def test_events_and_sdk_objects_are_taken_too() -> None:
-    start_event = {"type": "message_start", "message": {"usage": AnthropicUsage(**START)}}
+    start_event = {
+        "type": "message_start",
+        "message": {"usage": AnthropicUsage.model_validate(START)},
+    }
     delta_event = RawMessageDeltaEvent.model_validate(
         {
             "type": "message_delta",

@@ -12,6 +12,7 @@ from langchain_anthropic.chat_models import ChatAnthropic
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from pydantic import SecretStr
 
 from frugal_chains.usage import Usage, UsageReading, read_langchain_usage, read_usage
 
@@ -341,7 +342,9 @@ def test_what_langchain_anthropic_drops_is_found_in_its_response_metadata() -> N
             },
         }
     )
-    model = ChatAnthropic(model_name="claude-opus-5", api_key="none", timeout=None, stop=None)
+    model = ChatAnthropic(
+        model_name="claude-opus-5", api_key=SecretStr("none"), timeout=None, stop=None
+    )
     result = model._format_output(message)
     answer = result.generations[0].message
     assert isinstance(answer, AIMessage)

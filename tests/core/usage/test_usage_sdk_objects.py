@@ -17,7 +17,7 @@ from langchain_openai.chat_models.base import _create_usage_metadata as from_ope
 from langchain_openai.chat_models.base import (
     _create_usage_metadata_responses as from_openai_responses,
 )
-from llama_index.core.base.llms.types import ChatResponse
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.llms.openai import OpenAI as LlamaIndexOpenAI
 from openai.types import CompletionUsage, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion
@@ -262,7 +262,9 @@ def test_llamaindex_openai_raw_and_additional_kwargs() -> None:
     raw = ChatCompletion.model_validate(CHAT_COMPLETION)
     llm = LlamaIndexOpenAI(model="gpt-4o", api_key="none")
     kwargs = llm._get_response_token_counts(raw)
-    response = ChatResponse(message={"role": "assistant"}, raw=raw, additional_kwargs=kwargs)
+    response = ChatResponse(
+        message=ChatMessage(role="assistant"), raw=raw, additional_kwargs=kwargs
+    )
     from_raw, from_kwargs = read_usage(response.raw), read_usage(response.additional_kwargs)
     assert from_raw is not None
     assert from_kwargs is not None

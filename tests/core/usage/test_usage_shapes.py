@@ -134,6 +134,15 @@ CASES: list[Case] = [
         Usage(input_tokens=1976, output_tokens=7, cache_write_5m_tokens=1971),
     ),
     (
+        "anthropic: thinking without any cache field",
+        {
+            "input_tokens": 10,
+            "output_tokens": 50,
+            "output_tokens_details": {"thinking_tokens": 40},
+        },
+        Usage(input_tokens=10, output_tokens=50, reasoning_tokens=40),
+    ),
+    (
         "anthropic: searches and thinking",
         {
             "input_tokens": 105,
@@ -250,15 +259,15 @@ CASES: list[Case] = [
     ),
     (
         "gemini, snake_case",
-        # The SDK's print in mozilla-ai/any-llm issue 1290.
+        # The SDK's print in mozilla-ai/any-llm issue 1290, and a cached part.
         {
             "prompt_token_count": 20,
             "candidates_token_count": 198,
             "thoughts_token_count": 405,
             "total_token_count": 623,
-            "cached_content_token_count": None,
+            "cached_content_token_count": 4,
         },
-        Usage(input_tokens=20, output_tokens=603, reasoning_tokens=405),
+        Usage(input_tokens=20, output_tokens=603, cache_read_tokens=4, reasoning_tokens=405),
     ),
     (
         "gemini: thoughts alone",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -153,17 +153,15 @@ def call_start(
     parent_id: str,
 ) -> CallStart:
     """The facts of a starting call: whose model, for whom, with which cap."""
-    caps = [params[name] for name in _CAP_KEYS if isinstance(params.get(name), int)]
-    cap = caps[0] if caps else metadata.get("ls_max_tokens")
-    answers = params.get("n") or 1
-    model = metadata.get("ls_model_name") or params.get("model") or params.get("model_name") or ""
     return CallStart(
         key=key,
         framework=FRAMEWORK,
-        provider=provider_id(str(metadata.get("ls_provider") or "")),
-        model=str(model),
+        provider=_provider_id(metadata.get("ls_provider") or ""),
+        model=str(
+            metadata.get("ls_model_name") or params.get("model") or params.get("model_name") or ""
+        ),
         request=request,
-        output_cap_tokens=cap * answers if isinstance(cap, int) else None,
+        output_cap_tokens=_output_cap(params, metadata),
         service_tier=_tier(params.get("service_tier")),
         purpose=_purpose(metadata, tags),
         root_id=root_id,
@@ -171,6 +169,17 @@ def call_start(
         thread_id=_thread_id(metadata),
         tags=_labels(metadata, tags),
     )
+
+
+_provider_id = lru_cache(maxsize=256)(provider_id)
+
+
+def _output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> int | None:
+    """The request's cap on output tokens, for all its answers together."""
+    cap = next((params[name] for name in _CAP_KEYS if name in params), None)
+    if cap is None:
+        cap = metadata.get("ls_max_tokens")
+    return cap * (params.get("n") or 1) if isinstance(cap, int) else None
 
 
 def _tier(asked: Any) -> str:
@@ -191,7 +200,7 @@ def _labels(metadata: Mapping[str, Any], tags: Sequence[str]) -> dict[str, str]:
     """The application's own labels: its metadata and tags, the agent's and the node's names."""
     labels: dict[str, str] = {}
     for name, value in metadata.items():
-        if name in _ONE_OF_A_KIND or name.startswith(_OWN_METADATA):
+        if name.startswith(_OWN_METADATA) or name in _ONE_OF_A_KIND:
             continue
         if isinstance(value, str | int | bool) and len(text := str(value)) <= _MAX_TAG_LENGTH:
             labels[name] = text
@@ -204,67 +213,57 @@ def _labels(metadata: Mapping[str, Any], tags: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """What an `LLMResult` says, wherever it says it."""
-
-    message: AIMessage | None
-    text: Callable[[], str]
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        return self.message.response_metadata if self.message else {}
-
-
 def call_end(response: LLMResult, *, streamed: bool) -> CallEnd:
     """The facts of a call that ended without an error."""
-    answer = _answer(response)
-    message, metadata, output = answer.message, answer.metadata, response.llm_output or {}
+    message = _message(response)
+    metadata: Mapping[str, Any] = message.response_metadata if message else {}
     usage = message.usage_metadata if message else None
-    if usage is not None and "total_cost" in usage and response.llm_output is None:
+    output = response.llm_output
+    if usage is not None and output is None and "total_cost" in usage:
         # LangChain marks answers out of its LLM cache with a cost of 0 and keeps their old tokens.
-        return CallEnd(status="cached", model=_model(metadata, output))
-    raw = usage or output.get("token_usage") or output.get("usage")
+        return CallEnd(status="cached", model=_model(metadata, {}))
+    raw = usage or (output and (output.get("token_usage") or output.get("usage")))
     reading = read_langchain_usage(raw, response_metadata=metadata) if raw else None
-    cut = reading is None and streamed and _is_cut(metadata)
+    if reading is not None:
+        return CallEnd(reading=reading, model=_model(metadata, output or {}))
+    cut = streamed and _is_cut(metadata)
     return CallEnd(
         status="aborted" if cut else "ok",
         error_kind="cut" if cut else "",
-        reading=reading,
-        model=_model(metadata, output),
-        output_text=answer.text,
-        note=_STREAM_HINT if reading is None and streamed and not cut else "",
+        model=_model(metadata, output or {}),
+        output_text=lambda: _output_text(response),
+        note=_STREAM_HINT if streamed and not cut else "",
     )
 
 
 def failed_end(error: BaseException, response: LLMResult | None) -> CallEnd:
     """The facts of a call that ended with an error, or was given up by its caller."""
     facts = classify_error(error)
-    answer = _answer(response) if response else _NO_ANSWER
-    usage = answer.message.usage_metadata if answer.message else None
-    metadata = answer.metadata
+    message = _message(response) if response else None
+    metadata: Mapping[str, Any] = message.response_metadata if message else {}
+    usage = message.usage_metadata if message else None
     return CallEnd(
         status="aborted" if facts.abandoned else "error",
         error_kind=facts.kind,
         reading=read_langchain_usage(usage, response_metadata=metadata) if usage else None,
         model=_model(metadata, {}),
-        output_text=answer.text,
+        output_text=lambda: _output_text(response) if response else "",
         sent=facts.sent,
     )
 
 
-def _answer(response: LLMResult) -> _Answer:
-    """The first generation: with n > 1 every other one repeats its usage."""
-    first = next((g for group in response.generations for g in group), None)
-    message = first.message if isinstance(first, ChatGeneration) else None
-    generations = [g for group in response.generations for g in group]
-    return _Answer(
-        message=message if isinstance(message, AIMessage) else None,
-        text=lambda: "\n".join(_produced(g) for g in generations),
-    )
+def _message(response: LLMResult) -> AIMessage | None:
+    """The first answer: with n > 1 every other one repeats its usage."""
+    for group in response.generations:
+        for generation in group:
+            message = getattr(generation, "message", None)
+            return message if isinstance(message, AIMessage) else None
+    return None
 
 
-_NO_ANSWER: Final = _Answer(message=None, text=lambda: "")
+def _output_text(response: LLMResult) -> str:
+    """Everything the model wrote, in all its answers."""
+    return "\n".join(_produced(g) for group in response.generations for g in group)
 
 
 def _produced(generation: Generation) -> str:

@@ -1,0 +1,275 @@
+"""Added time per call of our handlers, beside those of other libraries, in one process and run.
+
+    python benchmarks/bench_overhead.py [--quick]
+
+LangChain: a fake chat model that returns usage, invoked bare and with each handler in turn, round
+by round, so that every handler meets the same machine. Ours prices every call and commits it to an
+SQLite ledger on disk before the call returns; the others keep what they keep (langchain-core's
+counter sums tokens in memory; langfuse and openinference build spans and hand them to an exporter
+that drops them, so no network is measured). LlamaIndex: `MockLLM` with its token counter and with
+our handlers.
+
+The overhead is the median over rounds of (time with - time without), per call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.metadata
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _figures import Figure, write_results
+from frugal_chains import Ledger
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_frugal import CostCallbackHandler
+
+CALLS = 200
+ROUNDS = 40
+LANGCHAIN_PACKAGES = (
+    "langchain-core", "llama-index-core", "langfuse", "openinference-instrumentation-langchain",
+)  # fmt: skip
+
+
+class FakeChat(BaseChatModel):
+    """Answers at once, with the usage that a provider would return."""
+
+    model: str = "gpt-4o-mini"
+
+    @property
+    def _llm_type(self) -> str:
+        return "fake"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        return {"ls_provider": "openai", "ls_model_name": self.model, "ls_model_type": "chat"}
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        message = AIMessage(
+            content="An answer of some words.",
+            usage_metadata={
+                "input_tokens": 812,
+                "output_tokens": 64,
+                "total_tokens": 876,
+                "input_token_details": {"cache_read": 512},
+                "output_token_details": {"reasoning": 0},
+            },
+            response_metadata={"model_name": "gpt-4o-mini", "model_provider": "openai"},
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+class NoOp(BaseCallbackHandler):
+    """What LangChain itself takes to call a handler that does nothing."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    once: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Per call, microseconds."""
+
+    wall_us: float
+    cpu_us: float
+
+
+def measure(contenders: list[Contender], *, calls: int, rounds: int) -> dict[str, list[Timing]]:
+    """Timings of every contender in every round; the order turns by one each round."""
+    timings: dict[str, list[Timing]] = {c.name: [] for c in contenders}
+    for contender in contenders:
+        for _ in range(calls):
+            contender.once()
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            for offset in range(len(contenders)):
+                contender = contenders[(turn + offset) % len(contenders)]
+                timings[contender.name].append(_time(contender.once, calls))
+            gc.collect()
+    finally:
+        gc.enable()
+    return timings
+
+
+def _time(once: Callable[[], object], calls: int) -> Timing:
+    wall, cpu = time.perf_counter(), time.thread_time()
+    for _ in range(calls):
+        once()
+    cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
+    return Timing(wall_us=wall / calls * 1e6, cpu_us=cpu / calls * 1e6)
+
+
+def added(timings: Mapping[str, list[Timing]], base: str) -> dict[str, Timing]:
+    """The median over rounds of the time beyond the base's, in the same round."""
+
+    def median(name: str, field: str) -> float:
+        pairs = zip(timings[name], timings[base], strict=True)
+        return statistics.median(getattr(a, field) - getattr(b, field) for a, b in pairs)
+
+    return {
+        name: Timing(wall_us=median(name, "wall_us"), cpu_us=median(name, "cpu_us"))
+        for name in timings
+    }
+
+
+@contextmanager
+def langchain_contenders(folder: Path) -> Iterator[list[Contender]]:
+    model = FakeChat()
+    messages = [("system", "You answer in few words."), ("user", "What is the capital of France?")]
+
+    def invoking(handler: BaseCallbackHandler | None) -> Callable[[], object]:
+        config: Any = {"callbacks": [handler]} if handler else {}
+        return lambda: model.invoke(messages, config=config)
+
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(f"sqlite:///{folder}/langchain.db"))
+        contenders = [
+            Contender("bare", invoking(None)),
+            Contender("no-op handler", invoking(NoOp())),
+            Contender("UsageMetadataCallbackHandler", invoking(UsageMetadataCallbackHandler())),
+            Contender("CostCallbackHandler", invoking(CostCallbackHandler(ledger))),
+        ]
+        for name, handler in (("langfuse", _langfuse(stack)), ("openinference", _openinference())):
+            contenders.append(Contender(name, invoking(handler)))
+        yield contenders
+        (total,) = ledger.totals()
+        expected = (300 * 150 + 512 * 75 + 64 * 600) * total.attempts
+        assert total.nanos == expected, "the calls measured were not booked as they should be"
+
+
+class _Drop:
+    """A span exporter that keeps nothing."""
+
+    def export(self, spans: Any) -> Any:
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None: ...
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+def _langfuse(stack: ExitStack) -> BaseCallbackHandler:
+    from langfuse import Langfuse
+    from langfuse.langchain import CallbackHandler
+    from opentelemetry.sdk.trace import TracerProvider
+
+    client = Langfuse(
+        public_key="pk-lf-bench",
+        secret_key="sk-lf-bench",
+        base_url="http://127.0.0.1:9",
+        tracer_provider=TracerProvider(),
+        span_exporter=_Drop(),  # type: ignore[arg-type]
+        media_upload_thread_count=1,
+    )
+    stack.callback(client.shutdown)
+    return CallbackHandler(public_key="pk-lf-bench")
+
+
+def _openinference() -> BaseCallbackHandler:
+    from openinference.instrumentation import OITracer, TraceConfig
+    from openinference.instrumentation.langchain._tracer import OpenInferenceTracer
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(_Drop()))  # type: ignore[arg-type]
+    tracer = OITracer(provider.get_tracer("bench"), TraceConfig())
+    return OpenInferenceTracer(tracer, separate_trace_from_runtime_context=True)
+
+
+@contextmanager
+def llama_index_contenders(folder: Path) -> Iterator[list[Contender]]:
+    from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+    from llama_index.core.llms import ChatMessage, MockLLM
+
+    from llama_index_frugal import track_cost
+
+    messages = [ChatMessage(role="user", content="What is the capital of France?")]
+    bare = MockLLM(max_tokens=16)
+    counting = MockLLM(
+        max_tokens=16,
+        callback_manager=CallbackManager([TokenCountingHandler(tokenizer=str.split)]),
+    )
+    with Ledger.open(f"sqlite:///{folder}/llama_index.db") as ledger:
+
+        def within(block: AbstractContextManager[Any], llm: MockLLM) -> Callable[[], object]:
+            # Entering costs once per block, not per call: it is kept out of the loop.
+            return _Switched(block, llm, messages)
+
+        yield [
+            Contender("bare", within(nullcontext(), bare)),
+            Contender("TokenCountingHandler", within(nullcontext(), counting)),
+            Contender("track_cost", within(track_cost(ledger), bare)),
+        ]
+
+
+class _Switched:
+    """Calls an LLM with a block open around it only while this contender is the one measured."""
+
+    current: _Switched | None = None
+
+    def __init__(self, block: AbstractContextManager[Any], llm: Any, messages: Any) -> None:
+        self._block, self._llm, self._messages = block, llm, messages
+
+    def __call__(self) -> object:
+        return self._llm.chat(self._messages)
+
+
+def show(title: str, timings: Mapping[str, list[Timing]], over: Mapping[str, Timing]) -> None:
+    print(f"\n{title}: added microseconds per call, median of {len(timings['bare'])} rounds")
+    print(f"  {'':32} {'wall':>8} {'cpu':>8}")
+    for name, timing in over.items():
+        if name != "bare":
+            print(f"  {name:32} {timing.wall_us:8.1f} {timing.cpu_us:8.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rounds")
+    rounds = ROUNDS // 10 if parser.parse_args().quick else ROUNDS
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as name:
+        with langchain_contenders(Path(name)) as contenders:
+            timings = measure(contenders, calls=CALLS, rounds=rounds)
+        over = added(timings, "bare")
+        show("LangChain, chat model invoke", timings, over)
+    ours, counter = over["CostCallbackHandler"], over["UsageMetadataCallbackHandler"]
+    figures = {
+        "overhead_vs_usage_metadata_handler": Figure(
+            value=ours.wall_us / counter.wall_us, asked=3.0, better="lower", unit="ratio"
+        ),
+        "langfuse_vs_ours": Figure(
+            value=over["langfuse"].wall_us / ours.wall_us, asked=5.0, better="higher", unit="ratio"
+        ),
+        "openinference_vs_ours": Figure(
+            value=over["openinference"].wall_us / ours.wall_us, better="higher", unit="ratio"
+        ),
+        "overhead_us": Figure(value=ours.wall_us, better="lower", unit="us per call"),
+    }
+    versions = {name: importlib.metadata.version(name) for name in LANGCHAIN_PACKAGES}
+    write_results("overhead", figures, versions=versions)
+
+
+if __name__ == "__main__":
+    main()

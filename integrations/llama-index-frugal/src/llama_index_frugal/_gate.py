@@ -1,0 +1,101 @@
+"""The one place where a call can be refused: an LLM's or embedding's `rate_limiter`.
+
+LlamaIndex drops what handlers raise, but asks `rate_limiter` after it has announced a call and
+before it sends it, and lets that raise (llama-index-core 0.14.25 `llms/callbacks.py`,
+`base/embeddings/base.py`). While an LLM with a budget runs, a `Gate` stands there, in front of the
+user's own limiter.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any, Protocol
+
+from llama_index_instrumentation.span import active_span_id
+
+from frugal_chains.tracking import Tracker
+
+_FIELD = "rate_limiter"
+
+
+class Admits(Protocol):
+    """A recorder, as gates see it."""
+
+    def admit(self, span_id: str) -> None: ...
+
+
+recorders: weakref.WeakSet[Admits] = weakref.WeakSet()
+"""Every recorder of the process; each admits the calls it has opened."""
+_lock = threading.Lock()
+
+
+def admit_current_call() -> None:
+    """Hold the worst case of the call whose span this code runs in.
+
+    Raises:
+        BudgetExceeded: a budget has no room. LlamaIndex drops the span with this error, and then
+            every recorder withdraws the call.
+    """
+    span_id = active_span_id.get()
+    if span_id is not None:
+        for recorder in list(recorders):
+            recorder.admit(span_id)
+
+
+class Gate:
+    """Waits for the limiter it stands before, then asks the budgets."""
+
+    def __init__(self, inner: Any = None) -> None:
+        self.inner = inner
+        self.users = 0
+
+    def acquire(self, num_tokens: int = 0) -> None:
+        """Raises `BudgetExceeded` when a budget of the current call has no room."""
+        if self.inner is not None:
+            self.inner.acquire(num_tokens)
+        admit_current_call()
+
+    async def async_acquire(self, num_tokens: int = 0) -> None:
+        """Raises `BudgetExceeded` when a budget of the current call has no room."""
+        if self.inner is not None:
+            await self.inner.async_acquire(num_tokens)
+        admit_current_call()
+
+
+def can_stand_at(instance: Any) -> bool:
+    """Whether `instance` is an LLM or embedding that asks a rate limiter."""
+    return _FIELD in getattr(instance, "__dict__", ())
+
+
+def put_up(instance: Any) -> None:
+    """Stand a gate at `instance`, once for all the calls it is running."""
+    # By way of __dict__: an assignment would run the validators of models that validate it.
+    fields = vars(instance)
+    with _lock:
+        found = fields[_FIELD]
+        if not isinstance(found, Gate):
+            found = fields[_FIELD] = Gate(found)
+        found.users += 1
+
+
+def take_down(instance: Any) -> None:
+    """Give the user's own limiter back when the last call has left."""
+    fields = vars(instance)
+    with _lock:
+        found = fields[_FIELD]
+        if isinstance(found, Gate):
+            found.users -= 1
+            if found.users <= 0 and type(found) is Gate:
+                fields[_FIELD] = found.inner
+
+
+def limiter_tracker(instance: Any, current: Tracker | None) -> Tracker | None:
+    """The tracker of the `BudgetRateLimiter` that the user has given to `instance`, if any."""
+    limiter = getattr(instance, "__dict__", {}).get(_FIELD)
+    while limiter is not None:
+        if hasattr(limiter, "tracker_for"):
+            found: Tracker = limiter.tracker_for(current)
+            return found
+        limiter = getattr(limiter, "inner", None)
+    return None

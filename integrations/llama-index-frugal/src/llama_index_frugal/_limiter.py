@@ -1,0 +1,54 @@
+"""`BudgetRateLimiter`: budgets that belong to one LLM or embedding."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from frugal_chains.budgets import Budget
+from frugal_chains.ledger import Ledger
+from frugal_chains.tracking import Tracker, shared_ledger
+from llama_index_frugal import _installed
+from llama_index_frugal._gate import Gate
+
+
+class BudgetRateLimiter(Gate):
+    """Refuses the calls of the LLMs and embeddings it is given to when a budget has no room.
+
+        llm = OpenAI("gpt-4.1-mini")
+        llm.rate_limiter = BudgetRateLimiter(budgets=[Budget.usd(5, per="day")])
+
+    It books those calls too, inside `track_cost` and out of it: what is not counted cannot be
+    limited. One limiter may serve any number of LLMs, threads and tasks. Where the budgets should
+    hold for a block of code and not for an LLM, `track_cost(budgets=...)` is enough.
+
+    Args:
+        budgets: Limits on the calls of these LLMs, together.
+        ledger: Where to write; None: inside `track_cost` the block's, else the one at
+            `$FRUGAL_LEDGER`.
+        inner: A rate limiter to wait for first, such as LlamaIndex's `TokenBucketRateLimiter`.
+    """
+
+    def __init__(
+        self, *, budgets: Sequence[Budget], ledger: Ledger | None = None, inner: Any = None
+    ) -> None:
+        super().__init__(inner)
+        self.budgets = tuple(budgets)
+        self._own = Tracker(ledger, budgets=self.budgets) if ledger is not None else None
+        self._by_ledger: weakref.WeakKeyDictionary[Ledger, Tracker] = weakref.WeakKeyDictionary()
+        _installed.keep()
+
+    def tracker_for(self, current: Tracker | None) -> Tracker:
+        """The tracker to report a call to that is made under the tracker `current`."""
+        if self._own is not None:
+            return self._own
+        ledger = current.ledger if current is not None else shared_ledger()
+        found = self._by_ledger.get(ledger)
+        if found is None:
+            found = self._by_ledger[ledger] = Tracker(ledger, budgets=self.budgets)
+        return found
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BudgetRateLimiter:
+        """A copied LLM spends from the same budgets."""
+        return self

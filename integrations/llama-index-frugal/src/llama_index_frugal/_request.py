@@ -1,0 +1,228 @@
+"""Plain facts read off LlamaIndex: what a call is about to send, and on whose behalf.
+
+Everything is read by name, so that nothing here imports `llama_index.core`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
+from frugal_chains.providers import provider_id
+from frugal_chains.tracking import CallStart
+from llama_index_frugal._spans import Span
+
+FRAMEWORK: Final = "llama_index"
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "assistant": "assistant",
+    "model": "assistant",
+    "chatbot": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+"""`MessageRole` of llama-index-core 0.14.25; the rest is the user's."""
+_TEXTS: Mapping[str, str] = {"text": "text", "thinking": "content"}
+"""Content blocks with text, by `block_type`, and the field that holds it."""
+_CAP_KEYS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
+_TIERS: Final = frozenset({"flex", "priority", "batch"})
+_RUN_TAG: Final = "llamaindex.run_id"
+_OWN_TAGS: Final = frozenset({_RUN_TAG, "llamaindex.step.input_summary"})
+"""Tags of workflows that are no labels: one differs in every run, the other quotes the prompt."""
+_MAX_TAG_LENGTH: Final = 64
+"""Longer tag values are texts, not labels."""
+_UNNAMED: Final = frozenset({"", "unknown"})
+"""What LlamaIndex calls a model that has no name (`LLMMetadata.model_name`)."""
+
+
+def llm_start(event: Any, span: Span) -> CallStart:
+    """The facts of a chat or completion that is about to be sent."""
+    instance, options, tags = span.instance, event.additional_kwargs, event.tags
+    return CallStart(
+        key=event.span_id,
+        framework=FRAMEWORK,
+        provider=provider_id(str(event.model_dict.get("class_name", ""))),
+        model=model_name(event.model_dict),
+        request=_request_of(event, instance),
+        output_cap_tokens=_output_cap(instance, options),
+        service_tier=_service_tier(instance, options),
+        root_id=span.root_id,
+        parent_id=span.parent_id,
+        thread_id=str(tags.get(_RUN_TAG, "")),
+        tags=_labels(tags),
+    )
+
+
+def embedding_start(
+    key: str,
+    model_dict: Mapping[str, Any],
+    texts: Callable[[], Sequence[str]],
+    *,
+    root_id: str = "",
+    parent_id: str = "",
+    tags: Mapping[str, Any] | None = None,
+) -> CallStart:
+    """The facts of a batch of texts that is about to be embedded."""
+    return CallStart(
+        key=key,
+        framework=FRAMEWORK,
+        provider=provider_id(str(model_dict.get("class_name", ""))),
+        model=model_name(model_dict),
+        request=lambda: _texts_facts(texts()),
+        output_cap_tokens=0,
+        purpose="embed",
+        root_id=root_id,
+        parent_id=parent_id,
+        thread_id=str((tags or {}).get(_RUN_TAG, "")),
+        tags=_labels(tags or {}),
+    )
+
+
+def model_name(model_dict: Mapping[str, Any]) -> str:
+    """The model asked for; the class, where the model has no name (mocks)."""
+    name = str(model_dict.get("model_name") or "")
+    return str(model_dict.get("class_name", "")) if name in _UNNAMED else name
+
+
+def as_json(value: Any) -> str:
+    """JSON text of anything; a text is JSON already."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+# -- the request -------------------------------------------------------------------------------
+
+
+def _request_of(event: Any, instance: Any) -> Callable[[], RequestFacts]:
+    prompt = getattr(event, "prompt", None)
+    if prompt is not None:
+        return lambda: _texts_facts([prompt])
+    return lambda: _chat_facts(event.messages, event.additional_kwargs, instance)
+
+
+def _texts_facts(texts: Sequence[str]) -> RequestFacts:
+    return RequestFacts(messages=tuple(MessageFacts(role="user", text=text) for text in texts))
+
+
+def _chat_facts(messages: Sequence[Any], options: Mapping[str, Any], instance: Any) -> RequestFacts:
+    tools = [*(getattr(instance, "tools", None) or ()), *(options.get("tools") or ())]
+    schema = options.get("response_format")
+    return RequestFacts(
+        messages=tuple(_message_facts(message) for message in messages),
+        tools=tuple(_tool_facts(tool) for tool in tools),
+        output_schema=as_json(schema) if isinstance(schema, Mapping) else "",
+        cache_ttl=_longest_ttl(_cache_marks(messages, tools, instance)),
+    )
+
+
+def _message_facts(message: Any) -> MessageFacts:
+    more = message.additional_kwargs
+    texts, media = block_texts(message.blocks)
+    calls = [b for b in message.blocks if getattr(b, "block_type", "") == "tool_call"]
+    return MessageFacts(
+        role=_ROLES.get(str(getattr(message.role, "value", message.role)), "user"),
+        text="\n".join(texts),
+        tool_calls=tuple(
+            ToolCallFacts(
+                name=call.tool_name, arguments=as_json(call.tool_kwargs), id=call.tool_call_id or ""
+            )
+            for call in calls
+        ),
+        tool_call_id=str(more.get("tool_call_id") or ""),
+        name=str(more.get("name") or ""),
+        images=media,
+    )
+
+
+def block_texts(blocks: Iterable[Any]) -> tuple[list[str], int]:
+    """The texts of a message's blocks, and how many blocks are images or other media."""
+    texts, media = [], 0
+    for block in blocks:
+        kind = str(getattr(block, "block_type", ""))
+        if (field := _TEXTS.get(kind)) is not None:
+            texts.append(str(getattr(block, field, None) or ""))
+        elif kind == "citable":
+            inner_texts, inner_media = block_texts(block.content)
+            texts += [block.title, block.source, *inner_texts]
+            media += inner_media
+        elif kind == "citation":
+            texts.append(str(getattr(block.cited_content, "text", "")))
+        elif kind in ("image", "audio", "video", "document"):
+            media += 1
+    return texts, media
+
+
+def _tool_facts(tool: Any) -> ToolFacts:
+    """A tool as LLM classes prepare it: OpenAI's `function` shape, or Anthropic's."""
+    if not isinstance(tool, Mapping):
+        return ToolFacts(name=str(tool))
+    body: Mapping[str, Any] = tool.get("function", tool)
+    schema = body.get("parameters") or body.get("input_schema")
+    return ToolFacts(
+        name=str(body.get("name") or tool.get("type") or ""),
+        description=str(body.get("description") or ""),
+        parameters=as_json(schema) if schema else "",
+    )
+
+
+def _cache_marks(messages: Sequence[Any], tools: Sequence[Any], instance: Any) -> Iterable[str]:
+    """The time to live of every prompt-cache marker: `CachePoint` blocks, `cache_control` options,
+    and the `cache_idx` of the Anthropic class, which marks messages while it sends them."""
+    if getattr(instance, "cache_idx", None) is not None:
+        yield "5m"
+    for message in messages:
+        for block in message.blocks:
+            if getattr(block, "block_type", "") == "cache":
+                yield str(block.cache_control.ttl)
+    for holder in (*(message.additional_kwargs for message in messages), *tools):
+        mark = holder.get("cache_control") if isinstance(holder, Mapping) else None
+        if isinstance(mark, Mapping):
+            yield str(mark.get("ttl") or "5m")
+
+
+def _longest_ttl(marks: Iterable[str]) -> Literal["", "5m", "1h"]:
+    found = set(marks)
+    if not found:
+        return ""
+    return "1h" if "1h" in found else "5m"
+
+
+# -- its options -------------------------------------------------------------------------------
+
+
+def _option(name: str, instance: Any, options: Mapping[str, Any]) -> Any:
+    """An option of the call, of the LLM's `additional_kwargs`, or a field of the LLM, in the order
+    in which the LLM classes let one replace the other."""
+    for place in (options, getattr(instance, "additional_kwargs", None)):
+        if isinstance(place, Mapping) and place.get(name) is not None:
+            return place[name]
+    return getattr(instance, name, None)
+
+
+def _output_cap(instance: Any, options: Mapping[str, Any]) -> int | None:
+    """The cap on output tokens, for all answers of the call together."""
+    answers = _option("n", instance, options)
+    for name in _CAP_KEYS:
+        cap = _option(name, instance, options)
+        if isinstance(cap, int) and cap > 0:
+            return cap * answers if isinstance(answers, int) and answers > 0 else cap
+    return None
+
+
+def _service_tier(instance: Any, options: Mapping[str, Any]) -> str:
+    asked = _option("service_tier", instance, options)
+    return asked if asked in _TIERS else "standard"
+
+
+def _labels(tags: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of `instrument_tags` that can serve as labels."""
+    return {
+        name: text
+        for name, value in tags.items()
+        if name not in _OWN_TAGS
+        and isinstance(value, str | int | bool)
+        and len(text := str(value)) <= _MAX_TAG_LENGTH
+    }

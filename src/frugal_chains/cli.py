@@ -1,0 +1,318 @@
+"""The `frugal` command: looks at the books, the prices and the installation. It changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from frugal_chains.errors import FrugalError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from frugal_chains.pricing import ServiceTier
+    from frugal_chains.report import DoctorFacts, LedgerFacts, PriceFacts, ReportFacts
+    from frugal_chains.usage import Usage
+
+main = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="What the LLM calls of an application cost, and why.",
+)
+
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="sqlite:///relative.db, sqlite:////absolute.db or a path. Without it: "
+        "$FRUGAL_LEDGER, else frugal.db in this folder.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON: stable keys, exact decimals as text.")
+]
+
+
+@main.command()
+def report(
+    ledger: LedgerOption = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One table by this instead of the usual ones: model, provider, purpose, status, "
+            "day, hour, another label, or a tag. Repeat it to combine."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="An age (7d, 24h, 30m, 2w) or a time (2026-11-01); UTC.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="The same; the moment itself is left out.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was spent: by model, by feature, by day.
+
+    Example: frugal report --since 7d --by model --by feature
+    """
+    from frugal_chains.report import report_json, report_view
+
+    first, last = _moment(since, "--since"), _moment(until, "--until")
+    if first and last and first >= last:
+        raise typer.BadParameter(f"{since} is not before --until {until}", param_hint="--since")
+    with _plain_errors():
+        facts = _read_report(ledger, by or [], first, last)
+    if as_json:
+        _print_json(report_json(facts))
+    else:
+        console = _console()
+        ascii_only = console.options.ascii_only
+        console.print(report_view(facts, width=console.width, ascii_only=ascii_only))
+
+
+@main.command()
+def prices(
+    model: Annotated[str, typer.Argument(help="As in your code or as a provider answered it.")],
+    provider: Annotated[
+        str | None, typer.Option(help="Where it is served; told from the model where possible.")
+    ] = None,
+    tier: Annotated[
+        str, typer.Option(help="standard, batch, flex, priority or fast.")
+    ] = "standard",
+    at: Annotated[
+        str | None, typer.Option(help="A past moment, such as 2026-01-31. Without it: now.")
+    ] = None,
+    input_tokens: Annotated[
+        int | None, typer.Option("--input", help="Price these input tokens, cached ones included.")
+    ] = None,
+    output_tokens: Annotated[
+        int | None, typer.Option("--output", help="Output tokens, reasoning included.")
+    ] = None,
+    cache_read: Annotated[int, typer.Option(help="Input tokens read from the cache.")] = 0,
+    cache_write_5m: Annotated[int, typer.Option(help="Input tokens written to it, short.")] = 0,
+    cache_write_1h: Annotated[int, typer.Option(help="Input tokens written to it, long.")] = 0,
+    web_searches: Annotated[int, typer.Option(help="Searches by the provider's own tool.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What a model costs, and where that price comes from. Exit code 1: it has no price.
+
+    Example: frugal prices claude-sonnet-4-5 --tier batch --input 10000 --output 500
+    """
+    from frugal_chains.pricing import TIERS
+    from frugal_chains.report import prices_json, prices_view
+    from frugal_chains.usage import Usage
+
+    named = next((known for known in TIERS if known == tier), None)
+    if named is None:
+        raise typer.BadParameter(f"{tier!r} is none of {', '.join(TIERS)}", param_hint="--tier")
+    counts: dict[str, Any] = {
+        "input_tokens": input_tokens or 0,
+        "output_tokens": output_tokens or 0,
+        "cache_read_tokens": cache_read,
+        "cache_write_5m_tokens": cache_write_5m,
+        "cache_write_1h_tokens": cache_write_1h,
+        "web_searches": web_searches,
+    }
+    asked = input_tokens is not None or output_tokens is not None or any(counts.values())
+    with _plain_errors():
+        usage = Usage(**counts) if asked else None
+        facts = _read_prices(model, provider, named, _moment(at, "--at") or _now(), usage)
+    if as_json:
+        _print_json(prices_json(facts))
+    else:
+        _console().print(prices_view(facts))
+    if facts.unpriced:
+        raise typer.Exit(1)
+
+
+@main.command()
+def doctor(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
+    """What is installed, what is exact, whether the ledger is sound, and what to fix.
+
+    Exit code 1: something is broken. Warnings alone leave it at 0.
+
+    Example: frugal doctor --ledger sqlite:////var/lib/app/frugal.db
+    """
+    from frugal_chains.report import diagnose, doctor_json, doctor_view
+
+    facts = _read_installation(ledger)
+    findings = diagnose(facts)
+    if as_json:
+        _print_json(doctor_json(facts, findings))
+    else:
+        _console().print(doctor_view(findings))
+    if any(finding.level == "broken" for finding in findings):
+        raise typer.Exit(1)
+
+
+# -- reading: everything below the commands that touches a file, a clock or the environment -------
+
+
+def _read_report(
+    url: str | None, by: list[str], since: datetime | None, until: datetime | None
+) -> ReportFacts:
+    from frugal_chains.ledger import Ledger
+    from frugal_chains.report import questions, report_facts
+
+    with Ledger.open(url, read_only=True) as books:
+        asked = questions(by, books.tag_names())
+        answers = books.totals_together(asked, since, until)
+        facts = report_facts(
+            dict(zip(asked, answers, strict=True)),
+            by=by,
+            ledger=books.url,
+            since=since,
+            until=until,
+            notes=books.estimated_notes(since=since, until=until),
+            waiting=books.store.spill_files(),
+        )
+    if facts is None:
+        raise FrugalError(_nothing(books.url, within=bool(since or until)))
+    return facts
+
+
+def _read_prices(
+    model: str, provider: str | None, tier: ServiceTier, at: datetime, usage: Usage | None
+) -> PriceFacts:
+    from frugal_chains.pricing import PriceBook, find_price_file
+    from frugal_chains.report import PriceFacts
+
+    path = find_price_file()
+    book = PriceBook.load(path)
+    charge = (
+        None
+        if usage is None
+        else book.price(usage, model=model, provider=provider, tier=tier, at=at)
+    )
+    return PriceFacts(
+        asked=model,
+        price=book.explain(model, provider, tier=tier, at=at),
+        standard=book.explain(model, provider, at=at),
+        history=book.history(model, provider, tier=tier, at=at),
+        price_file=str(path or ""),
+        usage=usage,
+        charge=charge,
+    )
+
+
+def _read_installation(ledger: str | None) -> DoctorFacts:
+    from frugal_chains.pricing import PriceBook, find_price_file
+    from frugal_chains.report import WATCHED, DoctorFacts
+    from frugal_chains.tokens import available_encodings
+
+    path, price_error = None, ""
+    try:
+        path = find_price_file()
+        PriceBook.load(path)
+    except FrugalError as error:
+        price_error = str(error)
+    return DoctorFacts(
+        versions=_versions(WATCHED),
+        encodings={name: found.source for name, found in available_encodings().items()},
+        price_file=str(path or ""),
+        price_error=price_error,
+        ledger=_read_ledger(ledger),
+    )
+
+
+def _versions(packages: tuple[str, ...]) -> Mapping[str, str]:
+    """The installed ones; nothing is imported."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _read_ledger(url: str | None) -> LedgerFacts:
+    from frugal_chains.ledger import DEFAULT_URL, Ledger, ledger_path
+    from frugal_chains.report import LedgerFacts
+
+    named = os.environ.get("FRUGAL_LEDGER")
+    chosen_by = "--ledger" if url else "$FRUGAL_LEDGER" if named else "the default"
+    url = url or named or DEFAULT_URL
+    path, health, error = None, None, ""
+    try:
+        path = ledger_path(url)
+        if path is None or path.exists():
+            with Ledger.open(url, read_only=True) as books:
+                health = books.store.health()
+    except FrugalError as problem:
+        error = str(problem)
+    return LedgerFacts(
+        url=url,
+        chosen_by=chosen_by,
+        exists=path is None or path.exists(),
+        writable=path is None or _writable(path),
+        health=health,
+        error=error,
+    )
+
+
+def _writable(path: Path) -> bool:
+    """Whether a ledger can be written there: SQLite also makes files beside it."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _moment(text: str | None, option: str) -> datetime | None:
+    from frugal_chains.report import moment_of
+
+    try:
+        return None if text is None else moment_of(text, now=_now())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+# -- printing --------------------------------------------------------------------------------------
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    if isinstance(sys.stdout, TextIOWrapper):  # a name outside the encoding must not end the report
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _nothing(url: str, *, within: bool) -> str:
+    if within:
+        return f"{url} has no attempt in that period; leave out --since and --until to see them all"
+    return (
+        f"{url} is empty: no attempt has been recorded yet. Add CostCallbackHandler() to a "
+        "LangChain call, or wrap LlamaIndex calls in track_cost()."
+    )
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What went wrong in one sentence, with the way out, and exit code 1."""
+    try:
+        yield
+    except FrugalError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"frugal: {message}", err=True)
+    raise typer.Exit(1)

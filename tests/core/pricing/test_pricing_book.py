@@ -1,0 +1,228 @@
+"""The price book: three outcomes, days and hours, names, and what `explain` tells."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frugal_chains.pricing import Free, PriceBook, Priced, Rates, Unpriced
+from frugal_chains.pricing import _book as book_module
+from frugal_chains.usage import Usage
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+BOOK = PriceBook()
+LOT = Usage(input_tokens=1_000_000)
+
+
+def cost(model: str, provider: str | None = None, **asked: object) -> Decimal | None:
+    asked.setdefault("at", NOON)
+    return BOOK.price(LOT, model=model, provider=provider, **asked).cost_usd  # type: ignore[arg-type]
+
+
+# One model, its price per 1,000,000 input tokens, and the spellings that mean it.
+SPELLINGS = (
+    ("2.50", "gpt-4o", ("openai", "OpenAI", "openai_llm", "openai_responses_llm", None)),
+    ("2.50", "openai:gpt-4o", (None,)),
+    ("2.50", "openai/gpt-4o", (None, "litellm", "openai")),
+    ("2.50", "GPT-4o", ("openai",)),
+    ("2.50", "gpt-4o", ("azure", "azure_openai", "azure_ai", "azure_openai_llm")),
+    ("2.50", "azure/gpt-4o", (None, "azure")),
+    ("3", "claude-sonnet-4-6", ("anthropic", "Anthropic_LLM", None)),
+    ("0.30", "gemini-2.5-flash", ("google", "google_genai", "google_vertexai", "GenAI", None)),
+    ("0.30", "models/gemini-2.5-flash", ("google_genai", "Gemini_LLM", None)),
+    ("0.30", "publishers/google/models/gemini-2.5-flash", ("google_vertexai",)),
+    ("0.30", "projects/p/locations/l/publishers/google/models/gemini-2.5-flash", ("vertexai",)),
+    ("0.30", "gemini/gemini-2.5-flash", (None,)),
+    ("3.30", "us.anthropic.claude-sonnet-4-6-v1:0",
+     ("aws", "amazon_bedrock", "bedrock_converse", "Bedrock_Converse_LLM", None)),
+    ("3.30", "bedrock/us.anthropic.claude-sonnet-4-6-v1:0", (None,)),
+    ("3", "arn:aws:bedrock:us-east-1:1:inference-profile/global.anthropic.claude-sonnet-4-6-v1:0",
+     ("bedrock", None)),
+    ("0.50", "mistral-large-2512", ("mistral", "mistralai", "MistralAI_LLM", None)),
+    ("0.59", "llama-3.3-70b-versatile", ("groq", "Groq")),
+    ("0.59", "groq/llama-3.3-70b-versatile", (None, "groq")),
+    ("2.50", "openai/gpt-4o", ("openrouter",)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("usd", "model", "provider"),
+    [(usd, model, provider) for usd, model, providers in SPELLINGS for provider in providers],
+)
+def test_spellings_of_frameworks_and_providers_lead_to_one_price(
+    usd: str, model: str, provider: str | None
+) -> None:
+    # A million input tokens is above 200,000, where these models have no second price.
+    assert cost(model, provider) == Decimal(usd)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    ["ollama", "Ollama_llm", "llama.cpp", "llamacpp", "LlamaCPP_llm", "lmstudio", "LMStudio",
+     "xllamacpp", "local"],
+)  # fmt: skip
+def test_a_model_on_ones_own_machine_is_free(provider: str) -> None:
+    got = BOOK.price(LOT, model="smollm2-135m", provider=provider, at=NOON)
+    assert got == Free(price_id="local")
+    assert got.cost_usd == 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "way_out"),
+    [("openai-codex", "subscription"), ("vllm", "may cost money"), ("OpenAILike", "no price list"),
+     ("huggingface", "no price list"), ("nvidia", "no price list"), ("ibm", "no price list")],
+)  # fmt: skip
+def test_a_provider_without_a_price_list_is_not_free(provider: str, way_out: str) -> None:
+    got = BOOK.price(LOT, model="some-model", provider=provider, at=NOON)
+    assert isinstance(got, Unpriced)
+    assert way_out in got.reason
+    assert "prices.toml" in got.reason
+
+
+def test_a_price_changes_with_its_day() -> None:
+    # Gemini 3.8 Flash doubles on 2027-01-01.
+    assert cost("gemini-3.8-flash", at=datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) == Decimal(
+        "0.75"
+    )
+    assert cost("gemini-3.8-flash", at=datetime(2027, 1, 1, tzinfo=UTC)) == Decimal("1.5")
+
+
+def test_days_are_utc_days() -> None:
+    in_tokyo = timezone(timedelta(hours=9))
+    new_year_in_tokyo = datetime(2027, 1, 1, 8, 59, tzinfo=in_tokyo)
+    assert cost("gemini-3.8-flash", at=new_year_in_tokyo) == Decimal("0.75")
+    assert cost("gemini-3.8-flash", at=new_year_in_tokyo + timedelta(minutes=1)) == Decimal("1.5")
+    assert cost("gemini-3.8-flash", at=datetime(2027, 1, 1)) == Decimal("1.5")  # naive is UTC
+
+
+def test_hours_of_one_day_do_not_share_a_price() -> None:
+    hours = range(24)
+    at = [datetime(2026, 11, 20, hour, 30, tzinfo=UTC) for hour in hours]
+    peak = {hour for hour in hours if 1 <= hour < 4 or 6 <= hour < 10}
+    usd = [cost("deepseek-flash", "deepseek", at=moment) for moment in at]
+    assert {hour for hour in hours if usd[hour] == Decimal("0.30")} == peak
+    assert {usd[hour] for hour in set(hours) - peak} == {Decimal("0.15")}
+    rates = BOOK.rates(model="deepseek-flash", provider="deepseek", at=at[2])
+    assert isinstance(rates, Rates)
+    assert rates.price(LOT).cost_usd == Decimal("0.30")
+
+
+def test_no_moment_means_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = datetime(2026, 11, 20, 2, tzinfo=UTC)
+    monkeypatch.setattr(book_module.time, "time", peak.timestamp)
+    assert PriceBook().price(LOT, model="deepseek-flash").cost_usd == Decimal("0.30")
+    noon = peak.replace(hour=12)
+    monkeypatch.setattr(book_module.time, "time", noon.timestamp)
+    assert PriceBook().price(LOT, model="deepseek-flash").cost_usd == Decimal("0.15")
+
+
+ASKED = [
+    (model, provider, tier, datetime(year, month, day, hour, tzinfo=UTC))
+    for model, provider in (("gpt-4o", "openai"), ("deepseek-chat", "deepseek"),
+                            ("claude-sonnet-4-6", "anthropic"), ("gemini-3.8-flash", None))
+    for tier in ("standard", "batch")
+    for year, month, day in ((2024, 7, 1), (2025, 6, 2), (2026, 3, 12), (2026, 11, 20))
+    for hour in (2, 17)
+]  # fmt: skip
+IN_ORDER = [BOOK.price(LOT, model=m, provider=p, tier=t, at=at) for m, p, t, at in ASKED]
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=10)
+def test_the_order_in_which_days_are_asked_does_not_matter(shuffler: random.Random) -> None:
+    order = list(range(len(ASKED)))
+    shuffler.shuffle(order)
+    fresh = PriceBook()
+    for i in order:
+        model, provider, tier, at = ASKED[i]
+        got = fresh.price(LOT, model=model, provider=provider, tier=tier, at=at)
+        assert got == IN_ORDER[i]
+
+
+def test_a_full_cache_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_module, "_MAX_COMPILED", 3)
+    small = PriceBook()
+    usd = {small.price(LOT, model="gpt-4o", at=NOON + timedelta(days=n)).cost_usd
+           for n in range(10)}  # fmt: skip
+    assert usd == {Decimal("2.5")}
+    assert len(small._compiled) <= 3
+
+
+def test_price_ids_name_list_and_corrections() -> None:
+    assert priced("gpt-4o").price_id == "genai-prices 0.2.3"
+    assert priced("gpt-4o", tier="batch", at=datetime(2025, 6, 1, tzinfo=UTC)).price_id == (
+        "genai-prices 0.2.3 corrected openai-batch"
+    )
+    assert priced("deepseek-flash").price_id == (
+        "genai-prices 0.2.3 corrected deepseek-flash-offpeak"
+    )
+
+
+def priced(model: str, **asked: object) -> Priced:
+    got = BOOK.price(LOT, model=model, **{"at": NOON, **asked})  # type: ignore[arg-type]
+    assert isinstance(got, Priced), got
+    return got
+
+
+def test_the_three_outcomes_survive_pickling() -> None:
+    for model, provider in (("gpt-4o", "openai"), ("llama3", "ollama"), ("nope", "openai")):
+        got = BOOK.price(LOT, model=model, provider=provider, at=NOON)
+        assert pickle.loads(pickle.dumps(got)) == got
+
+
+def test_explain_tells_rates_bands_fees_and_sources() -> None:
+    told = BOOK.explain("gemini-2.5-pro", at=NOON)
+    assert (told.outcome, told.provider, told.listed_as) == (
+        "priced", "google", "google/gemini-2.5-pro",
+    )  # fmt: skip
+    assert [band.above_tokens for band in told.bands] == [0, 200_000]
+    assert told.bands[0].per_mtok["input"] == Decimal("1.25")
+    assert told.bands[1].per_mtok["output"] == Decimal("15")
+    assert told.fees["web_search"] == Decimal("35")
+    assert told.reason == ""
+
+
+def test_explain_tells_the_way_of_a_name_and_why_a_correction() -> None:
+    told = BOOK.explain("azure/gpt-4o", tier="batch", at=NOON)
+    assert told.names == ("azure/gpt-4o", "azure:gpt-4o")
+    assert told.listed_as == "openai/gpt-4o"
+    assert told.price_id.endswith("corrected azure-batch")
+    assert any("learn.microsoft.com" in note for note in told.notes)
+
+
+def test_explain_tells_why_there_is_no_price() -> None:
+    told = BOOK.explain("gpt-17", "openai", at=NOON)
+    assert told.outcome == "unpriced"
+    assert "gpt-17" in told.reason
+    assert told.bands == ()
+
+
+@pytest.mark.parametrize("ask", ["rates", "explain"])
+def test_those_who_type_a_tier_hear_of_a_misspelt_one(ask: str) -> None:
+    with pytest.raises(ValueError, match="unknown service tier 'Batch'; expected one of standard"):
+        getattr(BOOK, ask)(model="gpt-4o", tier="Batch")
+
+
+def test_context_windows() -> None:
+    assert BOOK.context_window_tokens("gpt-4o", "azure_openai") == 128_000
+    assert BOOK.context_window_tokens("claude-opus-5") == 1_000_000
+    assert BOOK.context_window_tokens("nope", "openai") is None
+    assert BOOK.context_window_tokens("nope") is None
+
+
+def test_the_import_is_lazy() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import frugal_chains.pricing as p; book = p.PriceBook.load()\n"
+        "print([m for m in ('genai_prices', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,155 @@
+"""What a report says, against sums added up here from the attempts themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from tests.core.report.sample_books import HINT, NO_PRICE, attempt, cost_of, report_of, sample
+
+from frugal_chains.ledger import Attempt, Ledger
+from frugal_chains.pricing import Unpriced
+from frugal_chains.report import questions, report_facts, report_json
+
+
+def test_the_totals_are_those_of_the_attempts():
+    attempts = sample()
+    facts = report_of(attempts)
+    assert facts is not None
+    assert facts.total.cost_usd == cost_of(attempts)
+    assert facts.total.attempts == len(attempts)
+    assert facts.total.operations == len({a.operation_id for a in attempts})
+    assert facts.total.usage.input_tokens == sum(a.usage.input_tokens for a in attempts)
+    assert facts.total.usage.cache_read_tokens == sum(a.usage.cache_read_tokens for a in attempts)
+    assert facts.total.unpriced == sum(a.cost_usd is None for a in attempts)
+    assert facts.total.estimated == sum(a.usage.source != "provider" for a in attempts)
+    assert facts.days == ("2026-11-01", "2026-11-03")
+
+
+@pytest.mark.parametrize(
+    ("by", "label"),
+    [
+        ("model", lambda a: (a.model,)),
+        ("tag:feature", lambda a: (a.tags.get("feature", ""),)),
+        ("day", lambda a: (f"{a.at:%Y-%m-%d}",)),
+    ],
+)
+def test_every_default_table_groups_and_sums_to_the_whole(by, label):
+    attempts = sample()
+    facts = report_of(attempts)
+    assert facts is not None
+    (table,) = [table for table in facts.tables if table.by == (by,)]
+    groups: dict[tuple[str, ...], list[Attempt]] = {}
+    for each in attempts:
+        groups.setdefault(label(each), []).append(each)
+    assert {tuple(row.key.values()): row.cost_usd for row in table.rows} == {
+        key: cost_of(group) for key, group in groups.items()
+    }
+    assert sum(row.cost_usd for row in table.rows) == cost_of(attempts)
+    assert sum(row.operations for row in table.rows) == facts.total.operations
+
+
+def test_the_users_own_grouping_replaces_the_default_tables():
+    attempts = sample()
+    facts = report_of(attempts, by=["model", "feature", "model"])
+    assert facts is not None
+    (table,) = facts.tables
+    assert table.by == ("model", "feature")
+    expected = Counter((a.model, a.tags.get("feature", "")) for a in attempts)
+    assert {tuple(row.key.values()): row.attempts for row in table.rows} == expected
+
+
+def tagged(values: dict[str, int]) -> list[Attempt]:
+    """Attempts that carry each tag with that many different values."""
+    return [
+        attempt(tags={tag: f"value {number}"})
+        for tag, count in values.items()
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({}, []),
+        ({"feature": 3, "tenant": 2}, ["tag:feature"]),
+        ({"feature": 40}, ["tag:feature"]),
+        ({"tenant": 2, "team": 12}, ["tag:team", "tag:tenant"]),
+        ({"user": 13, "team": 2}, ["tag:team"]),
+    ],
+)
+def test_the_feature_tag_is_shown_or_else_every_tag_with_few_values(values, shown):
+    facts = report_of([attempt(), *tagged(values)])
+    assert facts is not None
+    tables = [table.by[0] for table in facts.tables]
+    assert tables == ["model", *shown, "day"]
+
+
+def test_a_feature_tag_outside_the_period_leaves_the_other_tags_shown():
+    attempts = [attempt(tags={"feature": "old"}), attempt(day=5, tags={"team": "search"})]
+    with Ledger.open("memory://") as books:
+        for each in attempts:
+            books.record(each)
+        since = datetime(2026, 11, 3, tzinfo=UTC)
+        answers = {q: books.totals(q, since=since) for q in questions((), books.tag_names())}
+    facts = report_facts(answers)
+    assert facts is not None
+    assert [table.by[0] for table in facts.tables] == ["model", "tag:team", "day"]
+
+
+def test_unpriced_models_come_with_their_reasons_the_most_frequent_first():
+    rare = attempt(model="in-house", provider="acme", price=Unpriced(reason="a rare reason"))
+    other = attempt(model="other", nanos=None)
+    facts = report_of([rare, other, *sample()])
+    assert facts is not None
+    assert [(m.model, m.provider, m.attempts, m.reasons) for m in facts.unpriced] == [
+        ("in-house", "acme", 3, (NO_PRICE, "a rare reason")),
+        ("other", "openai", 1, (NO_PRICE,)),
+    ]
+
+
+def test_only_what_did_not_end_well_is_an_outcome():
+    facts = report_of(sample())
+    assert facts is not None
+    found = {(o.key["status"], o.key["error_kind"]): o.attempts for o in facts.outcomes}
+    assert found == {("error", "rate_limit"): 1, ("aborted", "cancelled"): 1, ("cached", ""): 1}
+
+
+def test_notes_of_estimated_attempts_are_counted():
+    attempts = sample()
+    facts = report_of([*attempts, attempt(note="not an estimate")])
+    assert facts is not None
+    counted = Counter(a.note for a in attempts if a.usage.source != "provider")
+    assert facts.notes == tuple(counted.most_common())
+    assert counted[HINT] == 2
+
+
+def test_no_attempt_is_no_report():
+    assert report_of([]) is None
+
+
+def test_json_has_exact_text_and_no_cost_for_what_is_unknown():
+    attempts = sample()
+    facts = report_of(attempts)
+    assert facts is not None
+    document = report_json(facts)
+    assert document["total"]["cost_usd"] == str(cost_of(attempts)).rstrip("0")
+    models = {row["key"]["model"]: row for row in document["tables"][0]["rows"]}
+    assert models["in-house"]["cost_usd"] is None
+    assert models["llama3"]["cost_usd"] == "0"
+    assert models["gpt-4o"]["usage"]["cache_read_tokens"] == 3_000
+    assert [row["status"] for row in document["outcomes"]] == [
+        outcome.key["status"] for outcome in facts.outcomes
+    ]
+
+
+def test_attempts_that_wait_are_told_and_lines_that_cannot_be_read_are_the_doctors():
+    attempts = sample()
+    with Ledger.open("memory://") as books:
+        for each in attempts:
+            books.record(each)
+        answers = {asked: books.totals(asked) for asked in questions((), ())}
+    facts = report_facts(answers, waiting=("a.spill.1.jsonl", "a.spill.2.damaged"))
+    assert facts is not None
+    assert facts.waiting == ("a.spill.1.jsonl",)
