@@ -220,8 +220,8 @@ def show(console: Console, asked: Sequence[Case], figures: dict[str, dict[str, o
         asked_for = "" if row["asked"] is None else str(row["asked"])
         table.add_row(name, str(row["value"]), asked_for, str(row["unit"]))
     console.print(table)
-    ratio = float(str(figures["genai_prices_us"]["value"])) / float(str(figures["price_us"]["value"]))
-    console.print(f"genai-prices takes {ratio:.0f} times as long for the same price")
+    ours, theirs = (float(str(figures[name]["value"])) for name in ("price_us", "genai_prices_us"))
+    console.print(f"genai-prices takes {theirs / ours:.0f} times as long for the same price")
 
 
 if __name__ == "__main__":

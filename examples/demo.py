@@ -12,6 +12,7 @@ OpenAI's gpt-4o-mini does (DEMO_MODEL names another one), and the bill is a real
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -54,6 +55,8 @@ ENGINE_QUESTIONS = ("What happens if my coffee arrives late?", "How do I become 
 HOSTED = (("openai", "gpt-5.1"), ("anthropic", "claude-sonnet-4-5"), ("google", "gemini-2.5-flash"))
 PRICED_LIKE = "gpt-4o-mini"
 """Whose list price the local model's tokens are shown at."""
+FREE = '[[free]]\nprovider = "*"\nmodel = "hashed-words"\n'
+"""The demo embeds texts by counting words: no model, no bill."""
 MAX_ANSWER_TOKENS = 40
 SYSTEM = (
     "You answer questions about Larkrow Coffee Cooperative in one short sentence, from the notes "
@@ -92,10 +95,11 @@ def provider() -> Iterator[Provider]:
         )
 
 
-def price_like(model: str, folder: Path) -> None:
-    """Give the local model the list price of a hosted one: what an alias in prices.toml is for."""
+def write_prices(folder: Path, local_model: str) -> None:
+    """A prices.toml: the local model at the list price of a hosted one, the embedding free."""
+    alias = f'[alias]\n"{local_model}" = "openai:{PRICED_LIKE}"\n' if local_model else ""
     file = folder / "prices.toml"
-    file.write_text(f'[alias]\n"openai:{model}" = "openai:{PRICED_LIKE}"\n', encoding="utf-8")
+    file.write_text(alias + FREE, encoding="utf-8")
     os.environ["FRUGAL_PRICES"] = str(file)
 
 
@@ -154,7 +158,9 @@ def chat_with_chain(model: BaseChatModel, console: Console) -> None:
 def query_engine(llm: OpenAILike, console: Console) -> None:
     """A LlamaIndex query engine over the same documents."""
     documents = SimpleDirectoryReader(DOCUMENTS).load_data()
-    index = VectorStoreIndex.from_documents(documents, embed_model=HashedWordsEmbedding())
+    index = VectorStoreIndex.from_documents(
+        documents, embed_model=HashedWordsEmbedding(model_name="hashed-words")
+    )
     engine = index.as_query_engine(llm=llm, similarity_top_k=1)
     for question in ENGINE_QUESTIONS:
         _show(console, question, str(engine.query(question)))
@@ -168,11 +174,11 @@ def _show(console: Console, question: str, answer: str) -> None:
 
 
 def show_attempts(console: Console, attempts: list[Attempt]) -> None:
-    table = Table("framework", "status", "input", "of it cached", "output", "seconds", "cost")
+    table = Table("framework", "purpose", "input", "cached", "output", "seconds", "cost")
     for row in attempts:
         table.add_row(
             row.framework,
-            row.status,
+            row.purpose,
             f"{row.usage.input_tokens:,}",
             f"{row.usage.cache_read_tokens:,}",
             f"{row.usage.output_tokens:,}",
@@ -207,18 +213,19 @@ def show_refusal(console: Console, model: BaseChatModel, ledger: Ledger) -> None
         with langchain_frugal.track_cost(ledger, budgets=[budget]):
             model.invoke("Write a long poem about coffee. " * 20)
     except BudgetExceeded as refusal:
-        console.print(f"  {refusal}")
+        console.print(f"  {refusal}", markup=False)
     else:
         raise SystemExit("the budget should have refused this call")
 
 
 def main() -> None:
     console = Console(highlight=False)
+    # LangChain logs what handlers raise; the refusal is shown below, where it belongs.
+    logging.getLogger("langchain_core.callbacks.manager").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name, provider() as where:
         folder = Path(name)
         console.print(f"[bold]Who answers:[/bold] {where.description}.\n")
-        if where.is_local:
-            price_like(where.model, folder)
+        write_prices(folder, where.model if where.is_local else "")
         with Ledger.open(f"sqlite:///{folder}/demo.db") as ledger:
             model = ChatOpenAI(
                 model=where.model, base_url=where.base_url, api_key=where.api_key,
@@ -234,12 +241,11 @@ def main() -> None:
             console.print("\n[bold]LlamaIndex: a query engine[/bold]")
             with llama_index_frugal.track_cost(ledger, feature="search"):
                 query_engine(llm, console)
-            attempts = list(ledger.attempts())
             console.print("\n[bold]The ledger[/bold]")
-            show_attempts(console, attempts)
+            show_attempts(console, list(ledger.attempts()))
             show_totals(console, ledger)
-            console.print("\n[bold]The same tokens at list prices elsewhere[/bold]")
-            show_elsewhere(console, attempts)
+            console.print("\n[bold]The same answers at list prices elsewhere[/bold]")
+            show_elsewhere(console, list(ledger.attempts(purpose="answer")))
             console.print("\n[bold]A budget of $0.00002 and a call that may cost more[/bold]")
             show_refusal(console, model, ledger)
 

@@ -166,14 +166,15 @@ def _read_report(
 
     with Ledger.open(url, read_only=True) as books:
         asked = questions(by, books.tag_names())
-        answers = books.totals_together(asked, since, until)
+        answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
+        estimated = any(line.estimated for line in answers[()])
         facts = report_facts(
-            dict(zip(asked, answers, strict=True)),
+            answers,
             by=by,
             ledger=books.url,
             since=since,
             until=until,
-            notes=books.estimated_notes(since=since, until=until),
+            notes=books.estimated_notes(since=since, until=until) if estimated else (),
             waiting=books.store.spill_files(),
         )
     if facts is None:

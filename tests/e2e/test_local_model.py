@@ -207,7 +207,7 @@ def run(script: str) -> tuple[int, str, int]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=10,
+        timeout=20,
     )
     return done.returncode, done.stdout, int(done.stdout.split()[0])
 

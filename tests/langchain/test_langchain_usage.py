@@ -138,6 +138,25 @@ def test_an_anthropic_stream_keeps_its_input(
         assert "input tokens did not come back" in row.note
 
 
+@pytest.mark.parametrize("ttl", ["5m", "1h"])
+def test_cache_writes_of_an_anthropic_stream_have_the_time_to_live_that_was_asked(
+    ttl: str,
+    scripted: ScriptedServer,
+    chat_anthropic: Any,
+    handler: CostCallbackHandler,
+    ledger: Ledger,
+) -> None:
+    # The stream's usage sums all writes; only the request says which they were.
+    tokens = Tokens(fresh=3, visible=1, **{f"cache_write_{ttl}": 2000})
+    scripted.script(Reply("a", usage=tokens))
+    block = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}}
+    message = HumanMessage(content=[block])
+    list(chat_anthropic().stream([message], config={"callbacks": [handler]}))
+    (row,) = ledger.attempts()
+    factor = {"5m": Decimal("1.25"), "1h": Decimal(2)}[ttl]
+    assert row.cost_usd == (3 + 2000 * factor + 5) / MILLION
+
+
 def test_several_answers_to_one_question_are_counted_once(
     scripted: ScriptedServer, chat_openai: Any, handler: CostCallbackHandler, ledger: Ledger
 ) -> None:

@@ -19,11 +19,11 @@ from llama_index.core.llms import (
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
-from tests.llama_index.asking import MESSAGES, WAYS, ask, only, rows
-from tests.servers import Reply, ScriptedServer
 
 from frugal_chains import Budget, Ledger
 from llama_index_frugal import track_cost
+from tests.llama_index.asking import MESSAGES, WAYS, ask, only, rows
+from tests.servers import Reply, ScriptedServer
 
 Make = Callable[..., Any]
 

@@ -14,19 +14,21 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
 )
 from llama_index.core.llms import MockLLM
-from tests.llama_index.asking import MESSAGES, WAYS, ask, only
-from tests.servers import Reply, ScriptedServer, Tokens
 
 from frugal_chains import Ledger, Usage
 from llama_index_frugal import track_cost
-from llama_index_frugal._response import finished
+from llama_index_frugal._response import Answer, finished
+from tests.llama_index.asking import MESSAGES, WAYS, ask, only
+from tests.servers import Reply, ScriptedServer, Tokens
 
 Make = Callable[..., Any]
 
 TOKENS = Tokens(fresh=1000, cache_read=2000, visible=7, reasoning=5)
 SEEN = Usage(input_tokens=3000, output_tokens=12, cache_read_tokens=2000, reasoning_tokens=5)
 # gpt-4o-mini: $0.15 input, $0.075 cached, $0.60 output per million (OpenAI's price page).
-COST = Decimal("0.15") * 1000 / 10**6 + Decimal("0.075") * 2000 / 10**6 + Decimal("0.6") * 12 / 10**6
+COST = (
+    Decimal("0.15") * 1000 / 10**6 + Decimal("0.075") * 2000 / 10**6 + Decimal("0.6") * 12 / 10**6
+)
 WITH_USAGE = {"additional_kwargs": {"stream_options": {"include_usage": True}}}
 
 
@@ -159,7 +161,7 @@ def test_shapes_of_other_integrations(
     provider: str, raw: Any, extra: dict[str, Any], model: str, usage: Usage
 ) -> None:
     response = CompletionResponse(text="some", raw=raw, additional_kwargs=extra)
-    end = finished([response], provider=provider, streamed=False, caches=lambda: False)
+    end = finished(Answer(response), provider=provider, streamed=False, caches=lambda: False)
     assert end.reading is not None
     assert end.reading.usage == usage
     assert end.model == model
@@ -169,7 +171,7 @@ def test_usage_in_a_chunk_before_the_last_is_found() -> None:
     """Gemini states usage in every chunk; LlamaIndex may add chunks that have none."""
     message = ChatMessage(role="assistant", content="some")
     chunks = [ChatResponse(message=message, raw=GEMINI), ChatResponse(message=message, raw={})]
-    end = finished(chunks, provider="google", streamed=True, caches=lambda: False)
+    end = finished(Answer(*chunks), provider="google", streamed=True, caches=lambda: False)
     assert end.reading is not None
     assert end.reading.usage.output_tokens == 50
 

@@ -12,7 +12,8 @@ _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER = re.compile(rf"^\s*(\[\[?)\s*({_DOTTED})\s*\]\]?")
 _ASSIGNMENT = re.compile(rf"^\s*({_DOTTED})\s*=")
 _PART = re.compile(_KEY)
-_TRIPLE = re.compile(r'"""|\'\'\'')
+_TRIPLES = ('"""', "'''")
+_QUOTE_OR_COMMENT = re.compile(r'"""|\'\'\'|"(?:\\.|[^"\\])*"|\'[^\']*\'|#')
 
 
 def key_lines(text: str) -> Mapping[Path, int]:
@@ -20,11 +21,10 @@ def key_lines(text: str) -> Mapping[Path, int]:
     lines: dict[Path, int] = {}
     sizes: dict[Path, int] = {}
     table: Path = ()
-    in_string = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        was_in_string = in_string
-        in_string ^= len(_TRIPLE.findall(line)) % 2 == 1
-        if was_in_string:
+    inside = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        was_inside, inside = inside, _string_open_after(line, inside)
+        if was_inside:
             continue
         if header := _HEADER.match(line):
             table = _open_table(_parts(header[2]), header[1] == "[[", sizes)
@@ -41,6 +41,21 @@ def line_of(path: Sequence[str | int], lines: Mapping[Path, int]) -> int:
         if found is not None:
             return found
     return 1
+
+
+def _string_open_after(line: str, inside: str) -> str:
+    """The quotes of a multi-line string that is still open at the end of the line, or nothing."""
+    at = 0
+    while True:
+        if inside:
+            end = line.find(inside, at)
+            if end < 0:
+                return inside
+            at, inside = end + 3, ""
+        found = _QUOTE_OR_COMMENT.search(line, at)
+        if found is None or found[0] == "#":
+            return ""
+        at, inside = found.end(), found[0] if found[0] in _TRIPLES else ""
 
 
 def _parts(dotted: str) -> Path:

@@ -155,8 +155,6 @@ def _read(price: ModelPrice) -> PriceList | str:
     foreign = sorted(keys.keys() - _TOKEN_KEYS.keys() - _CALL_KEYS.keys() - _FOLDED_KEYS)
     if foreign:
         return f"it is billed by {', '.join(foreign)}, which token counts do not give"
-    if not keys:
-        return "genai-prices lists it without any price"
     if "input_mtok" not in keys:
         return "genai-prices lists no price for its input tokens"
     return _token_prices(keys)

@@ -111,10 +111,9 @@ _ONE_INPUT_PRICE = (
 )
 
 # In the order in which they are applied: a rule may lean on a bucket that an earlier one filled.
+# Reasoning needs no rule: `Rates` bills it as the output it is part of, unless a list prices it
+# apart (OpenAI reasoning guide, Anthropic extended thinking guide, Gemini thinking guide).
 BILLED_AS: tuple[BilledAs, ...] = (
-    BilledAs("*", ("*",), "reasoning", "output",
-             "reasoning is billed as output: OpenAI reasoning guide, Anthropic extended thinking "
-             "guide, Gemini thinking guide"),
     BilledAs("*", ("*",), "input_image", "input",
              "images are billed as input tokens: OpenAI images guide, Anthropic vision guide, "
              "Gemini tokens guide"),

@@ -87,20 +87,16 @@ class PriceList:
         )
 
     def overlaid(self, other: PriceList) -> PriceList:
-        """This list with the buckets, fees and gaps that `other` names replaced by its own.
-
-        A bucket that `other` prices by band keeps nothing of its old bands.
-        """
-        starts = sorted({b.above_tokens for b in (*self.bands, *other.bands)})
-        renamed = {bucket for band in other.bands for bucket in band.per_mtok}
-        bands = []
-        for start in starts:
-            kept = {b: p for b, p in self.band_at(start).per_mtok.items() if b not in renamed}
-            bands.append(
-                Band(above_tokens=start, per_mtok={**kept, **other.band_at(start).per_mtok})
-            )
+        """This list with the buckets, fees and gaps that `other` names replaced by its own."""
+        starts = sorted({band.above_tokens for band in (*self.bands, *other.bands)})
         return PriceList(
-            bands=tuple(bands),
+            bands=tuple(
+                Band(
+                    above_tokens=start,
+                    per_mtok={**self.band_at(start).per_mtok, **other.band_at(start).per_mtok},
+                )
+                for start in starts
+            ),
             per_thousand={**self.per_thousand, **other.per_thousand},
             gaps={**self.gaps, **other.gaps},
         )

@@ -12,8 +12,9 @@ counted in `o200k_base` and multiplied by a factor. All tables read 2026-11-21; 
   by ctok 1.3.0 (a reconstruction of Anthropic's two tokenizers), Llama 3 and Qwen 3 by the
   vocabularies in quicktok-v1 0.4.0, Mistral by `tekken_240911.json` in mistral-common 1.13.1,
   DeepSeek by the tokenizer in litellm 1.109.1. `ascii_factor` is the median over English, code and
-  JSON, `other_factor` the geometric mean over the other languages. Gemini is a prior, from
-  Google's "a token is about 4 characters"; so is the default.
+  JSON (rounded up for Qwen and Mistral, which cut numbers into single digits), `other_factor` the
+  geometric mean over the 19 other languages. Gemini is a prior, from Google's "a token is about 4
+  characters"; so is the default.
 - Claude's tool prompt: docs "Tool use", table for `tool_choice` auto. Claude's message frame: ctok.
 - images: OpenAI docs "Images and vision" (tiles, or 32-pixel patches times a multiplier),
   Anthropic docs "Vision" (28-pixel patches), Google docs "Media resolution".
@@ -102,7 +103,7 @@ _CLAUDE_4_5 = replace(_CLAUDE_3, tool_prompt_tokens=497)
 _CLAUDE_5 = replace(
     _CLAUDE_3,
     ascii_factor=1.45,
-    other_factor=1.85,
+    other_factor=1.8,
     request_tokens=2,
     tool_prompt_tokens=354,
     max_image_tokens=4_784,

@@ -23,7 +23,9 @@ _WRITES_UNASKED = frozenset({"openai"})
 developers.openai.com, guide on prompt caching, read 2026-11-21)."""
 
 
-def usage_of(start: CallStart, end: CallEnd, counter: TokenCounter) -> tuple[Usage, list[str]]:
+def usage_of(
+    start: CallStart, end: CallEnd, counter: TokenCounter, *, streamed: bool
+) -> tuple[Usage, list[str]]:
     """The usage of a finished call, and notes on why it is not the provider's word."""
     if end.status == "cached":
         return Usage(), []
@@ -46,6 +48,16 @@ def usage_of(start: CallStart, end: CallEnd, counter: TokenCounter) -> tuple[Usa
         counted = _count_input(start, provider, counter)
         usage = replace(usage, input_tokens=counted, source="mixed")
         notes.append("input tokens did not come back: they were counted here")
+    if streamed and usage.cache_write_5m_tokens and start.request().cache_ttl == "1h":
+        # Anthropic's streams sum cache writes over all times to live (MessageDeltaUsage has one
+        # `cache_creation_input_tokens`), and the longer one costs more.
+        usage = replace(
+            usage,
+            cache_write_5m_tokens=0,
+            cache_write_1h_tokens=usage.cache_write_tokens,
+            source="mixed",
+        )
+        notes.append("the time to live of cache writes did not come back: the request asked for 1h")
     return usage, notes
 
 

@@ -164,7 +164,7 @@ class Tracker:
 
     def _close(self, call: OpenCall, end: CallEnd) -> Attempt:
         try:
-            usage, notes = usage_of(call.start, end, self.counter)
+            usage, notes = usage_of(call.start, end, self.counter, streamed=call.streamed)
         except Exception as error:
             logger.exception("usage of a call could not be estimated")
             usage, notes = Usage(source="estimated"), [f"usage unknown: {error!r}"]

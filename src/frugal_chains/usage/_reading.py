@@ -14,7 +14,7 @@ class UsageReading:
     usage: Usage
     service_tier: str = "standard"
     """`standard`, `batch`, `flex` or `priority`, where the response says which one served it;
-    `fast` (Anthropic's `speed`) and `ultrafast` (OpenAI) have prices of their own too."""
+    `fast` (Anthropic's `speed`, OpenAI) and `ultrafast` (OpenAI) have prices of their own too."""
     problems: tuple[str, ...] = ()
     """What was contradictory or impossible in the raw numbers, with both numbers. When not empty,
     `usage.source` is `mixed`."""

@@ -9,14 +9,13 @@ from typing import Final
 from frugal_chains.usage._fields import Fields
 
 TIERS: Final[Mapping[str, str]] = {
-    # OpenAI: openai/types/responses/response.py of openai 3.54.0. `fast` is answered as `priority`.
-    # `scale` is bought capacity. `ultrafast` has its own price.
+    # OpenAI: openai/types/responses/response.py of openai 3.54.0. `scale` is bought capacity.
     "default": "standard",
     "auto": "standard",
     "scale": "standard",
     "flex": "flex",
     "priority": "priority",
-    "fast": "priority",
+    "fast": "fast",
     "ultrafast": "ultrafast",
     # Anthropic: anthropic/types/usage.py of anthropic 1.17.0.
     "standard": "standard",

@@ -48,6 +48,7 @@ SPELLINGS = (
     ("0.59", "llama-3.3-70b-versatile", ("groq", "Groq")),
     ("0.59", "groq/llama-3.3-70b-versatile", (None, "groq")),
     ("2.50", "openai/gpt-4o", ("openrouter",)),
+    ("0.30", "ft:gpt-4o-mini-2024-07-18:acme::x1", ("openai", None)),
 )  # fmt: skip
 
 
@@ -83,6 +84,60 @@ def test_a_provider_without_a_price_list_is_not_free(provider: str, way_out: str
     assert isinstance(got, Unpriced)
     assert way_out in got.reason
     assert "prices.toml" in got.reason
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [("openai", "omni-moderation-latest"), ("google", "gemma-3-27b-it"),
+     ("google", "gemma-4-26b-a4b-it"), ("google", "gemma-4-31b-it"),
+     ("openrouter", "meta-llama/llama-3.3-70b-instruct:free")],
+)  # fmt: skip
+def test_a_hosted_model_is_free_only_where_its_provider_says_so(provider: str, model: str) -> None:
+    assert BOOK.price(LOT, model=model, provider=provider, at=NOON) == Free(
+        price_id="genai-prices 0.2.3"
+    )
+
+
+# A bucket without a price of its own, and what the provider bills it as.
+M = 1_000_000
+BILLED_AS = (
+    ("5", "openai", "gpt-5.5", {"input_tokens": 1000, "input_image_tokens": 1000}),
+    ("15", "openai", "gpt-5-pro", {"input_tokens": M, "cache_read_tokens": M}),
+    ("32", "openai", "gpt-audio", {"input_tokens": M, "input_audio_tokens": M,
+                                   "cache_read_tokens": M, "cache_read_audio_tokens": M}),
+    ("2.5", "openai", "gpt-4o", {"input_tokens": M, "cache_write_5m_tokens": M}),
+    ("1.25", "openai", "gpt-5", {"input_tokens": M, "cache_write_1h_tokens": M}),
+    ("12", "openai", "gpt-4o-mini-tts", {"output_tokens": M, "output_audio_tokens": M}),
+    ("40", "openai", "gpt-image-1", {"output_tokens": M, "output_image_tokens": M}),
+    ("15", "azure", "gpt-5-pro", {"input_tokens": M, "cache_read_tokens": M}),
+    ("2.5", "azure", "gpt-4o", {"input_tokens": M, "cache_write_5m_tokens": M}),
+    ("2.5", "azure", "gpt-4o", {"input_tokens": M, "cache_write_1h_tokens": M}),
+    ("0.3", "google", "gemini-2.5-flash", {"input_tokens": M, "cache_write_5m_tokens": M}),
+    ("0.3", "google", "gemini-2.5-flash", {"input_tokens": M, "cache_write_1h_tokens": M}),
+    ("1.5", "google", "gemini-3.5-flash", {"input_tokens": M, "input_audio_tokens": M}),
+    ("0.15", "google", "gemini-3.5-flash",
+     {"input_tokens": M, "input_audio_tokens": M, "cache_read_tokens": M,
+      "cache_read_audio_tokens": M}),
+    ("10", "google", "gemini-2.5-flash-tts", {"output_tokens": M, "output_audio_tokens": M}),
+    ("0.15", "deepseek", "deepseek-flash", {"input_tokens": M, "cache_write_5m_tokens": M}),
+    ("10", "openai", "gpt-5", {"output_tokens": M, "reasoning_tokens": M}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("usd_per_mtok", "provider", "model", "counts"), BILLED_AS)
+def test_a_bucket_is_billed_as_its_provider_says(
+    usd_per_mtok: str, provider: str, model: str, counts: dict[str, int]
+) -> None:
+    got = BOOK.price(Usage(**counts), model=model, provider=provider, at=NOON)
+    assert isinstance(got, Priced), got
+    used = counts.get("input_tokens", 0) + counts.get("output_tokens", 0)
+    assert got.cost_usd == Decimal(usd_per_mtok) * used / M
+
+
+def test_no_write_rule_for_models_with_a_write_price() -> None:
+    usage = Usage(input_tokens=10, cache_write_1h_tokens=10)
+    for model in ("gpt-5.6-sol", "gpt-6-sol", "gpt-rosalind-research"):
+        assert isinstance(BOOK.price(usage, model=model, provider="openai", at=NOON), Unpriced)
 
 
 def test_a_price_changes_with_its_day() -> None:

@@ -98,7 +98,7 @@ def test_the_total_is_the_exact_bill_rounded_once(per_mtok, fees, usage: Usage) 
 
 @given(st.fixed_dictionaries(dict.fromkeys(BUCKETS, usd)), usages())
 def test_the_parts_sum_to_the_total_and_none_is_off_by_a_nano(per_mtok, usage: Usage) -> None:
-    got = priced(price_list(per_mtok), usage)
+    got = priced(price_list(per_mtok, fees=FEE_PRICES), usage)
     assert sum(getattr(got, part) for part in PARTS) == got.nanos
     fees = dict.fromkeys(FEES, "0")
     output = replace_all(usage, keep=("output_tokens", "reasoning_tokens", "output_audio_tokens",
@@ -190,11 +190,23 @@ def test_a_used_bucket_without_a_price_is_named_never_dropped(bucket: str, count
     )
 
 
-def test_images_that_may_be_cached_have_two_bills() -> None:
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"input_tokens": 100, "cache_read_tokens": 60, "input_audio_tokens": 70}, "70 audio"),
+        ({"input_tokens": 100, "cache_read_tokens": 10, "input_image_tokens": 20}, "20 image"),
+    ],
+    ids=["more audio than is uncached", "images beside cached tokens"],
+)
+def test_media_that_may_be_cached_has_two_bills(counts: dict[str, int], told: str) -> None:
+    got = compile_rates(price_list(FULL), price_id="test").price(Usage(**counts))
+    assert isinstance(got, Unpriced)
+    assert told in got.reason
+    assert f"{counts['cache_read_tokens']} cached ones" in got.reason
+
+
+def test_images_at_the_text_price_have_one_bill() -> None:
     usage = Usage(input_tokens=100, cache_read_tokens=60, input_image_tokens=70)
-    apart = compile_rates(price_list(FULL), price_id="test").price(usage)
-    assert isinstance(apart, Unpriced)
-    assert "70 image tokens" in apart.reason
     alike = price_list({**FULL, "input_image": FULL["input"]})
     assert priced(alike, usage).nanos == 40 * 3_000 + 60 * 300
 

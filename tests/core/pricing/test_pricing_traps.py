@@ -79,8 +79,19 @@ TRAPS = (
     Trap(
         name="container hours dropped", model="claude-opus-5", provider="anthropic",
         counts={"input_tokens": 0, "code_executions": 10}, genai="0",
-        right="unpriced: code_execution",
+        right="unpriced: Anthropic bills containers by the hour",
         source="platform.claude.com/docs/en/about-claude/pricing#code-execution-tool",
+    ),
+    Trap(
+        name="container sessions dropped", model="gpt-4.1", provider="openai",
+        counts={"input_tokens": 0, "code_executions": 10}, genai="0",
+        right="unpriced: OpenAI bills containers by session",
+        source="developers.openai.com/api/docs/pricing: containers by size",
+    ),
+    Trap(
+        name="Gemini's code execution is in the tokens", model="gemini-2.5-pro",
+        provider="google", counts={"input_tokens": 0, "code_executions": 10}, genai="0", right="0",
+        source="ai.google.dev/gemini-api/docs/code-execution",
     ),
     Trap(
         name="a search in every request", model="gpt-4o-search-preview", provider="openai",

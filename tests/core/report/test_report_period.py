@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,15 @@ import pytest
 from frugal_chains.report import moment_of
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _far_from_utc(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import json
 import math
 import random
 import threading
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -150,12 +152,19 @@ def test_images_are_not_learned_from() -> None:
     assert counter.calibration == Calibration()
 
 
-def test_no_observation_is_lost_between_threads() -> None:
+def test_no_observation_is_lost_between_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    learn = Calibration.updated
+
+    def learn_slowly(self: Calibration, *answer: Any) -> Calibration:
+        time.sleep(0.0005)  # lets another thread in between reading and replacing
+        return learn(self, *answer)
+
+    monkeypatch.setattr(Calibration, "updated", learn_slowly)
     counter = TokenCounter()
     count = counter.count_text("Some words for a model. " * 20, model=CLAUDE)
 
     def work() -> None:
-        for _ in range(20):
+        for _ in range(5):
             counter.observe(count, returned_tokens=count.tokens, model=CLAUDE)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -164,7 +173,7 @@ def test_no_observation_is_lost_between_threads() -> None:
     for thread in threads:
         thread.join()
     alone = TokenCounter()
-    for _ in range(160):
+    for _ in range(40):
         alone.observe(count, returned_tokens=count.tokens, model=CLAUDE)
     [(_, weight)] = counter.calibration.families.values()
     [(_, expected)] = alone.calibration.families.values()

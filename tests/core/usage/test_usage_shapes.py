@@ -567,6 +567,7 @@ TIERS = [
     ({"service_tier": "flex", "usage": OPENAI_CHAT}, "flex"),
     ({"service_tier": "default", "usage": OPENAI_CHAT}, "standard"),
     ({"service_tier": "priority", "usage": OPENAI_CHAT}, "priority"),
+    ({"service_tier": "fast", "usage": OPENAI_CHAT}, "fast"),
     ({"service_tier": "ultrafast", "usage": OPENAI_CHAT}, "ultrafast"),
     ({"usage": OPENAI_CHAT}, "standard"),
     ({"service_tier": None, "usage": OPENAI_CHAT}, "standard"),

@@ -20,7 +20,7 @@ from llama_index_frugal import _installed
 from llama_index_frugal._embedding_events import as_sent, booked_elsewhere
 from llama_index_frugal._gate import limiter_tracker
 from llama_index_frugal._request import embedding_start
-from llama_index_frugal._response import failed
+from llama_index_frugal._response import Answer, failed
 
 T = TypeVar("T")
 
@@ -146,6 +146,6 @@ class _BookedCall:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         booked_elsewhere.reset(self._token)
-        end = CallEnd() if error is None else failed(error, (), provider=self._start.provider)
+        end = CallEnd() if error is None else failed(error, Answer(), provider=self._start.provider)
         for tracker in self._trackers:
             tracker.end(self._start.key, end)

@@ -55,6 +55,7 @@ class EmbeddingEvents:
                 tags=event.tags,
             ),
             trackers,
+            span.instance,
         )
         call.texts, call.cached = texts, _cached(span, texts)
         span.batches += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from llama_index_instrumentation.span import active_span_id
@@ -17,6 +18,8 @@ from llama_index_instrumentation.span import active_span_id
 from frugal_chains.tracking import Tracker
 
 _FIELD = "rate_limiter"
+_KINDS = ("chat", "get_text_embedding")
+"""What makes an object an LLM, or an embedding."""
 
 
 class Admits(Protocol):
@@ -66,6 +69,27 @@ class Gate:
 def can_stand_at(instance: Any) -> bool:
     """Whether `instance` is an LLM or embedding that asks a rate limiter."""
     return _FIELD in getattr(instance, "__dict__", ())
+
+
+def is_wrapper(instance: Any) -> bool:
+    """Whether a model holds another one of its kind, which makes the calls and has the price.
+
+    Only the inner call is held in the budgets: nobody has a price for `StructuredLLM`.
+    """
+    kind = next((name for name in _KINDS if hasattr(type(instance), name)), "")
+    held = [
+        *getattr(instance, "__dict__", {}).values(),
+        *(getattr(instance, "__pydantic_private__", None) or {}).values(),
+    ]
+    return any(
+        can_stand_at(one) and hasattr(type(one), kind) for value in held for one in _members(value)
+    )
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def put_up(instance: Any) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Sequence
 
 from llama_index_instrumentation import root_dispatcher
 
@@ -23,39 +23,33 @@ def _route(span: Span) -> Sequence[Tracker]:
 
 
 class _Installation:
-    """Counts who needs the handlers. They stay while any call is open, such as a stream that is
-    read after its block."""
+    """Keeps the handlers on the dispatcher while anyone needs them: a block's tracker is needed
+    as long as the block, its tasks, threads and streams live."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._installed = False
-        self.recorder = Recorder(_route, on_idle=self._remove_unused)
+        self.recorder = Recorder(_route)
         self._events = RecorderEvents(self.recorder)
         self._spans = CostSpanHandler(self._events)
 
-    def add_user(self) -> None:
+    def add_user(self, user: object) -> None:
         with self._lock:
             self._users += 1
-            if not self._installed:
-                self._installed = True
+            # By identity: handlers are pydantic models, equal when their fields are.
+            if not any(h is self._events for h in root_dispatcher.event_handlers):
                 root_dispatcher.add_event_handler(self._events)
+            if not any(h is self._spans for h in root_dispatcher.span_handlers):
                 root_dispatcher.add_span_handler(self._spans)
+        gone = weakref.finalize(user, self.recorder.deferred.run, self._remove_user)
+        gone.atexit = False
 
-    def remove_user(self) -> None:
+    def _remove_user(self) -> None:
         with self._lock:
             self._users -= 1
-        self._remove_unused()
-
-    def _remove_unused(self) -> None:
-        if self._users or len(self.recorder.calls):
-            return
-        with self._lock:
-            if self._users or not self._installed:
+            if self._users:
                 return
-            self._installed = False
-            # Handlers are pydantic models, equal when their fields are: find ours by identity.
-            # New lists, because a dispatcher may be walking the old ones.
+            # New lists, because the dispatcher may be walking the old ones.
             root_dispatcher.event_handlers = [
                 h for h in root_dispatcher.event_handlers if h is not self._events
             ]
@@ -68,20 +62,14 @@ class _Installation:
 _installation = _Installation()
 
 
-@contextmanager
-def handlers() -> Iterator[Recorder]:
-    """Have the handlers installed for the code in the block."""
-    _installation.add_user()
-    try:
-        yield _installation.recorder
-    finally:
-        _installation.recorder.calls.deferred.catch_up()
-        _installation.remove_user()
+def install_for(user: object) -> None:
+    """Have the handlers installed as long as `user` lives."""
+    _installation.add_user(user)
 
 
-def keep() -> None:
-    """Have the handlers installed from now on."""
-    _installation.add_user()
+def catch_up() -> None:
+    """Book the streams that the garbage collector has closed."""
+    _installation.recorder.deferred.catch_up()
 
 
 def enclosing_span(span_id: str | None) -> Span | None:

@@ -37,7 +37,7 @@ class BudgetRateLimiter(Gate):
         self.budgets = tuple(budgets)
         self._own = Tracker(ledger, budgets=self.budgets) if ledger is not None else None
         self._by_ledger: weakref.WeakKeyDictionary[Ledger, Tracker] = weakref.WeakKeyDictionary()
-        _installed.keep()
+        _installed.install_for(self)
 
     def tracker_for(self, current: Tracker | None) -> Tracker:
         """The tracker to report a call to that is made under the tracker `current`."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final
 
 from frugal_chains.tracking import Tracker
 from llama_index_frugal import _gate
 from llama_index_frugal._calls import Call, Calls
+from llama_index_frugal._collector import Deferred
 from llama_index_frugal._embedding_events import EmbeddingEvents
 from llama_index_frugal._request import llm_start
 from llama_index_frugal._response import finished
 from llama_index_frugal._spans import Span, SpanTree
+from llama_index_frugal._streams import Origin, Streams, is_stream
 
 logger = logging.getLogger("llama_index_frugal")
 
@@ -29,12 +30,13 @@ class Recorder:
 
     Args:
         route: The trackers that the calls of a span are reported to.
-        on_idle: Called whenever no call is open any more.
     """
 
-    def __init__(self, route: Route, on_idle: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, route: Route) -> None:
         self.spans = SpanTree()
-        self.calls = Calls(on_idle)
+        self.calls = Calls()
+        self.deferred = Deferred()
+        self._streams = Streams()
         self._embeddings = EmbeddingEvents(self.calls)
         self._route = route
         self._warned = False
@@ -46,7 +48,7 @@ class Recorder:
         self, id_: str, parent_id: str | None, instance: Any, arguments: Mapping[str, Any]
     ) -> None:
         span = self.spans.enter(id_, parent_id, instance, arguments)
-        if _gate.can_stand_at(instance) and any(t.guard.budgets for t in self._route(span)):
+        if _gate.can_stand_at(instance) and any(t.guard.budgets for t in self._trackers_of(span)):
             _gate.put_up(instance)
             span.gated = True
 
@@ -54,9 +56,14 @@ class Recorder:
         span = self.spans.leave(id_)
         if span is not None and span.gated:
             _gate.take_down(span.instance)
-        call = self.calls.get(id_)
-        if call is not None and isinstance(result, GeneratorType | AsyncGeneratorType):
-            self.calls.follow(call, result)
+        if span is None or not is_stream(result):
+            return
+        trackers = self._trackers_of(span)
+        if trackers:
+            if (call := self.calls.get(id_)) is not None:
+                call.streamed = True
+            origin = Origin(span_id=id_, root_id=span.root_id, trackers=trackers)
+            self._streams.follow(result, origin, self._stream_gone)
 
     def admit(self, span_id: str) -> None:
         """Hold the worst case of the call that runs in a span.
@@ -87,33 +94,33 @@ class Recorder:
         span, trackers = self._place_of(event)
         if span is None or self.calls.get(span.id) is not None:
             return
-        outer = [self.calls.get(above.id) for above in span.above()]
-        for call in (*outer, *self.calls.streams_around()):
-            if call is not None:
-                self.calls.withdraw(call)
-        self.calls.begin(Call(llm_start(event, span), trackers))
+        around = (*(above.id for above in span.above()), *(o.span_id for o in span.origins))
+        for outer in map(self.calls.get, around):
+            if outer is not None:
+                self.calls.withdraw(outer)
+        self.calls.begin(Call(llm_start(event, span), trackers, span.instance))
 
     def _llm_progressed(self, event: Any) -> None:
         call = self.calls.get(event.span_id)
         if call is None:
             return
-        if not call.chunks:
+        if not call.answer.chunks:
             for tracker in call.trackers:
                 tracker.first_token(call.key)
-        call.chunks.append(event.response)
+        call.answer.add(event.response)
 
     def _llm_ended(self, event: Any) -> None:
         call = self.calls.get(event.span_id)
         if call is None:
             return
-        streamed = bool(call.chunks) or call.stream is not None
-        if not call.chunks and event.response is not None:
-            call.chunks.append(event.response)
-        start = call.start
+        answer, start = call.answer, call.start
+        streamed = bool(answer.chunks) or call.streamed
+        if not answer.chunks and event.response is not None:
+            answer.add(event.response)
         self.calls.end(
             call,
             lambda: finished(
-                call.chunks,
+                answer,
                 provider=start.provider,
                 streamed=streamed,
                 caches=lambda: bool(start.request().cache_ttl),
@@ -131,19 +138,27 @@ class Recorder:
     def _stream_failed(self, event: Any) -> None:
         call = self.calls.get(event.span_id)
         if call is not None:
-            self.calls.deferred.run(lambda: self.calls.fail(call, event.exception))
+            self.deferred.run(lambda: self.calls.fail(call, event.exception))
 
     def _span_dropped(self, event: Any) -> None:
         # The event has the error's text alone, but it is dispatched while the error is handled.
         span_id, error = event.span_id, sys.exception()
         if self._embeddings.open_in(span_id):
-            self.calls.deferred.run(lambda: self._embeddings.failed(span_id, error))
+            self.deferred.run(lambda: self._embeddings.failed(span_id, error))
         elif (call := self.calls.get(span_id)) is not None:
-            self.calls.deferred.run(lambda: self.calls.fail(call, error))
+            self.deferred.run(lambda: self.calls.fail(call, error))
+
+    def _stream_gone(self, span_id: str) -> None:
+        def give_up() -> None:
+            call = self.calls.get(span_id)
+            if call is not None:
+                self.calls.fail(call, None)
+
+        self.deferred.run(give_up)
 
     def _place_of(self, event: Any) -> tuple[Span | None, Sequence[Tracker]]:
         """The span an event belongs to, and the trackers to report to; None without either."""
-        self.calls.deferred.catch_up()
+        self.deferred.catch_up()
         if event.span_id is None:
             self._warn("%s has no span: it cannot be paired with its end", event.class_name())
             return None, ()
@@ -152,8 +167,20 @@ class Recorder:
             span = Span(event.span_id)
             self._warn("no CostSpanHandler saw the span of %s: calls made by wrappers will be "
                        "counted twice", event.span_id)  # fmt: skip
-        trackers = self._route(span)
+        trackers = self._trackers_of(span)
         return (span if trackers else None), trackers
+
+    def _trackers_of(self, span: Span) -> Sequence[Tracker]:
+        """Where a span's calls go: to the block in which the stream that runs it was made, else to
+        the block it runs in."""
+        if span.trackers is None:
+            span.origins = tuple(self._streams.around())
+            if span.origins:
+                span.root_id = span.origins[0].root_id
+                span.trackers = span.origins[0].trackers
+            else:
+                span.trackers = self._route(span)
+        return span.trackers
 
     def _warn(self, message: str, *arguments: str) -> None:
         if not self._warned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -25,17 +26,48 @@ LOST_CACHE: Final = (
 PARTIAL: Final = "usage as of the last chunk that was read"
 
 
+LAST_CHUNKS: Final = 4
+
+
+class Answer:
+    """What a call has answered so far."""
+
+    __slots__ = ("chunks", "deltas")
+
+    def __init__(self, *responses: Any) -> None:
+        self.chunks: deque[Any] = deque(maxlen=LAST_CHUNKS)
+        """The last responses: usage may come before the last chunk of a stream."""
+        self.deltas: list[str] = []
+        """All that was streamed: chunks repeat it, but not every integration's do at once."""
+        for response in responses:
+            self.add(response)
+
+    def add(self, response: Any) -> None:
+        self.chunks.append(response)
+        delta = response.delta or _thinking(response)
+        if delta:
+            self.deltas.append(delta)
+
+    def text(self) -> str:
+        """Everything the model wrote, reasoning and calls of tools included."""
+        if not self.chunks:
+            return ""
+        texts, calls = _written(self.chunks[-1])
+        return "\n".join([max("\n".join(texts), "".join(self.deltas), key=len), *calls])
+
+
 def finished(
-    chunks: Sequence[Any], *, provider: str, streamed: bool, caches: Callable[[], bool]
+    answer: Answer, *, provider: str, streamed: bool, caches: Callable[[], bool]
 ) -> CallEnd:
     """The end of a call that LlamaIndex calls finished.
 
     Args:
-        chunks: The response; of a stream the last few, newest last. May be empty.
+        answer: What came back; nothing, of a stream without a chunk.
         provider: Whose shape of usage it is.
         streamed: Whether the answer came in chunks.
         caches: Whether the request had markers for Anthropic's prompt cache.
     """
+    chunks = answer.chunks
     reading = _reading(chunks, provider, caches)
     cut = reading is None and streamed and _is_cut(chunks)
     could_state_usage = streamed and any(map(_choices, chunks))
@@ -44,36 +76,36 @@ def finished(
         error_kind="cut" if cut else "",
         reading=reading,
         model=_model(chunks),
-        output_text=lambda: produced_text(chunks),
+        output_text=answer.text,
         note=STREAM_HINT if reading is None and could_state_usage and not cut else "",
     )
 
 
-def failed(error: BaseException | None, chunks: Sequence[Any], *, provider: str) -> CallEnd:
+def failed(error: BaseException | None, answer: Answer, *, provider: str) -> CallEnd:
     """The end of a call that failed, or whose caller gave it up (cancel, close)."""
     if error is None:
-        return _given_up("closed", chunks, provider)
+        return _given_up("closed", answer, provider)
     facts = classify_error(error)
     if facts.abandoned:
-        return _given_up(facts.kind, chunks, provider)
+        return _given_up(facts.kind, answer, provider)
     return CallEnd(
         status="error",
         error_kind=facts.kind,
-        reading=_partial_reading(chunks, provider),
-        model=_model(chunks),
-        output_text=lambda: produced_text(chunks),
-        sent=facts.sent or bool(chunks),
+        reading=_partial_reading(answer.chunks, provider),
+        model=_model(answer.chunks),
+        output_text=answer.text,
+        sent=facts.sent or bool(answer.chunks),
     )
 
 
-def _given_up(kind: str, chunks: Sequence[Any], provider: str) -> CallEnd:
-    reading = _partial_reading(chunks, provider)
+def _given_up(kind: str, answer: Answer, provider: str) -> CallEnd:
+    reading = _partial_reading(answer.chunks, provider)
     return CallEnd(
         status="aborted",
         error_kind=kind,
         reading=reading,
-        model=_model(chunks),
-        output_text=lambda: produced_text(chunks),
+        model=_model(answer.chunks),
+        output_text=answer.text,
         note=PARTIAL if reading is not None and reading.usage.source == "mixed" else "",
     )
 
@@ -176,16 +208,20 @@ def _value(holder: Any, name: str) -> Any:
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
-def produced_text(chunks: Sequence[Any]) -> str:
-    """Everything the model wrote so far: every chunk repeats what came before it."""
-    if not chunks:
-        return ""
-    response = chunks[-1]
+def _thinking(response: Any) -> str:
+    """A piece of reasoning: OpenAI's class puts it beside the response, Anthropic's beside the
+    message."""
+    for extras in (response.additional_kwargs, _message_extras(response)):
+        if isinstance(found := extras.get("thinking_delta"), str):
+            return found
+    return ""
+
+
+def _written(response: Any) -> tuple[list[str], list[str]]:
+    """The texts of a response, and its calls of tools."""
     message = getattr(response, "message", None)
     if message is None:
-        return str(response.text)
+        return [str(response.text)], []
     texts, _ = block_texts(message.blocks)
-    for block in message.blocks:
-        if getattr(block, "block_type", "") == "tool_call":
-            texts.append(block.tool_name + as_json(block.tool_kwargs))
-    return "\n".join(texts)
+    tools = [b for b in message.blocks if getattr(b, "block_type", "") == "tool_call"]
+    return texts, [tool.tool_name + as_json(tool.tool_kwargs) for tool in tools]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from frugal_chains.tracking import Tracker
+from llama_index_frugal._streams import Origin
 
 
 class Span:
     """One function that LlamaIndex is running."""
 
-    __slots__ = ("arguments", "batches", "gated", "id", "instance", "parent", "root_id")
+    __slots__ = (
+        "arguments", "batches", "gated", "id", "instance", "origins", "parent", "root_id",
+        "trackers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -23,6 +29,10 @@ class Span:
         self.root_id: str = parent.root_id if parent else id_
         self.instance = instance
         self.arguments: Mapping[str, Any] = arguments or {}
+        self.trackers: Sequence[Tracker] | None = None
+        """Whom its calls are reported to; None until somebody asked."""
+        self.origins: Sequence[Origin] = ()
+        """The streams that it is run by, innermost first."""
         self.batches = 0
         """Batches of texts that were embedded in it so far."""
         self.gated = False

@@ -21,9 +21,9 @@ def track_cost(
             query_engine.query(question)
         print(spent)
 
-    Use it as it is in async code too. Blocks nest: a call belongs to the innermost one. A stream
-    begun inside and read after the block still belongs to it. What a client retries by itself is
-    one attempt: LlamaIndex does not tell.
+    Use it as it is in async code too. Blocks nest: a call belongs to the innermost one. What was
+    begun inside and goes on after the block still belongs to it: a task, a stream, the answer of a
+    streaming query engine. What a client retries by itself is one attempt, as LlamaIndex tells it.
 
     Args:
         ledger: Where to write; None: the ledger in use, else the one at `$FRUGAL_LEDGER`.
@@ -32,5 +32,9 @@ def track_cost(
         tags: Added to every attempt, beside those of LlamaIndex's `instrument_tags`.
     """
     tracker = Tracker(ledger or shared_ledger(), budgets=budgets, tags=tags)
-    with _installed.handlers(), use_tracker(tracker):
-        yield tracker.total
+    _installed.install_for(tracker)
+    try:
+        with use_tracker(tracker):
+            yield tracker.total
+    finally:
+        _installed.catch_up()

@@ -1,0 +1,361 @@
+"""One ledger file under many processes: killed, forked, racing, locked out."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from frugal_chains.ledger import Ledger, Meter, MeterFacts, _open, _sqlite
+from tests.core.ledger.books import NOON, attempt
+from tests.core.ledger.children import Child
+from tests.core.ledger.conformance import hold
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "books.db"
+
+
+def ids(path: Path) -> list[str]:
+    """Every attempt in a ledger that nobody else uses any more; it must be sound."""
+    with Ledger.open(str(path)) as ledger:
+        health = ledger.store.health()
+        assert not [p for p in health.problems if "spill" not in p], health.problems
+        return [row.id for row in ledger.attempts()]
+
+
+def write_for_ever(path: Path, threads: int) -> Callable[[IO[str]], None]:
+    def work(out: IO[str]) -> None:
+        ledger = Ledger.open(str(path))
+
+        def write() -> None:
+            while True:
+                row = attempt()
+                ledger.record(row)
+                out.write(f"{row.id}\n")
+
+        for _ in range(threads - 1):
+            threading.Thread(target=write).start()
+        write()
+
+    return work
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_every_acknowledged_attempt_survives_kill_9(path: Path, threads: int) -> None:
+    child = Child(write_for_ever(path, threads))
+    acknowledged = [child.out.readline().strip() for _ in range(300)]
+    acknowledged += child.kill()
+    found = ids(path)
+    assert set(acknowledged) <= set(found)
+    assert len(found) == len(set(found)) <= len(acknowledged) + threads
+
+
+def test_killing_one_writer_does_not_disturb_the_others(path: Path) -> None:
+    victims = [Child(write_for_ever(path, 2)) for _ in range(2)]
+    acknowledged = [v.out.readline().strip() for v in victims for _ in range(30)]
+    with Ledger.open(str(path)) as ledger:
+        for victim in victims:
+            acknowledged += victim.kill()
+            row = attempt()
+            ledger.record(row)
+            acknowledged.append(row.id)
+    assert set(acknowledged) <= set(ids(path))
+
+
+def opens_and_writes(path: Path, rows: int) -> None:
+    with Ledger.open(str(path)) as ledger:
+        for _ in range(rows):
+            ledger.record(attempt())
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_many_processes_create_the_same_file_at_once(path: Path, round_: int) -> None:
+    gate, open_gate = os.pipe()
+
+    def work(out: IO[str]) -> None:
+        os.read(gate, 1)
+        opens_and_writes(path, 5)
+
+    children = [Child(work) for _ in range(6)]
+    os.write(open_gate, b"!" * len(children))
+    for child in children:
+        child.wait()
+    os.close(gate)
+    os.close(open_gate)
+    assert len(ids(path)) == 30
+
+
+def test_many_processes_migrate_the_same_file_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens_and_writes(path, 3)
+    monkeypatch.setattr(_open, "MIGRATIONS", (*_open.MIGRATIONS, "CREATE TABLE later (x)"))
+    gate, open_gate = os.pipe()
+
+    def work(out: IO[str]) -> None:
+        os.read(gate, 1)
+        opens_and_writes(path, 2)
+
+    children = [Child(work) for _ in range(5)]
+    os.write(open_gate, b"!" * len(children))
+    for child in children:
+        child.wait()
+    assert len(ids(path)) == 3 + 5 * 2
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(_open.MIGRATIONS),)
+
+
+def test_parent_and_child_both_write_after_a_fork(path: Path) -> None:
+    """The parent closes last-but-one: SQLite would then delete a log that the child still uses."""
+    ledger = Ledger.open(str(path))
+    ledger.record(attempt())
+    closed, say_closed = os.pipe()
+
+    def work(out: IO[str]) -> None:
+        ledger.record(attempt())
+        out.write("wrote\n")
+        os.read(closed, 1)
+        for _ in range(50):
+            ledger.record(attempt())
+        ledger.close()
+
+    child = Child(work)
+    for _ in range(20):
+        ledger.record(attempt())
+    assert child.out.readline() == "wrote\n"
+    ledger.close()
+    opens_and_writes(path, 1)
+    os.write(say_closed, b"!")
+    child.wait()
+    assert len(ids(path)) == 1 + 1 + 50 + 20 + 1
+
+
+def test_a_fork_while_other_threads_write(path: Path) -> None:
+    ledger = Ledger.open(str(path))
+    stop = threading.Event()
+    written: list[str] = []
+
+    def write() -> None:
+        while not stop.is_set():
+            row = attempt()
+            ledger.record(row)
+            written.append(row.id)
+
+    def work(out: IO[str]) -> None:
+        row = attempt()
+        ledger.record(row)
+        out.write(f"{row.id}\n")
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    children = [Child(work) for _ in range(5)]
+    from_children = [line for child in children for line in child.wait()]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    ledger.close()
+    assert sorted(ids(path)) == sorted(written + from_children)
+
+
+def test_a_ledger_in_memory_goes_on_in_the_child_as_a_copy() -> None:
+    ledger = Ledger.open("memory://")
+    ledger.record(attempt())
+
+    def work(out: IO[str]) -> None:
+        ledger.record(attempt())
+        out.write(f"{sum(1 for _ in ledger.attempts())}\n")
+
+    assert Child(work).wait() == ["2"]
+    assert sum(1 for _ in ledger.attempts()) == 1
+
+
+# -- locked out --------------------------------------------------------------------------------
+
+
+Hold = Callable[[], Callable[[], None]]
+
+
+@pytest.fixture
+def locked(path: Path) -> Iterator[Hold]:
+    """Call it, and another program holds the file until what it returned is called."""
+    Ledger.open(str(path)).close()
+    release, say_release = os.pipe()
+
+    def work(out: IO[str]) -> None:
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("BEGIN EXCLUSIVE")
+        out.write("held\n")
+        os.read(release, 1)
+        db.execute("COMMIT")
+        db.close()
+
+    child: list[Child] = []
+
+    def hold_it() -> Callable[[], None]:
+        child.append(Child(work))
+        assert child[0].out.readline() == "held\n"
+        return let_go
+
+    def let_go() -> None:
+        if child:
+            os.write(say_release, b"!")
+            child.pop().wait()
+
+    yield hold_it
+    let_go()
+
+
+def spills(path: Path) -> list[str]:
+    return sorted(p.name for p in path.parent.glob("*.spill.*"))
+
+
+def test_a_locked_ledger_does_not_hold_up_the_call_and_loses_nothing(
+    path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_sqlite, "RETRY_AFTER_S", 0.3)
+    ledger, rows = Ledger.open(str(path)), [attempt() for _ in range(6)]
+    ledger.record(rows[0])
+    let_go = locked()
+    took = []
+    for row in rows[1:4]:
+        start = time.perf_counter()
+        ledger.record(row)
+        took.append(time.perf_counter() - start)
+    assert 0.4 < took[0] < 1.0, "waits half a second for the other, and then no longer"
+    assert max(took[1:]) < 0.2, "the next ones go aside at once"
+    assert len(spills(path)) == 1
+    assert "rows wait beside it" in caplog.text
+    ledger.record(rows[1])  # a second report of one that waits already
+    let_go()
+    ledger.record(rows[4])  # within the pause: aside too
+    time.sleep(0.35)
+    ledger.record(rows[5])
+    assert spills(path) == []
+    assert [row.id for row in ledger.attempts()] == sorted(row.id for row in rows)
+    ledger.close()
+    assert ids(path) == sorted(row.id for row in rows)
+
+
+def test_reports_and_budgets_see_what_waits_beside_the_ledger(
+    path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite, "APPEND_WAIT_S", 0.05)
+    monkeypatch.setattr(_sqlite, "RETRY_AFTER_S", 0.1)
+    meter = Meter(window="lifetime")
+    for read in ("totals", "states"):
+        ledger = Ledger.open(str(path))
+        before = sum(line.nanos for line in ledger.totals())
+        let_go = locked()
+        ledger.record(attempt(nanos=7))
+        let_go()
+        time.sleep(0.12)
+        if read == "totals":
+            assert sum(line.nanos for line in ledger.totals()) == before + 7
+        else:
+            key = meter.key(MeterFacts(at=NOON))
+            (state,) = ledger.store.meter_states([(meter, key)], now=NOON)
+            assert state.spent_nanos == before + 7
+        ledger.close()
+
+
+def test_closing_takes_in_what_waits(
+    path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite, "APPEND_WAIT_S", 0.05)
+    ledger, row = Ledger.open(str(path)), attempt()
+    let_go = locked()
+    ledger.record(row)
+    let_go()
+    ledger.close()
+    assert spills(path) == []
+    assert ids(path) == [row.id]
+
+
+def test_a_held_amount_is_settled_when_its_row_comes_in_from_the_spill(
+    path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite, "APPEND_WAIT_S", 0.05)
+    now = datetime.now(UTC)  # opening drops what was last touched long before now
+    meter, row = Meter(window="run"), attempt(now, nanos=30)
+    ledger = Ledger.open(str(path))
+    hold(ledger, row, [meter], 100, run="r")
+    let_go = locked()
+    ledger.record(row, reservation_id=row.id)
+    let_go()
+    ledger.close()
+    with Ledger.open(str(path)) as again:
+        key = meter.key(MeterFacts(at=now, run_id="r"))
+        (state,) = again.store.meter_states([(meter, key)], now=now)
+        assert (state.spent_nanos, state.reserved_nanos) == (30, 0)
+
+
+def test_the_spill_of_a_living_process_is_its_own_and_of_a_dead_one_anybodys(
+    path: Path, locked: Hold
+) -> None:
+    row = attempt()
+    first = Ledger.open(str(path))
+    let_go = locked()
+
+    def spill_and_wait(out: IO[str]) -> None:
+        _sqlite.APPEND_WAIT_S = 0.05
+        first.record(row)
+        out.write("aside\n")
+        time.sleep(60)
+
+    child = Child(spill_and_wait)
+    assert child.out.readline() == "aside\n"
+    let_go()
+    assert len(spills(path)) == 1
+    assert ids(path) == [], "its writer is alive and may be adding to it"
+    assert len(spills(path)) == 1
+    child.kill()
+    assert ids(path) == [row.id]
+    assert spills(path) == []
+    first.close()
+
+
+def test_a_budget_that_waits_for_the_file_does_not_hold_up_finished_calls(
+    path: Path, locked: Hold
+) -> None:
+    ledger = Ledger.open(str(path))
+    let_go = locked()
+    waiting = threading.Thread(target=lambda: ledger.store.release(attempt().id))
+    waiting.start()
+    time.sleep(0.1)
+    start = time.perf_counter()
+    ledger.record(attempt())
+    took = time.perf_counter() - start
+    let_go()
+    waiting.join()
+    ledger.close()
+    assert took < 1.0
+    assert len(ids(path)) == 1
+
+
+def test_a_budget_counts_what_other_processes_write(path: Path) -> None:
+    meter = Meter(window="day", tag="tenant")
+    with Ledger.open(str(path)) as ledger:
+        ledger.store.register([meter])
+        facts = MeterFacts(at=NOON, tags={"tenant": "a"})
+        seeded = ledger.store.meter_states([(meter, meter.key(facts))], now=NOON)
+
+        def work(out: IO[str]) -> None:
+            with Ledger.open(str(path)) as theirs:
+                for tenant in "aab":
+                    theirs.record(attempt(nanos=5, tags={"tenant": tenant}))
+
+        Child(work).wait()
+        after = ledger.store.meter_states([(meter, meter.key(facts))], now=NOON)
+        assert (seeded[0].spent_nanos, after[0].spent_nanos) == (0, 10)
