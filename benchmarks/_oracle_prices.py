@@ -2,7 +2,7 @@
 
 It shares nothing with the code it judges: no import from frugal_chains, none from genai-prices.
 Prices are USD per 1,000,000 tokens, fees USD per 1,000 calls. Every row names where its numbers
-were read (all on 2026-11-21); where the page itself was not at hand, who quotes it.
+were read (by 2026-11-21, as stored copies); where the page itself was not at hand, who quotes it.
 """
 
 from __future__ import annotations
@@ -198,9 +198,9 @@ OPENAI_ROWS = (
     # Batch
     _openai("gpt-4o", _io("1.25", "5"), tier="batch", source="openai.com/api/pricing, Batch"),
     _openai("gpt-4o", _io("1.25", "5"), tier="batch", at=_day(2025, 6, 1),
-            source="OpenAI Batch API FAQ: 50 % of the standard price, since 2024-04-15"),
+            source="OpenAI Batch API FAQ (help.openai.com): 50 % of the standard price"),
     _openai("gpt-4o-mini", _io("0.075", "0.30"), tier="batch", at=_day(2025, 6, 1),
-            source="OpenAI Batch API FAQ: 50 % of the standard price, since 2024-04-15"),
+            source="OpenAI Batch API FAQ (help.openai.com): 50 % of the standard price"),
     _openai("gpt-5", _io("0.625", "5"), tier="batch", source="openai.com/api/pricing, Batch"),
     _openai("o3", _io("1", "4"), tier="batch", source="modelpedia.dev/openai/o3-2025-04-16"),
     _openai("gpt-6-astra", _io("5", "25", "0.50", cache_write_5m="6.25"), OPENAI_SCRAPE,

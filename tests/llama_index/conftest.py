@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ def dispatcher() -> Iterator[Any]:
     """The root dispatcher, which every test must leave as it was."""
     events, spans = list(root_dispatcher.event_handlers), list(root_dispatcher.span_handlers)
     yield root_dispatcher
+    gc.collect()  # handlers stay while a task, a thread or a stream of their block is alive
     left = root_dispatcher.event_handlers, root_dispatcher.span_handlers
     root_dispatcher.event_handlers, root_dispatcher.span_handlers = events, spans
     assert [*map(id, left[0])] == [*map(id, events)]

@@ -64,7 +64,7 @@ def test_call_belongs_to_the_innermost_block(ledger: Ledger) -> None:
             MockLLM().complete("hi")
         MockLLM().complete("hi")
     MockLLM().complete("unseen")
-    assert [row.tags["block"] for row in rows(ledger)] == ["outer", "inner", "outer"]
+    assert by_tag(ledger, "block") == {"outer": 2, "inner": 1}
     assert (outer.attempts, inner.attempts) == (2, 1)
 
 

@@ -206,6 +206,8 @@ async def test_stream_read_after_the_block_belongs_to_it(openai_llm: Make, ledge
         list(stream)
     assert len(root_dispatcher.event_handlers) == len(before) + 1
     assert [chunk async for chunk in late]
+    del stream, late
+    gc.collect()
     assert root_dispatcher.event_handlers == before
     assert [dict(row.tags) for row in rows(ledger)] == [{"block": "first"}] * 2
     assert (first.attempts, second.attempts) == (2, 0)

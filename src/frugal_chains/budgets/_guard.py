@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from frugal_chains.budgets._budget import Budget, BudgetState, judge
-from frugal_chains.errors import BudgetExceeded, LedgerUnavailable
+from frugal_chains.errors import BudgetExceeded, LedgerError
 from frugal_chains.ledger import Attempt, Ledger, MeterFacts, Refusal, Reservation
 from frugal_chains.money import usd_from_nanos, usd_text
 
@@ -69,7 +69,7 @@ class BudgetGuard:
         )
         try:
             outcome = self._ledger.store.reserve(wanted, now=if_lost.at)
-        except LedgerUnavailable as error:
+        except LedgerError as error:
             self._refuse_unchecked(facts, error)
             return ()
         if isinstance(outcome, Refusal):
@@ -83,11 +83,11 @@ class BudgetGuard:
         """Give back what a call held that was never sent."""
         try:
             self._ledger.store.release(reservation_id)
-        except LedgerUnavailable as error:
+        except LedgerError as error:
             logger.warning("a reservation stays until its lease ends: %s", error)
 
     def states(self, facts: MeterFacts) -> tuple[BudgetState, ...]:
-        """Every budget as it stands for calls with these facts. Raises `LedgerUnavailable`."""
+        """Every budget as it stands for calls with these facts. Raises `LedgerError`."""
         meters = [(budget.meter, budget.meter.key(facts)) for budget in self.budgets]
         found = self._ledger.store.meter_states(meters, now=facts.at)
         return tuple(
@@ -109,7 +109,7 @@ class BudgetGuard:
             return
         try:
             state = next(s for s in self.states(facts) if s.budget is budget)
-        except LedgerUnavailable as error:
+        except LedgerError as error:
             self._refuse_unchecked(facts, error)
         else:
             raise BudgetExceeded(
@@ -120,7 +120,7 @@ class BudgetGuard:
                 reason=f"the call has no price: {why}; add one to prices.toml",
             )
 
-    def _refuse_unchecked(self, facts: MeterFacts, error: LedgerUnavailable) -> None:
+    def _refuse_unchecked(self, facts: MeterFacts, error: LedgerError) -> None:
         if (budget := self._strict()) is not None:
             raise BudgetExceeded(
                 scope=budget.scope(facts),

@@ -18,8 +18,8 @@ from frugal_chains.ledger._store import Health
 PAGE_BYTES = 1024
 """A commit writes whole pages to the log: small pages cost a third less per attempt (measured)."""
 CHECKPOINT_PAGES = 4000
-"""The log is copied into the file, and synced, every 4 MB instead of SQLite's 1000 pages: pages that
-changed several times are copied once (a tenth less processor time per attempt, measured)."""
+"""The log is copied into the file, and synced, every 4 MB instead of SQLite's 1000 pages: a page
+that changed several times is copied once (a tenth less processor time per attempt, measured)."""
 PRUNE_AFTER_US = 40 * 86_400_000_000
 """Sums of closed windows are dropped after 40 days; they can be counted from the books again."""
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def connect(path: Path | None, *, read_only: bool, wait_s: float) -> sqlite3.Con
         return _prepared(_raw(str(path)), path, wait_s=wait_s)
     except sqlite3.OperationalError as error:
         raise LedgerUnavailable(_unavailable(path, error)) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise corrupt(path, error) from error
     except OSError as error:
         raise LedgerUnavailable(_unavailable(path, error)) from error
@@ -192,7 +192,7 @@ def pause() -> None:
     time.sleep(random.uniform(0.0002, 0.002))
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether another process holds the file for the moment."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
         sqlite3.SQLITE_BUSY,
@@ -200,9 +200,15 @@ def is_busy(error: sqlite3.Error) -> bool:
     )
 
 
-def blames_the_file(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite finds the file damaged."""
+    # Python's `sqlite3` decodes SQLite's messages, which quote a damaged file as it is.
+    return type(error) in (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
+def blames_the_file(error: Exception) -> bool:
     """Whether the file cannot be used, rather than one attempt cannot be written."""
-    return type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.InternalError)
+    return is_damage(error) or isinstance(error, (sqlite3.OperationalError, sqlite3.InternalError))
 
 
 def prune(db: sqlite3.Connection) -> None:
@@ -224,7 +230,7 @@ def health(db: sqlite3.Connection, path: Path | None) -> Health:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         problems = [str(text) for (text,) in db.execute("PRAGMA quick_check(5)") if text != "ok"]
         (attempts,) = db.execute("SELECT COUNT(*) FROM attempts").fetchone()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         problems = [f"{error}: {_way_out(path)}"]
     spills = tuple(map(str, spill_files(path))) if path is not None else ()
     problems += [

@@ -56,6 +56,9 @@ FOLD_EVERY = 256
 """Rows between two updates of the daily rollup; at most this many per process are scanned."""
 
 
+_FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+
 class SqliteStore:
     """See `Store`. `path` None keeps everything in memory (for tests and short scripts).
 
@@ -145,11 +148,11 @@ class SqliteStore:
     def _keep(self, batch: Sequence[Entry]) -> None:
         spill = self._spill
         if spill is not None and time.monotonic() < self._retry_at_s:
-            spill.put([entry.attempt for entry in batch])
+            self._put(batch, spill)
             return
         try:
             self._append_all(batch)
-        except (sqlite3.Error, LedgerError) as error:
+        except (*_FILE_ERRORS, LedgerError) as error:
             self._set_aside(batch, error)
             return
         if spill is not None and spill.waiting:
@@ -173,7 +176,7 @@ class SqliteStore:
         except LedgerError:
             raise
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and _open.blames_the_file(error):
+            if _open.blames_the_file(error):
                 raise
             if len(batch) > 1:
                 for entry in batch:
@@ -205,7 +208,12 @@ class SqliteStore:
             return
         self._retry_at_s = time.monotonic() + RETRY_AFTER_S
         logger.warning("ledger %s cannot be written (%s): rows wait beside it", self._path, error)
-        self._spill.put([entry.attempt for entry in batch])
+        self._put(batch, self._spill)
+
+    def _put(self, batch: Sequence[Entry], spill: Spill) -> None:
+        spill.put([entry.attempt for entry in batch])
+        if self._closed:
+            spill.let_go()  # nobody is left to take it in but the next who opens the ledger
 
     def _drain(self) -> None:
         """Take in what waits beside the file; the caller holds the lock."""
@@ -213,7 +221,7 @@ class SqliteStore:
             return
         try:
             self._spill.drain(self._take_in)
-        except (sqlite3.Error, LedgerError, OSError) as error:
+        except (*_FILE_ERRORS, LedgerError, OSError) as error:
             self._retry_at_s = time.monotonic() + RETRY_AFTER_S
             logger.warning("the spill of %s cannot be taken in yet: %s", self._path, error)
 
@@ -230,7 +238,7 @@ class SqliteStore:
         self._since_fold = 0
         try:
             self._transact(fold, wait_s=0)
-        except sqlite3.Error as error:
+        except _FILE_ERRORS as error:
             if not _open.is_busy(error):
                 logger.warning("the rollup of %s cannot be updated: %s", self._path, error)
 
@@ -264,7 +272,9 @@ class SqliteStore:
                         if not _open.is_busy(error) or time.monotonic() >= deadline_s:
                             raise
                 _open.pause()  # without the lock: appends of other threads wait less than this
-        except sqlite3.Error as error:
+        except _FILE_ERRORS as error:
+            if _open.is_damage(error):
+                raise _open.corrupt(self._path, error) from error
             raise LedgerUnavailable(
                 f"ledger {self._path or 'memory'} cannot be written: {error}. Free disk space, "
                 "give this process write access, or end the program that holds the file."
@@ -288,7 +298,7 @@ class SqliteStore:
                 return _open.retrying(lambda: _open.snapshot(db, work), wait_s=READ_WAIT_S)
             except sqlite3.OperationalError as error:
                 raise LedgerUnavailable(f"{self._path} cannot be read: {error}") from error
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, ValueError) as error:  # or it makes no sense to us
                 raise _open.corrupt(self._path, error) from error
 
     def attempts(self, which: AttemptFilter) -> Iterator[Attempt]:

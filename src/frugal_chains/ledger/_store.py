@@ -79,7 +79,7 @@ class Store(Protocol):
     def reserve(self, wanted: Reservation, *, now: datetime) -> Refusal | tuple[MeterState, ...]:
         """Hold every claim in one step and return the sums before it, or hold none.
 
-        Raises `LedgerUnavailable` when the store cannot be written.
+        Raises `LedgerUnavailable` or `LedgerCorrupt` when the store cannot be written.
         """
 
     def release(self, reservation_id: str) -> None:

@@ -45,6 +45,9 @@ class PriceBook:
 
     Rates compile once per model, provider, tier and UTC day; a price that changes during the day
     keeps its hours. After that a price is one dictionary look-up and integer arithmetic.
+
+    List prices know nothing of credits, free tiers, currencies, storage of caches by the hour, or
+    the uplift of a regional endpoint; a `[[multiplier]]` in `prices.toml` can say the last.
     """
 
     def __init__(self, overrides: Overrides | None = None) -> None:

@@ -3,7 +3,8 @@
 Rows are read from top to bottom and a later active row wins, so a price change is appended below
 the row it ends and no row is ever overwritten: an attempt of that day keeps its price. A row with
 `prices` replaces the whole price, or with `overlay` only what it names; a row with `refuse` leaves
-the model unpriced. Sources were read on 2026-11-21.
+the model unpriced. Sources were read by 2026-11-21 as stored copies of the page, or as quoted by
+the project a row names.
 """
 
 from __future__ import annotations

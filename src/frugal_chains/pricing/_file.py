@@ -22,7 +22,7 @@
 
     [[multiplier]]                          # on top of the list price
     provider = "anthropic"
-    discount = 0.9                          # you pay 90 % of it, fees included
+    discount = 0.9                          # you pay 90 % of it, fees included; an uplift is 1.1
     [[multiplier]]
     provider = "azure"
     batch = 0.5                             # of the standard token prices

@@ -1,4 +1,9 @@
-"""Providers' published rules that a price list does not spell out. Read on 2026-11-21."""
+"""Providers' published rules that a price list does not spell out.
+
+The sources were read by 2026-11-21 as stored copies of the page, or as quoted by the project a row
+names. "Start unconfirmed" marks a rule whose first day no page at hand states: nothing was sold
+under it before it existed, so an early start prices nothing that was real.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +25,14 @@ TIER_RULES: tuple[TierRule, ...] = (
     TierRule(
         id="openai-batch", provider="openai", models=("*",), tier="batch", factor=_HALF,
         since=utc(2024, 4, 15),
-        source="https://help.openai.com/en/articles/9197833-batch-api-faq; API changelog "
-        "2024-04-15",
+        source="https://help.openai.com/en/articles/9197833-batch-api-faq: 50 % discount. "
+        "Start unconfirmed",
     ),
     TierRule(
         id="openai-batch-embeddings", provider="openai", models=("text-embedding-*",),
         tier="batch", factor=_HALF, buckets=("input",), since=utc(2024, 7, 1),
-        source="https://developers.openai.com/api/docs/pricing: embeddings, Batch column",
+        source="https://developers.openai.com/api/docs/pricing: embeddings, Batch "
+        "column. Start unconfirmed",
     ),
     TierRule(
         id="openai-flex", provider="openai", models=("*",), tier="flex", factor=_HALF,
@@ -46,7 +52,8 @@ TIER_RULES: tuple[TierRule, ...] = (
                 "claude-haiku-*", "claude-4*", "claude-fable-*", "claude-mythos-*"),
         since=utc(2024, 10, 8),
         source="https://platform.claude.com/docs/en/build-with-claude/batch-processing: 50 % of "
-        "all usage, cache reads and writes included",
+        "all usage, cache reads and writes included; https://claude.com/blog/message-batches-api "
+        "(2024-10-08)",
     ),
     TierRule(
         id="gemini-batch", provider="google", models=("gemini-*",), tier="batch", factor=_HALF,
@@ -78,20 +85,21 @@ TIER_RULES: tuple[TierRule, ...] = (
     TierRule(
         id="mistral-batch", provider="mistral", models=("*",), tier="batch", factor=_HALF,
         since=utc(2024, 11, 7),
-        source="https://docs.mistral.ai/capabilities/batch: 50 % discount",
+        source="https://docs.mistral.ai/capabilities/batch: 50 % discount. Start unconfirmed",
     ),
     TierRule(
         id="azure-batch", provider="azure", tier="batch", factor=_HALF, buckets=_TEXT,
         models=("gpt-*", "o1*", "o3*", "o4*", "text-embedding-*"), since=utc(2024, 9, 1),
         source="https://learn.microsoft.com/azure/ai-foundry/openai/how-to/batch: 50 % less than "
-        "global standard",
+        "global standard. Start unconfirmed",
     ),
     TierRule(
         id="bedrock-batch", provider="aws", tier="batch", factor=_HALF, buckets=_TEXT,
         models=("*anthropic.claude-*", "*amazon.nova-*", "*meta.llama*", "*mistral.*"),
-        since=utc(2024, 9, 1),
+        since=utc(2024, 10, 29),
         source="https://aws.amazon.com/bedrock/pricing: batch at a 50 % lower price than "
-        "on-demand",
+        "on-demand; https://aws.amazon.com/blogs/machine-learning, Automate Amazon Bedrock batch "
+        "inference (2024-10-29)",
     ),
 )  # fmt: skip
 

@@ -95,9 +95,7 @@ _PRICES = st.one_of(
 @st.composite
 def attempts(draw: st.DrawFn) -> Attempt:
     """Any attempt: every field at any value it may have."""
-    at = draw(
-        st.datetimes(datetime(2023, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
-    )
+    at = draw(st.datetimes(datetime(2023, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))
     return Attempt(
         id=new_id(microseconds(at)),
         operation_id=draw(_IDS),

@@ -199,9 +199,7 @@ class StoreConformance:
 
     @given(busy_books, st.sampled_from(["model", "status", "day", "hour", "tag:tenant"]))
     @quick
-    def test_an_operation_is_counted_once_across_groups(
-        self, rows: list[Attempt], by: str
-    ) -> None:
+    def test_an_operation_is_counted_once_across_groups(self, rows: list[Attempt], by: str) -> None:
         with self.fresh() as ledger:
             for row in rows:
                 ledger.record(row)

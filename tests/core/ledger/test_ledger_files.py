@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from frugal_chains.errors import LedgerCorrupt, LedgerError, LedgerTooNew, LedgerUnavailable
-from frugal_chains.ledger import Ledger, Meter, _sqlite, _spill
+from frugal_chains.ledger import Ledger, Meter, MeterFacts, _spill, _sqlite
 from tests.core.ledger.books import NOON, attempt
 from tests.core.ledger.children import without_root
 
@@ -129,7 +129,9 @@ BAD_FILES: list[tuple[Callable[[Path], None], type[LedgerError], str]] = [
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-@pytest.mark.parametrize(("spoil", "error", "says"), BAD_FILES, ids=lambda x: getattr(x, "__name__", ""))
+@pytest.mark.parametrize(
+    ("spoil", "error", "says"), BAD_FILES, ids=lambda x: getattr(x, "__name__", "")
+)
 def test_a_bad_file_is_refused_with_the_way_out(
     path: Path, spoil: Callable[[Path], None], error: type[LedgerError], says: str, read_only: bool
 ) -> None:
@@ -156,42 +158,44 @@ def cut_in_half(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def holes(path: Path) -> None:
+def overwrite_pages(path: Path, *pages: int) -> None:
     with path.open("r+b") as file:
-        for page in range(6, path.stat().st_size // 1024, 3):
+        for page in range(*pages):
             file.seek(page * 1024)
             file.write(random.Random(page).randbytes(1024))
 
 
-@pytest.mark.parametrize("damage", [cut_in_half, holes])
-def test_damage_inside_loses_no_new_row_and_is_named(
-    path: Path, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("spoil", [cut_in_half, lambda path: overwrite_pages(path, 2, 300, 3)])
+def test_a_damaged_ledger_is_refused_when_it_is_opened(
+    path: Path, spoil: Callable[[Path], None]
+) -> None:
+    write(path, 2000)
+    spoil(path)
+    with pytest.raises(LedgerCorrupt, match="move it aside"):
+        Ledger.open(str(path))
+
+
+def test_damage_deeper_inside_loses_no_new_row_and_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_sqlite, "RETRY_AFTER_S", 0.0)
     write(path, 2000)
-    damage(path)
-    rows = [attempt() for _ in range(5)]
-    try:
-        ledger = Ledger.open(str(path))
-    except LedgerCorrupt as error:
-        assert "move it aside" in str(error)
-        return
-    for row in rows:
-        ledger.record(row)
-    with pytest.raises(LedgerCorrupt, match="move it aside"):
-        list(ledger.attempts())
-    assert ledger.store.health().problems
-    try:
-        ledger.close()
-    finally:
-        for left in path.parent.glob("books.db*"):
-            if ".spill." not in left.name:
-                left.rename(left.with_name("damaged-" + left.name))
+    overwrite_pages(path, 40, 200, 3)
+    rows = [attempt() for _ in range(20)]
+    meter, facts = Meter(window="hour"), MeterFacts(at=NOON)
+    with Ledger.open(str(path)) as ledger:
+        for row in rows:
+            ledger.record(row)
+        with pytest.raises(LedgerCorrupt, match="move it aside"):
+            list(ledger.attempts())
+        with pytest.raises(LedgerCorrupt, match="move it aside"):
+            ledger.store.meter_states([(meter, meter.key(facts))], now=NOON)
+        assert "move it aside" in " ".join(ledger.store.health().problems)
+    assert list(path.parent.glob("books.db.spill.*")), "no row met the damage"
+    old = path.rename(path.with_name("damaged.db")).read_bytes()
     kept = set(read(path))
-    assert kept <= {row.id for row in rows}
-    damaged = path.with_name("damaged-books.db")
-    for row in rows:  # each is in the new ledger, or was written to the sound part of the old
-        assert row.id in kept or bytes.fromhex(row.id) in damaged.read_bytes()
+    for row in rows:  # in the sound part of the old file, or in the new one
+        assert bytes.fromhex(row.id) in old or row.id in kept
 
 
 # -- may it be written -------------------------------------------------------------------------

@@ -238,5 +238,5 @@ def test_processes_that_write_little_do_not_leave_the_rollup_behind(
     with Ledger.open(url, read_only=True) as ledger:
         query = "SELECT (SELECT MAX(seq) FROM attempts) - seq FROM folded"
         (behind,) = ledger.store._db.execute(query).fetchone()  # type: ignore[attr-defined]
-        assert behind < 20
+        assert behind <= 20
         assert sum(line.attempts for line in ledger.totals()) == 60

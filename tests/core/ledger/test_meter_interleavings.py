@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
@@ -175,7 +174,9 @@ class Meters(RuleBasedStateMachine):
 
     # -- what must then be true ----------------------------------------------------------------
 
-    @rule(tenant=st.sampled_from(TENANTS), call=st.sampled_from(CALLS), meter=st.sampled_from(METERS))
+    @rule(
+        tenant=st.sampled_from(TENANTS), call=st.sampled_from(CALLS), meter=st.sampled_from(METERS)
+    )
     def look(self, tenant: str, call: str, meter: Meter) -> None:
         if not meter.by_call:
             self.ledger.store.register([meter])

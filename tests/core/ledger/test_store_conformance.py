@@ -43,5 +43,5 @@ class TestFile(StoreConformance):
             yield
 
     def fresh(self) -> Ledger:
-        path = tempfile.mktemp(suffix=".db", dir=self.folder)  # noqa: S306
+        path = tempfile.mktemp(suffix=".db", dir=self.folder)
         return Ledger.open(f"sqlite:///{path}")

@@ -98,6 +98,12 @@ def test_a_hosted_model_is_free_only_where_its_provider_says_so(provider: str, m
     )
 
 
+def test_a_listing_without_a_price_is_unpriced_even_for_nothing() -> None:
+    got = BOOK.price(Usage(), model="devstral-small:free", provider="mistral", at=NOON)
+    assert isinstance(got, Unpriced)
+    assert "no price for its input tokens" in got.reason
+
+
 # A bucket without a price of its own, and what the provider bills it as.
 M = 1_000_000
 BILLED_AS = (
@@ -198,6 +204,21 @@ def test_the_order_in_which_days_are_asked_does_not_matter(shuffler: random.Rand
         model, provider, tier, at = ASKED[i]
         got = fresh.price(LOT, model=model, provider=provider, tier=tier, at=at)
         assert got == IN_ORDER[i]
+
+
+def test_rates_compile_once_per_model_provider_tier_and_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[object] = []
+    real = book_module.resolve
+    monkeypatch.setattr(
+        book_module, "resolve", lambda *asked: compiled.append(asked[:3]) or real(*asked)
+    )
+    fresh = PriceBook()
+    for tier in ("standard", "batch", "standard", "batch"):
+        for hours in range(10):
+            fresh.price(LOT, model="gpt-4o", tier=tier, at=NOON + timedelta(hours=hours))
+    assert compiled == [("gpt-4o", None, "standard"), ("gpt-4o", None, "batch")]
 
 
 def test_a_full_cache_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:

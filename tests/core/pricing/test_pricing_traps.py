@@ -107,7 +107,7 @@ TRAPS = (
     Trap(
         name="batch before 2026-10-14", model="gpt-4o", provider="openai", tier="batch",
         at=day(2025, 6, 1), genai="0.25", right="0.125",
-        source="OpenAI API changelog 2024-04-15: Batch API at 50 %",
+        source="help.openai.com/en/articles/9197833-batch-api-faq: 50 % discount",
     ),
     Trap(
         name="Claude batch in 2025", model="claude-3-7-sonnet-20250219", provider="anthropic",
@@ -122,7 +122,7 @@ TRAPS = (
     Trap(
         name="before there was a batch API", model="gpt-4o", provider="openai", tier="batch",
         at=day(2024, 4, 1), genai="0.25", right="unpriced: no batch price known",
-        source="OpenAI API changelog 2024-04-15",
+        source="help.openai.com/en/articles/9197833-batch-api-faq (start date unconfirmed)",
     ),
     Trap(
         name="flex before 2026-10-12", model="o4-mini", provider="openai", tier="flex",

@@ -337,7 +337,13 @@ def test_what_langchain_anthropic_drops_is_found_in_its_response_metadata() -> N
                 "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 0},
                 "iterations": [
                     {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500, **entry},
-                    {"type": "message", "input_tokens": 23000, "output_tokens": 1000, **entry},
+                    {
+                        "type": "message",
+                        "model": "claude-opus-5",
+                        "input_tokens": 23000,
+                        "output_tokens": 1000,
+                        **entry,
+                    },
                 ],
             },
         }

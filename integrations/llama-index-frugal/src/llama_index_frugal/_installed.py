@@ -27,26 +27,26 @@ class _Installation:
     as long as the block, its tasks, threads and streams live."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
+        # Users may be collected anywhere, also in here: a reentrant lock, and steps that are atomic.
+        self._lock = threading.RLock()
+        self._users: set[int] = set()
         self.recorder = Recorder(_route)
         self._events = RecorderEvents(self.recorder)
         self._spans = CostSpanHandler(self._events)
 
     def add_user(self, user: object) -> None:
         with self._lock:
-            self._users += 1
+            self._users.add(id(user))
             # By identity: handlers are pydantic models, equal when their fields are.
             if not any(h is self._events for h in root_dispatcher.event_handlers):
                 root_dispatcher.add_event_handler(self._events)
             if not any(h is self._spans for h in root_dispatcher.span_handlers):
                 root_dispatcher.add_span_handler(self._spans)
-        gone = weakref.finalize(user, self.recorder.deferred.run, self._remove_user)
-        gone.atexit = False
+        weakref.finalize(user, self._remove_user, id(user)).atexit = False
 
-    def _remove_user(self) -> None:
+    def _remove_user(self, user_id: int) -> None:
         with self._lock:
-            self._users -= 1
+            self._users.discard(user_id)
             if self._users:
                 return
             # New lists, because the dispatcher may be walking the old ones.
