@@ -15,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 from typer.testing import CliRunner, Result
 
 from frugal_chains.cli import main
 from frugal_chains.ledger import Attempt, Ledger
+from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 
 COMMANDS = ("report", "prices", "doctor")
 

@@ -29,7 +29,8 @@ def dispatcher() -> Iterator[Any]:
     """The root dispatcher, which every test must leave as it was."""
     events, spans = list(root_dispatcher.event_handlers), list(root_dispatcher.span_handlers)
     yield root_dispatcher
-    gc.collect()  # handlers stay while a task, a thread or a stream of their block is alive
+    if len(root_dispatcher.event_handlers) != len(events):
+        gc.collect()  # they stay while a task, a thread or a stream of their block is alive
     left = root_dispatcher.event_handlers, root_dispatcher.span_handlers
     root_dispatcher.event_handlers, root_dispatcher.span_handlers = events, spans
     assert [*map(id, left[0])] == [*map(id, events)]

@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
-_RANDOM_MASK = (1 << 76) - 1 & ~(0x3 << 62)
+_RANDOM_MASK = (1 << 62) - 1
 
 
 def microseconds(at: datetime) -> int:
@@ -26,10 +26,16 @@ def moment(at_us: int) -> datetime:
 
 
 def new_id(at_us: int) -> str:
-    """A fresh id for an attempt that started at `at_us`; 32 hex digits."""
+    """A fresh id for an attempt that started at `at_us`; 32 hex digits.
+
+    The 12 bits after the version hold the fraction of the millisecond (RFC 9562, section 6.2,
+    method 3), so that ids sort by microsecond.
+    """
+    milliseconds, rest_us = divmod(at_us, 1000)
+    fraction = rest_us * 4096 // 1000 << 64
     # os.urandom and not `random`: a forked worker inherits the state of `random`, and with it ids.
-    noise = int.from_bytes(os.urandom(10), "big") & _RANDOM_MASK
-    return f"{(at_us // 1000) << 80 | _VERSION_7 | _VARIANT | noise:032x}"
+    noise = int.from_bytes(os.urandom(8), "big") & _RANDOM_MASK
+    return f"{milliseconds << 80 | _VERSION_7 | fraction | _VARIANT | noise:032x}"
 
 
 def first_id(at_us: int) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,6 +16,7 @@ from frugal_chains.report._money import aligned, plain_text, usd_text
 from frugal_chains.report._prices import PriceFacts, charge_parts, price_snippet
 from frugal_chains.usage import COUNT_FIELDS
 
+MAX_NAMES = 3
 _OUTCOMES = {"priced": "priced", "free": "free: known to cost nothing", "unpriced": "UNPRICED"}
 
 
@@ -88,7 +91,7 @@ def _notes(price: Explanation) -> Iterable[RenderableType]:
         yield from (indented(plain_text(f"- {note}")) for note in price.notes)
 
 
-def _history(lines: tuple[Explanation, ...]) -> Iterable[RenderableType]:
+def _history(lines: Sequence[Explanation]) -> Iterable[RenderableType]:
     """Only where a change is known: one line says nothing that the rates do not."""
     if len(lines) < 2:
         return
@@ -97,18 +100,39 @@ def _history(lines: tuple[Explanation, ...]) -> Iterable[RenderableType]:
         add_amounts(table, bucket, [_rate(line, bucket) for line in lines])
         for bucket in ("input", "output")
     ]
-    for index, (line, *cells) in enumerate(zip(lines, *columns, strict=True)):
-        since = f"{line.at:%Y-%m-%d %H:%M}" if index else "the beginning"
-        table.add_row(*map(Text, (since, *cells)))
+    table.add_column("changed", overflow="fold")
+    changes = ["", *(changed(before, after) for before, after in pairwise(lines))]
+    dates = ["the beginning", *(f"{line.at:%Y-%m-%d %H:%M}" for line in lines[1:])]
+    for row in zip(dates, *columns, changes, strict=True):
+        table.add_row(*map(Text, row))
     yield ""
     yield table
+
+
+def changed(before: Explanation, after: Explanation) -> str:
+    """Which prices differ: `all`, or the first few by name."""
+    old, new = _named_prices(before), _named_prices(after)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if len(names) == len({**old, **new}):
+        return "all"
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
+
+
+def _named_prices(line: Explanation) -> dict[str, Decimal]:
+    named = {
+        f"{bucket} > {band.above_tokens:,}" if band.above_tokens else bucket: usd
+        for band in line.bands
+        for bucket, usd in band.per_mtok.items()
+    }
+    return {**named, **{str(fee): usd for fee, usd in line.fees.items()}}
 
 
 def _rate(line: Explanation, bucket: str) -> str:
     """The price below the first threshold."""
     if line.outcome != "priced":
         return line.outcome
-    found = {str(name): usd for name, usd in line.bands[0].per_mtok.items()}.get(bucket)
+    found = _named_prices(line).get(bucket)
     return "-" if found is None else usd_text(found)
 
 

@@ -6,6 +6,7 @@ import io
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import takewhile
 
 import pytest
 from rich.cells import cell_len
@@ -91,6 +92,49 @@ def test_dates_on_which_the_price_changed_are_shown():
     assert shown == [["$0.14", "$0.28"], ["$0.22", "$0.66"], ["$0.15", "$0.60"]]
     assert lines[start + 2].startswith("the beginning")
     assert lines[start + 3].startswith("2026-08-16 16:00")
+
+
+def history_of(text: str) -> list[str]:
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("from (UTC)"))
+    return list(takewhile(str.strip, lines[start + 2 :]))
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "changes"),
+    [
+        # mistral-small-latest moved to Small 4 (mistral.ai/pricing, 2026-03-16).
+        ("mistral-small-latest", "mistral", [("2026-03-16", ["$0.15", "$0.60"])]),
+        # Announced: ai.google.dev/gemini-api/docs/pricing, read 2026-11-21.
+        ("gemini-3.7-flash", "google", [("2027-01-01", ["$1.50", "$7.50"])]),
+    ],
+)
+def test_changes_of_the_list_price_are_shown_the_announced_ones_too(model, provider, changes):
+    shown = [
+        (line.split()[0], re.findall(r"\$[\d.]+", line))
+        for line in history_of(printed(facts_of(model, provider)))[1:]
+    ]
+    assert shown == changes
+
+
+def test_a_change_names_what_it_changed():
+    # Opus 4.6 lost its long-prompt price on 2026-03-13; up to 200k tokens nothing changed.
+    (_, line) = history_of(printed(facts_of("claude-opus-4-6", "anthropic"), width=200))
+    assert re.findall(r"\$[\d.]+", line) == ["$5.00", "$25.00"]
+    assert "> 200,000" in line
+    *_, last = history_of(printed(facts_of("gemini-3.7-flash", "google")))
+    assert last.split()[-1] == "all" or "input" in last
+
+
+def test_the_users_own_prices_have_dates_too(tmp_path):
+    file = tmp_path / "prices.toml"
+    row = '[[price]]\nprovider = "acme"\nmodel = "in-house"\n'
+    file.write_text(f"{row}until = 2026-06-30\ninput = 3\n{row}from = 2026-07-01\ninput = 2\n")
+    facts = facts_of("in-house", "acme", book=PriceBook.load(file))
+    assert [(f"{line.at:%Y-%m-%d}", line.bands[0].per_mtok["input"]) for line in facts.history] == [
+        ("1970-01-01", 3),
+        ("2026-07-01", 2),
+    ]
 
 
 def test_the_hours_of_the_day_asked_about_are_shown():

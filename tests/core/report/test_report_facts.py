@@ -6,11 +6,11 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from tests.core.report.sample_books import HINT, NO_PRICE, attempt, cost_of, report_of, sample
 
 from frugal_chains.ledger import Attempt, Ledger
 from frugal_chains.pricing import Unpriced
 from frugal_chains.report import questions, report_facts, report_json
+from tests.core.report.sample_books import HINT, NO_PRICE, attempt, cost_of, report_of, sample
 
 
 def test_the_totals_are_those_of_the_attempts():

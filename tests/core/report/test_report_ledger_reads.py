@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.core.report.sample_books import FIRST_DAY, attempt
 
 from frugal_chains.ledger import Ledger, ledger_path
 from frugal_chains.ledger._spill import _folders
 from frugal_chains.usage import Usage
+from tests.core.report.sample_books import FIRST_DAY, attempt
 
 GUESS = Usage(input_tokens=1, source="estimated")
 

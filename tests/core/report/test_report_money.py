@@ -68,6 +68,7 @@ def test_a_share_is_all_or_nothing_only_when_it_is(a, b):
         return
     assert (text == "0%") == (part == 0)
     assert (text == "100%") == (part == whole)
+    assert text not in ("0.0%", "100.0%")
     if text[0] not in "<>" and 0 < part < whole:
         assert abs(Decimal(text.rstrip("%")) - Decimal(100 * part) / whole) <= Decimal("0.0500001")
 

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
-from tests.core.report.sample_books import HINT, NO_PRICE, cost_of, report_of, sample
 
 from frugal_chains.ledger import Totals
 from frugal_chains.report import ReportFacts, report_view
 from frugal_chains.report._facts import Table, summed
 from frugal_chains.usage import Usage
+from tests.core.report.sample_books import HINT, NO_PRICE, cost_of, report_of, sample
 
 
 def printed(facts: ReportFacts, *, width: int = 100, ascii_only: bool = False) -> str:
@@ -95,6 +95,12 @@ def test_attempts_outside_the_ledger_file_are_told():
     text = printed(facts_of(waiting=("/books/frugal.db.spill.7.jsonl",)))
     assert "Not in this report" in text
     assert "/books/frugal.db.spill.7.jsonl" in text
+
+
+def test_the_total_line_counts_tokens_and_flags_too():
+    *_, total = section(printed(facts_of(), width=200), "by model")
+    # 9 calls; 8,720 in, 3,000 of them cached; 459 out; 3 estimated, 2 unpriced.
+    assert total.split()[:7] == ["total", "9", "8,720", "34.4%", "459", "3", "2"]
 
 
 def day(number: int, nanos: int) -> Totals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -142,12 +143,13 @@ class CostCallbackHandler(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         key = str(run_id)
-        self._unwatch(key)
-        _safely(
-            lambda: self.tracker.end(
-                key, call_end(response, streamed=self.tracker.is_streamed(key))
-            )
-        )
+        if self._watches:
+            self._unwatch(key)
+        try:
+            end = call_end(response, streamed=self.tracker.is_streamed(key))
+            self.tracker.end(key, end)
+        except Exception:
+            logger.exception("an attempt may not have been booked")
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         key = str(run_id)
@@ -183,9 +185,10 @@ class CostCallbackHandler(BaseCallbackHandler):
         except Exception:
             logger.exception("a call could not be opened; it will not be booked")
             return
-        maker = _silent_maker(sys._getframe(2))
-        if maker is not None:
-            self._watch(key, maker)
+        if _in_a_loop():
+            maker = _silent_maker(sys._getframe(2))
+            if maker is not None:
+                self._watch(key, maker)
         elif more.get("batch_size", 1) > 1:
             self._join_batch(key, more["batch_size"])
 
@@ -287,6 +290,11 @@ class CostCallbackHandler(BaseCallbackHandler):
     def __deepcopy__(self, memo: dict[int, Any]) -> CostCallbackHandler:
         """A copied chain reports to the same books."""
         return self
+
+
+def _in_a_loop() -> bool:
+    """Whether this code runs in an event loop; asking asyncio costs a third of raising to know."""
+    return asyncio._get_running_loop() is not None
 
 
 def _silent_maker(frame: FrameType | None) -> FrameType | None:
