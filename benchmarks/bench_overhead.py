@@ -31,11 +31,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from _figures import Figure, write_results
-from frugal_chains import Ledger
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+
+from frugal_chains import Ledger
 from langchain_frugal import CostCallbackHandler
 
 CALLS = 200

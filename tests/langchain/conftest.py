@@ -31,9 +31,7 @@ def handler(ledger: Ledger) -> CostCallbackHandler:
 def chat_openai(scripted: ScriptedServer) -> MakeModel:
     def make(model: str = "gpt-4o-mini", **options: Any) -> ChatOpenAI:
         options = {"max_retries": 0, **options}
-        return ChatOpenAI(
-            model=model, base_url=scripted.openai_base_url, api_key="test", **options
-        )
+        return ChatOpenAI(model=model, base_url=scripted.openai_base_url, api_key="test", **options)
 
     return make
 

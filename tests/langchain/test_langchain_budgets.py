@@ -212,6 +212,11 @@ def _calls_a_tool_for_ever(scripted: ScriptedServer) -> None:
     _always(scripted, Reply(None, tool_calls=(call,), usage=Tokens(fresh=40, visible=100)))
 
 
+async def _run(agent: Any, is_async: bool, config: Any) -> Any:
+    question = {"messages": [("user", "go")]}
+    return await agent.ainvoke(question, config) if is_async else agent.invoke(question, config)
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_an_agent_is_stopped_by_the_handlers_budget(
     is_async: bool, scripted: ScriptedServer, chat_openai: Any, ledger: Ledger
@@ -221,10 +226,7 @@ async def test_an_agent_is_stopped_by_the_handlers_budget(
     handler = CostCallbackHandler(ledger, budgets=[Budget.usd("0.0008", per="run")])
     config = {"callbacks": [handler], "recursion_limit": 60}
     with pytest.raises(BudgetExceeded):
-        if is_async:
-            await agent.ainvoke({"messages": [("user", "go")]}, config)
-        else:
-            agent.invoke({"messages": [("user", "go")]}, config)
+        await _run(agent, is_async, config)
     total = ledger.totals()[0]
     assert Decimal("0.0006") < total.cost_usd <= Decimal("0.0008")
     assert total.operations == 1
@@ -249,9 +251,11 @@ async def test_the_middleware_ends_the_agent_with_an_answer(
     _calls_a_tool_for_ever(scripted)
     middleware = BudgetMiddleware([Budget.usd("0.0008", per="run")], ledger=ledger)
     agent = create_agent(chat_openai(max_tokens=100), [look_up], middleware=[middleware])
-    question, config = {"messages": [("user", "go")]}, {"recursion_limit": 60}
+    config = {"recursion_limit": 60}
     for run in (1, 2):  # every invocation has a fresh budget
-        result = await agent.ainvoke(question, config) if is_async else agent.invoke(question, config)
+        result = (
+            await agent.ainvoke(question, config) if is_async else agent.invoke(question, config)
+        )
         last = result["messages"][-1]
         assert isinstance(last, AIMessage)
         assert "budget" in last.content

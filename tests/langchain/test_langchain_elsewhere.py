@@ -1,4 +1,4 @@
-"""What LangChain reports in other ways, or not at all: embeddings, decision models, graphs, copies."""
+"""What LangChain reports in other ways or not at all: embeddings, decision models, graphs."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ def test_the_real_decision_model_is_booked(handler: CostCallbackHandler, ledger:
                 answers={}, usage={"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
             )
 
-    Fixed(model="gpt-4o-mini").invoke(
-        {"state": "text", "questions": {}}, {"callbacks": [handler]}
-    )
+    Fixed(model="gpt-4o-mini").invoke({"state": "text", "questions": {}}, {"callbacks": [handler]})
     (row,) = ledger.attempts()
     assert (row.purpose, row.usage.input_tokens, row.model) == ("classify", 100, "gpt-4o-mini")
 
@@ -213,5 +211,7 @@ def test_importing_the_adapter_does_not_import_langchain_itself() -> None:
         "import sys, langchain_frugal; "
         "print([m for m in ('langchain', 'langgraph', 'openai', 'anthropic') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -283,9 +283,7 @@ def test_batch_with_a_failure_books_every_call(
         return Reply(status=400) if bad else Reply("hi", usage=Tokens(fresh=10, visible=5))
 
     scripted.script(answer, answer, answer)
-    chat_openai().batch(
-        ["a", "bad", "c"], config={"callbacks": [handler]}, return_exceptions=True
-    )
+    chat_openai().batch(["a", "bad", "c"], config={"callbacks": [handler]}, return_exceptions=True)
     assert sorted(row.status for row in ledger.attempts()) == ["error", "ok", "ok"]
 
 

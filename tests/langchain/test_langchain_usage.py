@@ -84,7 +84,11 @@ def test_a_stream_with_usage_is_the_providers_word(
     model = chat_openai(stream_usage=True)
     list(model.stream("hello", config={"callbacks": [handler]}))
     (row,) = ledger.attempts()
-    assert (row.usage.input_tokens, row.usage.output_tokens, row.usage.source) == (10, 3, "provider")
+    assert (row.usage.input_tokens, row.usage.output_tokens, row.usage.source) == (
+        10,
+        3,
+        "provider",
+    )
     assert row.streamed
     assert row.first_token_s is not None
     assert row.latency_s is not None

@@ -111,10 +111,13 @@ async def test_to_thread_keeps_the_block(ledger: Ledger) -> None:
 
 
 def test_tags_of_the_block_the_operation_and_llama_index(ledger: Ledger) -> None:
-    long = "a whole prompt " * 10
-    with track_cost(ledger, tenant="acme", feature="search"), operation("op-1", step="one"):
-        with instrument_tags({"tenant": "inner", "user": 7, "text": long, "object": object()}):
-            MockLLM().complete("hi")
+    tags = {"tenant": "inner", "user": 7, "text": "a whole prompt " * 10, "object": object()}
+    with (
+        track_cost(ledger, tenant="acme", feature="search"),
+        operation("op-1", step="one"),
+        instrument_tags(tags),
+    ):
+        MockLLM().complete("hi")
     row = only(ledger)
     assert row.operation_id == "op-1"
     assert row.tags == {"tenant": "inner", "feature": "search", "step": "one", "user": "7"}
@@ -166,6 +169,18 @@ async def test_agent_run_is_one_operation_of_one_row_per_call(
     # What the step was given is text of the user: it stays off the books.
     assert "secret" not in repr((first, second))
     assert "llamaindex.run_id" not in first.tags
+
+
+async def test_agent_awaited_after_the_block_belongs_to_it(
+    openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    scripted.always(_tool_then_answer)
+    with track_cost(ledger, feature="agent") as spent:
+        run = _agent(openai_llm("gpt-4o")).run("how many?")
+    assert rows(ledger) == []
+    await run
+    assert by_tag(ledger, "feature") == {"agent": 2}
+    assert spent.attempts == 2
 
 
 async def test_two_agent_runs_are_two_operations(

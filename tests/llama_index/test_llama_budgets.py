@@ -46,9 +46,9 @@ def states(ledger: Ledger, budget: Budget) -> tuple[Decimal, Decimal]:
 async def test_refused_call_is_not_sent(
     way: str, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
 ) -> None:
-    with track_cost(ledger, budgets=[NOTHING]) as spent:
-        with pytest.raises(BudgetExceeded) as refusal:
-            await ask(openai_llm(**CAP), way)
+    budgets = [NOTHING]
+    with track_cost(ledger, budgets=budgets) as spent, pytest.raises(BudgetExceeded) as refusal:
+        await ask(openai_llm(**CAP), way)
     assert scripted.requests == []
     assert (rows(ledger), spent.attempts) == ([], 0)
     assert refusal.value.scope == "lifetime"
@@ -61,7 +61,7 @@ async def test_refused_call_is_not_sent(
 async def test_budget_holds_and_leaves_nothing_reserved(
     way: str, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
 ) -> None:
-    llm, refused = openai_llm(**CAP), 0
+    llm = openai_llm(**CAP)
     with track_cost(ledger, budgets=[FOR_THREE]) as spent:
         for _ in range(5):
             await ask(llm, way)
@@ -71,7 +71,6 @@ async def test_budget_holds_and_leaves_nothing_reserved(
     assert len(scripted.requests) == len(rows(ledger)) == 5
     assert states(ledger, FOR_THREE) == (spent.cost_usd, 0)
     assert llm.rate_limiter is None
-    assert refused == 0
 
 
 async def test_concurrent_calls_do_not_overshoot(
@@ -160,9 +159,9 @@ async def test_wrapper_s_inner_call_is_what_the_budget_holds(
 
 
 async def test_unpriced_model_is_refused_with_the_way_out(ledger: Ledger) -> None:
-    with track_cost(ledger, budgets=[Budget.usd(1)]):
-        with pytest.raises(BudgetExceeded, match=r"prices\.toml"):
-            MockLLM().chat(MESSAGES)
+    refusal = pytest.raises(BudgetExceeded, match=r"prices\.toml")
+    with track_cost(ledger, budgets=[Budget.usd(1)]), refusal:
+        MockLLM().chat(MESSAGES)
     assert rows(ledger) == []
 
 
@@ -407,13 +406,13 @@ def test_thread_that_waits_for_a_slow_limiter_does_not_hold_others(
 ) -> None:
     waiting, go = threading.Event(), threading.Event()
 
-    class Slow(Counting):
+    class Waiting(Counting):
         def acquire(self, num_tokens: int = 0) -> None:
             waiting.set()
             assert go.wait(5)
 
     slow = openai_llm(**CAP)
-    slow.rate_limiter = Slow()
+    slow.rate_limiter = Waiting()
     with track_cost(ledger, budgets=[Budget.usd("0.0007", per="lifetime")]):
         thread = threading.Thread(target=slow.chat, args=(MESSAGES,))
         thread.start()

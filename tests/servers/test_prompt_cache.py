@@ -10,6 +10,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+
 from tests.servers import AnthropicPromptCache, ManualClock, OpenAIPromptCache, ScriptedServer
 from tests.servers.prompt_cache import CacheRequestError
 

@@ -12,6 +12,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+
 from tests.servers import Reply, Request, ScriptedServer
 
 MESSAGES: Any = [{"role": "user", "content": "one two three four"}]

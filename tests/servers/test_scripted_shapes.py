@@ -13,6 +13,7 @@ from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
+
 from tests.servers import Reply, ScriptedServer, Tokens, ToolCall
 
 CALL = ToolCall("weigh", {"kilos": 3})

@@ -19,6 +19,7 @@ from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.anthropic import Anthropic as LlamaAnthropic
 from llama_index.llms.openai import OpenAI as LlamaOpenAI
 from llama_index.llms.openai import OpenAIResponses as LlamaResponses
+
 from tests.servers import Reply, ScriptedServer, Tokens, ToolCall
 
 TEXT = "forty two beans"

@@ -8,6 +8,7 @@ from frugal_chains.pricing._tables import BUCKETS, TIERS, Band, ServiceTier
 
 __all__ = [
     "BUCKETS",
+    "TIERS",
     "Band",
     "Explanation",
     "Free",
@@ -16,7 +17,6 @@ __all__ = [
     "Priced",
     "Rates",
     "ServiceTier",
-    "TIERS",
     "Unpriced",
     "find_price_file",
 ]

@@ -10,13 +10,13 @@ from frugal_chains.report._terminal_doctor import doctor_view
 from frugal_chains.report._terminal_prices import prices_view
 
 __all__ = [
+    "WATCHED",
     "DoctorFacts",
     "Finding",
     "LedgerFacts",
     "PriceFacts",
     "Question",
     "ReportFacts",
-    "WATCHED",
     "diagnose",
     "doctor_json",
     "doctor_view",
