@@ -29,7 +29,7 @@ demo: $(READY) ## the main job on a real local model, with a real bill
 	$(BIN)/python examples/demo.py
 
 test: $(READY) ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: lint format types contracts test ## everything that must be clean before a landing
 

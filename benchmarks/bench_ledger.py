@@ -332,8 +332,9 @@ def group_by(path: Path, since: datetime) -> list[Any]:
     """The same sums without a rollup."""
     with sqlite3.connect(path) as db:
         return db.execute(
-            "SELECT s.model, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(nanos) "
-            "FROM attempts a JOIN series s ON s.id = a.series WHERE at_us >= ? GROUP BY 1",
+            "SELECT k.model, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(nanos) "
+            "FROM attempts a JOIN series s ON s.id = a.series JOIN kinds k ON k.id = s.kind "
+            "WHERE at_us >= ? GROUP BY 1",
             (microseconds(since),),
         ).fetchall()
 

@@ -90,7 +90,7 @@ def prices(
         str, typer.Option(help="standard, batch, flex, priority or fast.")
     ] = "standard",
     at: Annotated[
-        str | None, typer.Option(help="A past moment, such as 2026-01-31. Without it: now.")
+        str | None, typer.Option(help="Another moment than now, such as 2026-01-31; UTC.")
     ] = None,
     input_tokens: Annotated[
         int | None, typer.Option("--input", help="Price these input tokens, cached ones included.")
@@ -98,10 +98,16 @@ def prices(
     output_tokens: Annotated[
         int | None, typer.Option("--output", help="Output tokens, reasoning included.")
     ] = None,
-    cache_read: Annotated[int, typer.Option(help="Input tokens read from the cache.")] = 0,
-    cache_write_5m: Annotated[int, typer.Option(help="Input tokens written to it, short.")] = 0,
-    cache_write_1h: Annotated[int, typer.Option(help="Input tokens written to it, long.")] = 0,
-    web_searches: Annotated[int, typer.Option(help="Searches by the provider's own tool.")] = 0,
+    cache_read: Annotated[
+        int | None, typer.Option(help="Input tokens read from the provider's cache.")
+    ] = None,
+    cache_write_5m: Annotated[
+        int | None, typer.Option(help="Input tokens written to it, for the short time to live.")
+    ] = None,
+    cache_write_1h: Annotated[int | None, typer.Option(help="The same, for the long one.")] = None,
+    web_searches: Annotated[
+        int | None, typer.Option(help="Searches by the provider's own tool.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """What a model costs, and where that price comes from. Exit code 1: it has no price.
@@ -110,22 +116,19 @@ def prices(
     """
     from frugal_chains.pricing import TIERS
     from frugal_chains.report import prices_json, prices_view
-    from frugal_chains.usage import Usage
 
     named = next((known for known in TIERS if known == tier), None)
     if named is None:
         raise typer.BadParameter(f"{tier!r} is none of {', '.join(TIERS)}", param_hint="--tier")
-    counts: dict[str, Any] = {
-        "input_tokens": input_tokens or 0,
-        "output_tokens": output_tokens or 0,
-        "cache_read_tokens": cache_read,
-        "cache_write_5m_tokens": cache_write_5m,
-        "cache_write_1h_tokens": cache_write_1h,
-        "web_searches": web_searches,
-    }
-    asked = input_tokens is not None or output_tokens is not None or any(counts.values())
     with _plain_errors():
-        usage = Usage(**counts) if asked else None
+        usage = _usage(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cache_read_tokens=cache_read,
+            cache_write_5m_tokens=cache_write_5m,
+            cache_write_1h_tokens=cache_write_1h,
+            web_searches=web_searches,
+        )
         facts = _read_prices(model, provider, named, _moment(at, "--at") or _now(), usage)
     if as_json:
         _print_json(prices_json(facts))
@@ -180,6 +183,14 @@ def _read_report(
     if facts is None:
         raise FrugalError(_nothing(books.url, within=bool(since or until)))
     return facts
+
+
+def _usage(**asked: int | None) -> Usage | None:
+    """The tokens asked about, or None when there are none. Raises `UsageError`."""
+    from frugal_chains.usage import Usage
+
+    counts: dict[str, Any] = {name: count for name, count in asked.items() if count is not None}
+    return Usage(**counts) if counts else None
 
 
 def _read_prices(

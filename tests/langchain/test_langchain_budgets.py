@@ -253,9 +253,7 @@ async def test_the_middleware_ends_the_agent_with_an_answer(
     agent = create_agent(chat_openai(max_tokens=100), [look_up], middleware=[middleware])
     config = {"recursion_limit": 60}
     for run in (1, 2):  # every invocation has a fresh budget
-        result = (
-            await agent.ainvoke(question, config) if is_async else agent.invoke(question, config)
-        )
+        result = await _run(agent, is_async, config)
         last = result["messages"][-1]
         assert isinstance(last, AIMessage)
         assert "budget" in last.content

@@ -7,6 +7,7 @@ import copy
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +89,17 @@ def test_embeddings_join_the_block_around_them_and_obey_its_budget(
             tracked.embed_query("hello")
     assert (spent.attempts, len(scripted.requests)) == (1, 1)
     assert next(ledger.attempts()).tags == {"feature": "index"}
+
+
+def test_embeddings_used_outside_any_block_still_join_a_later_one(
+    openai_embeddings: Embeddings, ledger: Ledger, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("FRUGAL_LEDGER", f"sqlite:///{tmp_path}/outside.db")
+    tracked = TrackedEmbeddings(openai_embeddings)
+    tracked.embed_query("hello")
+    with track_cost(ledger) as spent:
+        tracked.embed_query("hello")
+    assert spent.attempts == 1
 
 
 class _Decides(RunnableSerializable[Any, Any]):

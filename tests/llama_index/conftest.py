@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +18,14 @@ from frugal_chains import Ledger
 from tests.servers import ScriptedServer
 
 Make = Callable[..., Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_ssl_context() -> Iterator[None]:
+    """Every SDK client reads all certificates, 20 ms each, to talk to a loopback without any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture

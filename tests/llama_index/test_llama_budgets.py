@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,11 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.core.tools import FunctionTool
 from llama_index_instrumentation.dispatcher import instrument_tags
+from llama_index_instrumentation.event_handlers import BaseEventHandler
 from pydantic import BaseModel
 
 from frugal_chains import Budget, BudgetExceeded, Ledger
+from frugal_chains.errors import LedgerCorrupt
 from frugal_chains.tracking import Tracker
 from llama_index_frugal import BudgetRateLimiter, CostEventHandler, CostSpanHandler, track_cost
 from tests.llama_index.asking import MESSAGES, WAYS, ask, only, rows
@@ -309,6 +312,44 @@ async def test_llm_copied_while_a_call_runs_works(
     assert len(rows(ledger)) == 2
 
 
+class Pausing(BaseEventHandler):
+    """Holds one thread between the announcement of its call and the question for its budget."""
+
+    def handle(self, event: Any, **kwargs: Any) -> None:
+        late = threading.current_thread().name == "late"
+        if late and event.class_name() == "LLMChatStartEvent":
+            PAUSED.set()
+            assert GO_ON.wait(5)
+
+
+PAUSED, GO_ON = threading.Event(), threading.Event()
+
+
+def test_gate_stays_until_the_last_call_has_left(
+    dispatcher: Any, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    llm, refused = openai_llm(**CAP), []
+
+    def late() -> None:
+        try:
+            llm.chat(MESSAGES, max_tokens=5000)
+        except BudgetExceeded as refusal:
+            refused.append(refusal)
+
+    handlers = list(dispatcher.event_handlers)
+    with track_cost(ledger, budgets=[FOR_THREE]):
+        dispatcher.add_event_handler(Pausing())
+        thread = threading.Thread(target=late, name="late")
+        thread.start()
+        assert PAUSED.wait(5)
+        llm.chat(MESSAGES)
+        GO_ON.set()
+        thread.join()
+        dispatcher.event_handlers = [*handlers, *dispatcher.event_handlers[len(handlers) : -1]]
+    assert (len(refused), len(scripted.requests)) == (1, 1)
+    assert llm.rate_limiter is None
+
+
 # -- BudgetRateLimiter -------------------------------------------------------------------------
 
 
@@ -346,6 +387,23 @@ async def test_limiter_and_block_share_one_row_and_both_budgets(
     assert states(ledger, FOR_THREE)[1] == 0
 
 
+async def test_limiter_without_books_lets_no_call_pass(
+    openai_llm: Make, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    books = tmp_path / "books.db"
+    books.write_text("no ledger, but a text that is long enough to be looked at " * 20)
+    monkeypatch.setenv("FRUGAL_LEDGER", str(books))
+    llm = openai_llm(**CAP)
+    llm.rate_limiter = BudgetRateLimiter(budgets=[FOR_THREE])
+    with pytest.raises(LedgerCorrupt):
+        llm.chat(MESSAGES)
+    with pytest.raises(LedgerCorrupt):
+        await llm.acomplete("how many?")
+    assert scripted.requests == []
+    caplog.clear()  # its tracebacks keep the limiter alive
+
+
 async def test_limiter_is_found_inside_another(openai_llm: Make, ledger: Ledger) -> None:
     class Outer(Counting):
         def __init__(self, inner: Any) -> None:
@@ -361,7 +419,7 @@ async def test_limiter_is_found_inside_another(openai_llm: Make, ledger: Ledger)
         llm.chat(MESSAGES)
     with pytest.raises(BudgetExceeded):
         llm.chat(MESSAGES, max_tokens=4000)
-    assert len(rows(ledger)) == 4
+    assert [row.note for row in rows(ledger)] == [""] * 4
 
 
 async def test_copied_llm_spends_from_the_same_limiter(openai_llm: Make, ledger: Ledger) -> None:

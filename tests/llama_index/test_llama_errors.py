@@ -253,9 +253,12 @@ async def test_fault_in_a_handler_is_logged_although_llama_index_swallows_it(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("llama_index_frugal._recorder.llm_start", broken)
-    with caplog.at_level(logging.ERROR, "llama_index_frugal"):
-        assert MockLLM().complete("hi").text == "hi"
-    assert "ours" in caplog.text
+    for part in ("llm_start", "SpanTree.enter", "SpanTree.leave"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"llama_index_frugal._recorder.{part}", broken)
+            with caplog.at_level(logging.ERROR, "llama_index_frugal"):
+                assert MockLLM().complete("hi").text == "hi"
+        assert "ours" in caplog.text, part
+        caplog.clear()
     dispatcher.event_handlers.remove(events)
     dispatcher.span_handlers.pop()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import GeneratorType
 from typing import Any
 
 import pytest
+from llama_index.core.llms import CustomLLM, LLMMetadata
 from llama_index_instrumentation import root_dispatcher
 
 from frugal_chains import Budget, Ledger
-from llama_index_frugal import track_cost
+from frugal_chains.tokens._encodings import shared_encodings
+from frugal_chains.tracking._open_calls import OpenCalls
+from llama_index_frugal import _gate, track_cost
+from llama_index_frugal._streams import Origin, Streams
 from tests.llama_index.asking import MESSAGES, only, rows
 from tests.servers import Reply, ScriptedServer
 
@@ -98,6 +105,46 @@ async def test_never_read_stream_is_not_forgotten(openai_llm: Make, ledger: Ledg
         await openai_llm().astream_chat(MESSAGES)
     assert [row.status for row in rows(ledger)] == ["aborted", "aborted"]
     assert {row.usage.output_tokens for row in rows(ledger)} == {0}
+
+
+class Handing(CustomLLM):
+    """A router: its span returns the very stream of the LLM it has chosen."""
+
+    inner: Any
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata()
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any: ...
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any: ...
+
+    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        return self.inner.stream_chat(messages, **kwargs)
+
+
+async def test_never_read_stream_that_was_handed_on_is_not_forgotten(
+    openai_llm: Make, ledger: Ledger
+) -> None:
+    with track_cost(ledger):
+        Handing(inner=openai_llm()).stream_chat(MESSAGES)
+    assert only(ledger).status == "aborted"
+
+
+def test_frame_of_a_stream_that_has_ended_is_no_frame_of_it() -> None:
+    """The stream is still held, but its frame is gone, and another may have its id."""
+
+    def stream() -> Iterator[int]:
+        yield 1
+
+    streams, ended = Streams(), stream()
+    assert isinstance(ended, GeneratorType)
+    streams.follow(ended, Origin(span_id="s", root_id="s", trackers=()), lambda _: None)
+    assert list(ended) == [1]
+    frame = inspect.currentframe()
+    streams._by_frame = {id(frame): entry for entry in streams._by_frame.values()}
+    assert list(streams.around()) == []
 
 
 async def _cancelled_while_reading(llm: Any, reading: asyncio.Event) -> None:
@@ -235,20 +282,27 @@ async def test_abandoned_stream_gives_its_reservation_back(
     assert len(rows(ledger)) == 5
 
 
-async def test_collector_that_closes_a_stream_inside_the_ledger_does_not_deadlock(
+async def test_collector_that_closes_a_stream_in_the_middle_of_our_work_does_not_deadlock(
     openai_llm: Make, scripted: ScriptedServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The collector may run while this very thread holds the ledger's lock."""
+    """The collector may run in any statement, also of one that holds a lock of ours."""
     scripted.always(Reply(WORDS))
+    encodings, calls = shared_encodings(), OpenCalls.of(ledger)
+    locks = [
+        ledger.store._lock, calls.lock, calls.lessons._lock, calls.lessons.counter._lock,
+        _gate._lock, *encodings._locks.values(),
+    ]  # fmt: skip
     gc.disable()
     try:
-        with track_cost(ledger) as spent:
+        with track_cost(ledger, budgets=[Budget.usd(1)]) as spent, ExitStack() as held:
             holder: Any = [openai_llm().stream_chat(MESSAGES)]
             next(holder[0])
             holder.append(holder)
             del holder
-            with ledger.store._lock:  # type: ignore[attr-defined]  # held as by any statement
-                gc.collect()
+            monkeypatch.setattr(encodings, "_built", {})
+            for lock in locks:
+                held.enter_context(lock)
+            gc.collect()
     finally:
         gc.enable()
     assert spent.attempts == 1

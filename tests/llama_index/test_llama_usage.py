@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from llama_index.core.llms import MockLLM
 
 from frugal_chains import Ledger, Usage
 from llama_index_frugal import track_cost
-from llama_index_frugal._response import Answer, finished
+from llama_index_frugal._response import Answer, failed, finished
 from tests.llama_index.asking import MESSAGES, WAYS, ask, only
 from tests.servers import Reply, ScriptedServer, Tokens
 
@@ -115,6 +116,16 @@ async def test_anthropic_cached_stream_with_input_only_in_message_start(
     assert "message_start" in row.note
 
 
+def test_anthropic_delta_without_any_input() -> None:
+    """As integrations before 0.8 hand it on: the input stands beside the message alone."""
+    message = ChatMessage(role="assistant", additional_kwargs={"usage": {"input_tokens": 50}})
+    raw = {"type": "message_delta", "usage": {"output_tokens": 9}}
+    answer = Answer(ChatResponse(message=message, raw=raw))
+    end = finished(answer, provider="anthropic", streamed=True, caches=lambda: False)
+    assert end.reading is not None
+    assert end.reading.usage == Usage(input_tokens=50, output_tokens=9)
+
+
 # Shapes of integrations that are not installed here, as their sources build them.
 
 GEMINI = {  # llama-index-llms-google-genai `utils.py`: raw is the response's `model_dump()`
@@ -174,6 +185,16 @@ def test_usage_in_a_chunk_before_the_last_is_found() -> None:
     end = finished(Answer(*chunks), provider="google", streamed=True, caches=lambda: False)
     assert end.reading is not None
     assert end.reading.usage.output_tokens == 50
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), asyncio.CancelledError()])
+def test_usage_of_a_stream_given_up_midway_is_no_last_word(error: BaseException) -> None:
+    message = ChatMessage(role="assistant", content="some")
+    end = failed(error, Answer(ChatResponse(message=message, raw=GEMINI)), provider="google")
+    assert end.status == "aborted"
+    assert end.reading is not None
+    assert (end.reading.usage.input_tokens, end.reading.usage.source) == (900, "mixed")
+    assert "last chunk" in end.note
 
 
 async def test_response_without_usage_is_estimated_and_flagged(

@@ -1,4 +1,4 @@
-"""Writing attempts: series, rows, late corrections, and the meters they settle and are added to.
+"""Writing attempts: rows, late corrections, and the meters they settle and are added to.
 
 Every function here runs inside the caller's write transaction.
 """
@@ -10,18 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._codec import Labels, labels_of, row_of
+from frugal_chains.ledger._codec import labels_of, row_of
 from frugal_chains.ledger._ids import microseconds, whole_text
 from frugal_chains.ledger._meters import Meter, MeterFacts
 from frugal_chains.ledger._rollup import refold_one
-from frugal_chains.ledger._schema import ROW_COLUMNS, SERIES_COLUMNS
+from frugal_chains.ledger._schema import ROW_COLUMNS
+from frugal_chains.ledger._series import SeriesIds
 
-_INSERT_SERIES = (
-    f"INSERT OR IGNORE INTO series ({', '.join(SERIES_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * len(SERIES_COLUMNS))})"
-)
-_FIND_SERIES = f"SELECT id FROM series WHERE {' AND '.join(f'{c} = ?' for c in SERIES_COLUMNS)}"
-_READ_SERIES = f"SELECT {', '.join(SERIES_COLUMNS)} FROM series WHERE id = ?"
 _INSERT_ATTEMPT = (
     f"INSERT INTO attempts ({', '.join(ROW_COLUMNS)}, opens_operation) "
     f"VALUES ({', '.join(f'?{i + 1}' for i in range(len(ROW_COLUMNS)))}, "
@@ -31,41 +26,6 @@ _REPLACE_ATTEMPT = (
     f"UPDATE attempts SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(ROW_COLUMNS))} "
     "WHERE id = ?1"
 )
-
-
-class SeriesIds:
-    """Label combinations to their ids, remembered: a running application has a few hundred."""
-
-    MOST = 20_000
-    """Forgotten beyond this many: tags that differ for every call must not fill the memory."""
-
-    def __init__(self) -> None:
-        self._ids: dict[Labels, int] = {}
-        self._labels: dict[int, Labels] = {}
-
-    def id_of(self, db: sqlite3.Connection, labels: Labels) -> int:
-        found = self._ids.get(labels)
-        if found is None:
-            db.execute(_INSERT_SERIES, labels)
-            (found,) = db.execute(_FIND_SERIES, labels).fetchone()
-            if len(self._ids) >= self.MOST:
-                self.forget()
-            self._ids[labels] = found
-        return int(found)
-
-    def forget(self) -> None:
-        """Drop ids that a rolled-back transaction may have handed out."""
-        self._ids.clear()
-        self._labels.clear()
-
-    def labels_of(self, db: sqlite3.Connection, series: int) -> Labels:
-        found = self._labels.get(series)
-        if found is None:
-            if len(self._labels) >= self.MOST:
-                self.forget()
-            found = tuple(db.execute(_READ_SERIES, (series,)).fetchone())
-            self._labels[series] = found
-        return found
 
 
 class Entry:
@@ -113,7 +73,7 @@ def _aborted_nanos(db: sqlite3.Connection, attempt_id: bytes) -> int | None:
     """What an attempt was booked with when it was given up; None when it was not given up."""
     found = db.execute(
         "SELECT a.nanos FROM attempts a JOIN series s ON s.id = a.series "
-        "WHERE a.id = ? AND s.status = 'aborted'",
+        "JOIN kinds k ON k.id = s.kind WHERE a.id = ? AND k.status = 'aborted'",
         (attempt_id,),
     ).fetchone()
     return None if found is None else int(found[0])

@@ -10,12 +10,12 @@ from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._ids import microseconds, moment, pack_id, unpack_id
-from frugal_chains.ledger._schema import ROW_COLUMNS, SERIES_COLUMNS
+from frugal_chains.ledger._schema import LABEL_COLUMNS, ROW_COLUMNS
 from frugal_chains.pricing import Free, Price, Priced, Unpriced
 from frugal_chains.usage import COUNT_FIELDS, Usage
 
 Labels = tuple[str, ...]
-"""One value for each of `SERIES_COLUMNS`."""
+"""One value for each of `LABEL_COLUMNS`."""
 
 _TEXT_FIELDS = (
     "id", "operation_id", "framework", "provider", "model", "model_asked", "purpose", "status",
@@ -29,7 +29,7 @@ _NO_COST = (0, 0, 0, 0, 0, 0)
 
 
 def labels_of(attempt: Attempt) -> Labels:
-    """The attempt's series: every label, as text."""
+    """Every label of the attempt, as text."""
     price = attempt.price
     match price:
         case Priced():
@@ -103,7 +103,7 @@ def _decision_text(decision: Mapping[str, Any]) -> str:
 def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
     """The attempt that `row_of` and `labels_of` were made of."""
     value = dict(zip(ROW_COLUMNS, row, strict=True))
-    label = dict(zip(SERIES_COLUMNS, labels, strict=True))
+    label = dict(zip(LABEL_COLUMNS, labels, strict=True))
     counts = {name: value[name] for name in COUNT_FIELDS}
     return Attempt(
         id=value["id"].hex(),

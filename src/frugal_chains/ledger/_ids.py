@@ -47,18 +47,17 @@ def pack_id(text: str) -> bytes | str | None:
     """A UUID in lower case as its 16 bytes; any other framework id as it is; empty as None."""
     if not text:
         return None
-    if len(text) == 36:
-        digits = text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
-        dashes = text[8] + text[13] + text[18] + text[23]
-    else:
-        digits, dashes = text, "----"
-    if len(digits) != 32 or dashes != "----":
-        return text
-    try:
-        packed = bytes.fromhex(digits)
-    except ValueError:
-        return text
-    return packed if packed.hex() == digits else text  # fromhex takes capitals and spaces too
+    digits = text
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        digits = text.replace("-", "")
+    if len(digits) == 32:
+        try:
+            packed = bytes.fromhex(digits)
+        except ValueError:
+            return text
+        if packed.hex() == digits:  # fromhex takes capitals and spaces too
+            return packed
+    return text
 
 
 def unpack_id(packed: bytes | str | None) -> str:

@@ -228,10 +228,11 @@ def health(db: sqlite3.Connection, path: Path | None) -> Health:
     attempts = version = 0
     try:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        problems = [str(text) for (text,) in db.execute("PRAGMA quick_check(5)") if text != "ok"]
         (attempts,) = db.execute("SELECT COUNT(*) FROM attempts").fetchone()
+        found = " ".join(text for (text,) in db.execute("PRAGMA quick_check(5)"))
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        problems = [f"{error}: {_way_out(path)}"]
+        found = str(error)
+    problems = [] if found == "ok" else [f"{' '.join(found.split())}: {_way_out(path)}"]
     spills = tuple(map(str, spill_files(path))) if path is not None else ()
     problems += [
         f"{spill}: attempts wait there; they are taken in when the ledger is next opened"

@@ -4,37 +4,40 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import add
 from typing import Any
 
 from frugal_chains.errors import LedgerError
-from frugal_chains.ledger._append import SeriesIds
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import Labels, attempt_from_row
 from frugal_chains.ledger._ids import first_id, microseconds, moment, pack_id
-from frugal_chains.ledger._rollup import sums_by_series
+from frugal_chains.ledger._rollup import sums_by_labels
 from frugal_chains.ledger._schema import (
     DAY_US,
     HOUR_US,
+    KIND_COLUMNS,
+    LABEL_COLUMNS,
     ROW_COLUMNS,
-    SERIES_COLUMNS,
     SUM_COLUMNS,
 )
+from frugal_chains.ledger._series import SeriesIds
 from frugal_chains.ledger._store import AttemptFilter
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.usage import COUNT_FIELDS, Usage
 
 PAGE_ROWS = 1000
-LABEL_DIMENSIONS = tuple(c for c in SERIES_COLUMNS if c != "tags")
+LABEL_DIMENSIONS = KIND_COLUMNS
 TIME_DIMENSIONS: Mapping[str, tuple[int, str]] = {
     "day": (DAY_US, "%Y-%m-%d"),
     "hour": (HOUR_US, "%Y-%m-%dT%H"),
 }
 _ID_COLUMNS = ("id", "operation_id", "run_id", "parent_id", "thread_id")
-_SOURCE = SERIES_COLUMNS.index("usage_source")
-_OUTCOME = SERIES_COLUMNS.index("outcome")
-_TAGS = SERIES_COLUMNS.index("tags")
+_SOURCE = LABEL_COLUMNS.index("usage_source")
+_OUTCOME = LABEL_COLUMNS.index("outcome")
+_TAGS = LABEL_COLUMNS.index("tags")
 _HAS_TAG = (
     "series IN (SELECT s.id FROM series s, json_each(NULLIF(s.tags, '')) j "
     "WHERE j.key = ? AND j.value = ?)"
@@ -70,7 +73,9 @@ def page(
 
 def _condition(name: str) -> str:
     if name in LABEL_DIMENSIONS:
-        return f"series IN (SELECT id FROM series WHERE {name} = ?)"
+        return (
+            f"series IN (SELECT s.id FROM series s JOIN kinds k ON k.id = s.kind WHERE {name} = ?)"
+        )
     if name in _ID_COLUMNS:
         return f"{name} = ?"
     raise LedgerError(f"attempts have no {name!r} to filter by; {_ways()}")
@@ -86,26 +91,24 @@ def totals(
 ) -> list[Totals]:
     """One `Totals` for each combination of `by`, dearest first."""
     bucket_us, clock = _clock(by)
-    rows = sums_by_series(
+    pick = [_dimension(db, name) for name in by]
+    groups: dict[tuple[str, ...], _Group] = {}
+    times: dict[int, str] = {}
+    for bucket, labels, sums in sums_by_labels(
         db,
+        ids,
         since_us=None if since is None else microseconds(since),
         until_us=None if until is None else microseconds(until),
         bucket_us=bucket_us,
-    )
-    groups: dict[tuple[str, ...], _Group] = {}
-    readers: dict[int, tuple[Labels, tuple[str, ...]]] = {}
-    pick = [_dimension(db, name) for name in by]
-    for bucket, series, sums in rows:
-        if series not in readers:
-            labels = ids.labels_of(db, series)
-            readers[series] = labels, tuple(read(labels) for read in pick)
-        labels, key = readers[series]
-        if bucket_us:
-            shown = moment(bucket * bucket_us).strftime(clock)
-            key = tuple(
-                shown if name in TIME_DIMENSIONS else k for name, k in zip(by, key, strict=True)
-            )
-        groups.setdefault(key, _Group()).add(labels, sums)
+        tagged=not {*by} <= {*KIND_COLUMNS, *TIME_DIMENSIONS},
+    ):
+        if bucket not in times:
+            times[bucket] = moment(bucket * bucket_us).strftime(clock) if bucket_us else ""
+        key = tuple([times[bucket] if read is None else read(labels) for read in pick])
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = _Group()
+        group.add(labels, sums)
     lines = [group.totals(dict(zip(by, key, strict=True))) for key, group in groups.items()]
     # A rollup line can be empty: its only attempts were replaced by their true ends.
     return sorted((line for line in lines if line.attempts), key=_order(by))
@@ -121,7 +124,7 @@ def estimated_notes(
     db: sqlite3.Connection, *, since: datetime | None, until: datetime | None, limit: int
 ) -> list[tuple[str, int]]:
     """The most frequent notes on attempts whose usage is not wholly the provider's word."""
-    conditions, values = ["s.usage_source != 'provider' AND a.note IS NOT NULL"], []
+    conditions, values = ["k.usage_source != 'provider' AND a.note IS NOT NULL"], []
     if since is not None:
         conditions.append("a.id >= ? AND a.at_us >= ?")
         values += [first_id(microseconds(since)), microseconds(since)]
@@ -130,7 +133,8 @@ def estimated_notes(
         values.append(microseconds(until))
     query = (
         "SELECT a.note, COUNT(*) FROM attempts a JOIN series s ON s.id = a.series "
-        f"WHERE {' AND '.join(conditions)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit:d}"
+        f"JOIN kinds k ON k.id = s.kind WHERE {' AND '.join(conditions)} "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit:d}"
     )
     return db.execute(query, values).fetchall()
 
@@ -143,11 +147,12 @@ def _clock(by: Sequence[str]) -> tuple[int | None, str]:
     return wanted[0] if wanted else (None, "")
 
 
-def _dimension(db: sqlite3.Connection, name: str) -> Callable[[Labels], str]:
+def _dimension(db: sqlite3.Connection, name: str) -> Callable[[Labels], str] | None:
+    """How a dimension is read off the labels; None for time."""
     if name in TIME_DIMENSIONS:
-        return lambda labels: ""
+        return None
     if name in LABEL_DIMENSIONS:
-        index = SERIES_COLUMNS.index(name)
+        index = LABEL_COLUMNS.index(name)
         return lambda labels: labels[index]
     tag = name.removeprefix("tag:")
     if tag == name and (known := tag_names(db)) and name not in known:
@@ -172,29 +177,28 @@ class _Group:
     def __init__(self) -> None:
         self._sums: list[int] = [0] * (2 + len(SUM_COLUMNS))
         self._unpriced = 0
-        self._estimated = 0
-        self._sources: set[str] = set()
+        self._sources: Counter[str] = Counter()
 
     def add(self, labels: Labels, sums: Sequence[int]) -> None:
-        self._sums = [a + b for a, b in zip(self._sums, sums, strict=True)]
+        self._sums = list(map(add, self._sums, sums))
         if labels[_OUTCOME] == "unpriced":
             self._unpriced += sums[0]
-        if labels[_SOURCE] != "provider":
-            self._estimated += sums[0]
-        if sums[0]:
-            self._sources.add(labels[_SOURCE])
+        self._sources[labels[_SOURCE]] += sums[0]
 
     def totals(self, key: Mapping[str, str]) -> Totals:
         counts = dict(zip(SUM_COLUMNS, self._sums[2:], strict=True))
-        source: Any = self._sources.copy().pop() if len(self._sources) == 1 else "mixed"
+        sources: list[Any] = [source for source, count in self._sources.items() if count]
         return Totals(
             key=key,
             attempts=self._sums[0],
             operations=self._sums[1],
-            usage=Usage(**{name: counts[name] for name in COUNT_FIELDS}, source=source),
+            usage=Usage(
+                **{name: counts[name] for name in COUNT_FIELDS},
+                source=sources[0] if len(sources) == 1 else "mixed",
+            ),
             nanos=counts["nanos"],
             unpriced=self._unpriced,
-            estimated=self._estimated,
+            estimated=sum(n for source, n in self._sources.items() if source != "provider"),
         )
 
 

@@ -12,15 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from frugal_chains.ledger._append import Entry, SeriesIds, book, settle
+from frugal_chains.ledger._append import Entry, book, settle
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
 from frugal_chains.ledger._ids import microseconds
 from frugal_chains.ledger._meters import Claim, Meter, MeterState, Refusal
-from frugal_chains.ledger._rollup import sums_by_series
-from frugal_chains.ledger._schema import SERIES_COLUMNS, SUM_COLUMNS
+from frugal_chains.ledger._rollup import sums_by_labels
+from frugal_chains.ledger._schema import LABEL_COLUMNS, SUM_COLUMNS
+from frugal_chains.ledger._series import SeriesIds
 
-_TAGS = SERIES_COLUMNS.index("tags")
+_TAGS = LABEL_COLUMNS.index("tags")
 _NANOS = 2 + SUM_COLUMNS.index("nanos")
 _HOLD = "UPDATE meter_sums SET reserved_nanos = reserved_nanos + ?, touched_us = ? WHERE key = ?"
 _EVER_US = -1
@@ -155,11 +156,8 @@ def _spent(
     since_us: int | None, until_us: int | None,
 ) -> int:  # fmt: skip
     """What the books hold in `[since, until)` for the tag value that `key` names."""
-    return sum(
-        sums[_NANOS]
-        for _, series, sums in sums_by_series(db, since_us=since_us, until_us=until_us)
-        if _tagged(ids.labels_of(db, series), meter, key)
-    )
+    lines = sums_by_labels(db, ids, since_us=since_us, until_us=until_us, tagged=bool(meter.tag))
+    return sum(sums[_NANOS] for _, labels, sums in lines if _tagged(labels, meter, key))
 
 
 def _tagged(labels: tuple[str, ...], meter: Meter, key: str) -> bool:

@@ -1,8 +1,9 @@
 """The tables, as migrations that are only ever appended.
 
-A *series* is one distinct combination of every label an attempt carries (model, status, tags, ...).
-An attempt row is then its numbers and one small integer, and the daily rollup needs only
-(day, series): any question about labels is answered by grouping a few hundred series.
+A *kind* is one distinct combination of the labels an attempt carries (model, status, ...), a
+*series* one of a kind and tags. An attempt row is then its numbers and one small integer. The
+rollups by day and hour are kept by kind, so that they stay small however many values the tags have:
+a few hundred kinds answer any question about labels. One by series answers those about tags.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from frugal_chains.usage import COUNT_FIELDS
 
 APPLICATION_ID: Final = 0x4652_4741  # "FRGA", kept in the SQLite header: this file is a ledger
 
-SERIES_COLUMNS: Final = (
+KIND_COLUMNS: Final = (
     "framework",
     "provider",
     "model",
@@ -27,8 +28,8 @@ SERIES_COLUMNS: Final = (
     "outcome",
     "price_id",
     "unpriced_reason",
-    "tags",
 )
+LABEL_COLUMNS: Final = (*KIND_COLUMNS, "tags")
 COST_COLUMNS: Final = (
     "nanos",
     "input_nanos",
@@ -59,10 +60,16 @@ HOUR_US: Final = 3_600_000_000
 _MIGRATION_1 = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
+CREATE TABLE kinds (
+    id INTEGER PRIMARY KEY,
+    {", ".join(f"{c} TEXT NOT NULL" for c in KIND_COLUMNS)},
+    UNIQUE ({", ".join(KIND_COLUMNS)})
+);
 CREATE TABLE series (
     id INTEGER PRIMARY KEY,
-    {", ".join(f"{c} TEXT NOT NULL" for c in SERIES_COLUMNS)},
-    UNIQUE ({", ".join(SERIES_COLUMNS)})
+    kind INTEGER NOT NULL REFERENCES kinds (id),
+    tags TEXT NOT NULL,
+    UNIQUE (kind, tags)
 );
 
 CREATE TABLE attempts (
@@ -84,6 +91,22 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_operation ON attempts (operation_id);
 
 CREATE TABLE daily (
+    kind INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    operations INTEGER NOT NULL,
+    {", ".join(f"{c} INTEGER NOT NULL" for c in SUM_COLUMNS)},
+    PRIMARY KEY (kind, day)
+) WITHOUT ROWID;
+CREATE TABLE hourly (
+    hour INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    operations INTEGER NOT NULL,
+    {", ".join(f"{c} INTEGER NOT NULL" for c in SUM_COLUMNS)},
+    PRIMARY KEY (hour, kind)
+) WITHOUT ROWID;
+CREATE TABLE daily_tagged (
     day INTEGER NOT NULL,
     series INTEGER NOT NULL,
     attempts INTEGER NOT NULL,

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open, _read
-from frugal_chains.ledger._append import Entry, SeriesIds, book
+from frugal_chains.ledger._append import Entry, book
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._forks import let_go_at_fork
 from frugal_chains.ledger._ids import moment
@@ -35,6 +35,7 @@ from frugal_chains.ledger._reserve import (
     states,
 )
 from frugal_chains.ledger._rollup import fold
+from frugal_chains.ledger._series import SeriesIds
 from frugal_chains.ledger._spill import Spill, spill_files
 from frugal_chains.ledger._store import AttemptFilter, Health
 from frugal_chains.ledger._totals import Totals

@@ -23,6 +23,8 @@ from frugal_chains.report._layout import add_amounts, fields, indented, name_tab
 from frugal_chains.report._money import aligned, count_text, plain_text, share_text, usd_text
 
 BAR_CELLS = 12
+MAX_MODELS = 10
+"""Unpriced models that are explained one by one."""
 NAME_CELLS = 16
 """Columns that a name may ask for before figures that can be left out are left out."""
 
@@ -195,14 +197,16 @@ def _unpriced(models: Sequence[UnpricedModel]) -> Iterable[RenderableType]:
     count = sum(model.attempts for model in models)
     yield ""
     yield title(f"Unpriced: {count:,} {_calls(count)} missing from the cost")
-    for model in models:
+    for model in models[:MAX_MODELS]:
         served = f" ({model.provider})" if model.provider else ""
         yield Text(plain_text(f"{model.model or '(no model)'}{served}: {model.attempts:,}"))
         more = len(model.reasons) - 1
-        also = f" (and {more:,} other reasons)" if more else ""
+        also = f" (and {more:,} other {'reason' if more == 1 else 'reasons'})" if more else ""
         yield indented(plain_text(model.reasons[0] or "no reason given") + also)
         if model.model:
             yield indented(f"what to do: {prices_command(model.model, model.provider)}")
+    if len(models) > MAX_MODELS:
+        yield Text(f"and {len(models) - MAX_MODELS:,} more models, all in --json")
 
 
 def prices_command(model: str, provider: str) -> str:

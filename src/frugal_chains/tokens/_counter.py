@@ -109,7 +109,7 @@ class TokenCounter:
         sources: Sequence[RankSource] | None = None,
     ) -> None:
         self._calibration = calibration or Calibration()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collected stream may end in here
         self._encodings = shared_encodings() if sources is None else Encodings(sources)
 
     @property

@@ -148,7 +148,8 @@ class Encodings:
 
     def __init__(self, sources: Sequence[RankSource]) -> None:
         self._sources = tuple(sources)
-        self._locks = {spec.ranks: threading.Lock() for spec in _SPECS.values()}
+        # Reentrant: a stream that is collected in the middle of a count is counted itself.
+        self._locks = {spec.ranks: threading.RLock() for spec in _SPECS.values()}
         self._built: dict[str, tiktoken.Encoding | None] = {}
 
     def get(self, name: str) -> tiktoken.Encoding | None:

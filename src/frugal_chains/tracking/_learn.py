@@ -26,7 +26,7 @@ class Lessons:
 
     def __init__(self, counter: TokenCounter) -> None:
         self.counter = counter
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collected stream may end in here
         self._calls: dict[tuple[str, str], int] = {}
         self._exact: set[tuple[str, str]] = set()
         self.learned = False

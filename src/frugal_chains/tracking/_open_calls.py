@@ -77,7 +77,7 @@ class OpenCalls:
     their ends have taught about token counts."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a collected stream may end in here
         self.open: dict[str, OpenCall] = {}
         self.lessons = Lessons(TokenCounter(load_calibration(ledger)))
         self._ledger = weakref.ref(ledger)

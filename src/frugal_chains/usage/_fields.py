@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Final
 
 MAX_COUNT: Final = 10**12
@@ -67,17 +67,12 @@ def count_of(value: object) -> tuple[int, str]:
     return whole, "" if whole == number else f"{_show(value)} is not whole, read as {whole}"
 
 
-def _number(value: object) -> int | float:
-    """`value` as a number; NaN when it is none."""
+def _number(value: object) -> float:
+    """`value` as a number, exact up to `MAX_COUNT` and beyond; NaN when it is none."""
     try:
-        match value:
-            case bool():
-                return math.nan
-            case Integral():
-                return int(value)
-            case Real() | Decimal() | str():
-                return float(value)
-    except Exception:  # a foreign number's conversion may raise anything
+        if isinstance(value, (Real, Decimal, str)) and not isinstance(value, bool):
+            return float(value)
+    except Exception:  # too large, or a foreign number whose conversion may raise anything
         pass
     return math.nan
 
@@ -85,8 +80,6 @@ def _number(value: object) -> int | float:
 def _show(value: object) -> str:
     """A short text of `value`; never raises, whatever its `__repr__` does."""
     try:
-        if isinstance(value, int) and value.bit_length() > 64:
-            return f"an integer of {value.bit_length()} bits"
         return reprlib.repr(value)
     except Exception:
         return f"a {type(value).__name__}"

@@ -22,9 +22,10 @@ def read_openai_chat(fields: Fields, provider: str) -> Counts:
     rejected ("still counted in the total completion tokens").
 
     The same, under names of their own: DeepSeek `prompt_cache_hit_tokens` + `..._miss_tokens` =
-    `prompt_tokens` (api-docs.deepseek.com/guides/kv_cache); Moonshot `cached_tokens`; Databricks,
-    litellm and LlamaIndex's Bedrock `cache_read_input_tokens`, `cache_creation_input_tokens`.
-    Groq, Mistral, vLLM and llama.cpp's server add nothing. xAI counts reasoning beside the parent.
+    `prompt_tokens` (platform.deepseek.com/api-docs/guides/kv_cache); Moonshot `cached_tokens`;
+    Databricks, litellm and LlamaIndex's Bedrock `cache_read_input_tokens`,
+    `cache_creation_input_tokens`. Groq, Mistral, vLLM and llama.cpp's server add nothing. xAI
+    counts reasoning beside the parent.
     """
     total = fields.count("total_tokens")
     prompt, completion = (
@@ -139,8 +140,10 @@ def read_bedrock(fields: Fields, provider: str) -> Counts:
 
     Source: TokenUsage and CacheDetail in botocore 1.44.5 (bedrock-runtime). `inputTokens` leaves
     cached tokens out: "total input tokens = inputTokens + cacheReadInputTokens +
-    cacheWriteInputTokens" (docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html, read
-    2026-11-21); `cacheDetails` splits the writes by TTL.
+    cacheWriteInputTokens" (docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html, as
+    quoted in crmne/ruby_llm#832, and so measured in mozilla-ai/any-llm#814). `cacheDetails` splits
+    the writes by TTL. Streams of OpenAI models on Bedrock were seen to include cached tokens all
+    the same (maximhq/bifrost#6942); nothing in them tells, so they are counted too high.
     """
     written = {"5m": 0, "1h": 0}
     for detail in fields.items("cacheDetails"):
@@ -169,10 +172,11 @@ _GEMINI_MODALITIES: Final[Mapping[str, str]] = {
 def read_gemini(fields: Fields, provider: str) -> Counts:
     """Google Gemini and Vertex AI, in JSON's camelCase and in the SDK's snake_case.
 
-    Source: UsageMetadata (ai.google.dev/api/generate-content#UsageMetadata, read 2026-11-21).
-    `promptTokenCount` includes the cached content; tool-use prompts and thoughts stand beside
-    prompt and candidates; the total is the sum of the four. Some early servers counted thoughts
-    among the candidates (simonw/llm-gemini#75): the total tells.
+    Source: Google's UsageMetadata, as firebase.google.com/docs/reference/js/ai.usagemetadata and
+    hexdocs.pm/geminix repeat it (read 2026-11-21). `promptTokenCount` includes the cached content;
+    tool-use prompts and thoughts stand beside prompt and candidates; the total is the sum of the
+    four. Some early servers counted thoughts among the candidates (simonw/llm-gemini#75): the
+    total tells.
     """
     total = fields.count("totalTokenCount", "total_token_count")
     read = fields.count("promptTokenCount", "prompt_token_count")
@@ -226,8 +230,8 @@ _GEMINI_BUCKETS: Final = frozenset(
 def read_cohere(fields: Fields, provider: str) -> Counts:
     """Cohere v1 `meta` and v2 `usage`: what was billed, else what was processed.
 
-    Source: docs.cohere.com/docs/how-does-cohere-pricing-work (read 2026-11-21): `tokens` also
-    counts tokens Cohere adds and does not charge.
+    Source: docs.flexprice.io/cookbooks/pricing-teardowns/cohere-pricing (read 2026-11-21): "Its
+    response distinguishes billable tokens from total processed tokens".
     """
     billed, processed = fields.part("billed_units"), fields.part("tokens")
     if billed.has("input_tokens", "output_tokens"):

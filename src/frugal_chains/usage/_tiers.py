@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from frugal_chains.usage._fields import Fields
@@ -22,9 +22,10 @@ TIERS: Final[Mapping[str, str]] = {
     "batch": "batch",
     # Bedrock: ServiceTierType in botocore 1.44.5, bedrock-runtime. `reserved` is bought capacity.
     "reserved": "standard",
-    # Groq: console.groq.com/docs/service-tiers, read 2026-11-21.
+    # Groq: console.groq.com/docs/service-tiers, read 2026-11-21. `performance` is bought capacity.
     "on_demand": "standard",
-    # Vertex AI: TrafficType in google-genai, also seen on the Gemini API.
+    "performance": "standard",
+    # Vertex AI: TrafficType in google-genai; its tiers as BerriAI/litellm#37724 maps them.
     "on_demand_flex": "flex",
     "on_demand_priority": "priority",
     "provisioned_throughput": "standard",
@@ -37,12 +38,15 @@ LANGCHAIN_TIERS: Final = ("flex", "priority")
 _XAI_TICKS_PER_USD: Final = 10**10
 """docs.x.ai/developers/cost-tracking: 1 USD is 10,000,000,000 ticks (read 2026-11-21)."""
 
+_MAX_USD: Final = 10**6
+"""A larger charge is junk: sums of it would overflow the nano-USD of a ledger."""
+
 
 def tier_of(fields: Fields) -> str:
     """The tier that served, as `UsageReading.service_tier` spells it; "" when not stated."""
     if fields.word("speed") == "fast":
-        # Anthropic's fast mode keeps service_tier "standard" and has its own price
-        # (platform.claude.com/docs/en/build-with-claude/fast-mode#pricing, read 2026-11-21).
+        # Anthropic's fast mode is no service tier and has prices of its own
+        # (anthropic/types/beta/beta_usage.py; the `speed: fast` prices of genai-prices 0.2.3).
         return "fast"
     names = ("service_tier", "serviceTier", "trafficType", "traffic_type")
     # Bedrock nests it: {"serviceTier": {"type": "flex"}}.
@@ -71,23 +75,24 @@ def billed_usd_of(fields: Fields) -> str | None:
     (openrouter.ai/docs/use-cases/usage-accounting, read 2026-11-21).
     xAI: `cost_in_usd_ticks`. LangChain: `total_cost`, 0 on a hit of its cache.
     """
-    ticks = _amount(fields.get("cost_in_usd_ticks"))
+    ticks = _usd(fields.get("cost_in_usd_ticks"), per_usd=_XAI_TICKS_PER_USD)
     if ticks is not None:
-        return f"{ticks / _XAI_TICKS_PER_USD:f}"
-    cost = _amount(fields.get("cost"))
+        return f"{ticks:f}"
+    cost = _usd(fields.get("cost"))
     if cost is None:
-        cost = _amount(fields.get("total_cost"))
+        cost = _usd(fields.get("total_cost"))
     elif fields.get("is_byok") is True:
-        cost += _amount(fields.part("cost_details").get("upstream_inference_cost")) or 0
+        cost += _usd(fields.part("cost_details").get("upstream_inference_cost")) or 0
     return None if cost is None else f"{cost:f}"
 
 
-def _amount(value: object) -> Decimal | None:
-    """A non-negative amount of money; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+def _usd(value: object, *, per_usd: int = 1) -> Decimal | None:
+    """`value` as USD; None for what is no number, negative, or more than a request can cost."""
+    if not isinstance(value, (int, float, str, Decimal)):
         return None
     try:
-        amount = Decimal(str(value))
-    except (InvalidOperation, ValueError):
+        usd = Decimal(str(value)) / per_usd
+        # Rounding keeps a stray "1e-999999" from becoming a text of a million digits.
+        return round(usd, 18).normalize() if 0 <= usd < _MAX_USD else None
+    except (ArithmeticError, ValueError):  # no number, or NaN, which cannot be compared
         return None
-    return amount if amount.is_finite() and 0 <= amount < 10**9 else None

@@ -222,6 +222,22 @@ class StoreConformance:
                 ("2026-03-15", "dear"), ("2026-03-15", "cheap"),
             ]  # fmt: skip
 
+    @pytest.mark.parametrize("hours", [(13, 35), (12, 36), (1, 47), (23.5, 24.5), (11, 13)])
+    def test_days_are_told_apart_in_a_range_without_a_whole_day(
+        self, hours: tuple[float, float]
+    ) -> None:
+        midnight = NOON.replace(hour=0)
+        rows = [
+            attempt(midnight + timedelta(minutes=20 * i), nanos=1 << (i % 30)) for i in range(145)
+        ]
+        since, until = (midnight + timedelta(hours=h) for h in hours)
+        with self.fresh() as ledger:
+            for row in rows:
+                ledger.record(row)
+            for by in (["day"], ["day", "model"], ["hour"], []):
+                found = as_lines(ledger.totals(by, since, until))
+                assert found == SlowBooks(rows).totals(by, since, until)
+
     def test_usage_of_mixed_sources_says_so(self) -> None:
         with self.fresh() as ledger:
             ledger.record(attempt(usage=Usage(input_tokens=1)))

@@ -9,14 +9,22 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from frugal_chains.errors import LedgerCorrupt, LedgerError, LedgerTooNew, LedgerUnavailable
-from frugal_chains.ledger import Ledger, Meter, MeterFacts, _spill, _sqlite
+from frugal_chains.ledger import (
+    Ledger,
+    Meter,
+    MeterFacts,
+    _open,
+    _spill,
+    _sqlite,
+    rolling_window,
+)
 from tests.core.ledger.books import NOON, attempt
 from tests.core.ledger.children import without_root
 
@@ -79,10 +87,11 @@ def test_a_relative_file_stays_where_it_was_opened(
     other.execute("BEGIN EXCLUSIVE")
     monkeypatch.chdir(tmp_path / "elsewhere")
     ledger.record(row)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert len(list(tmp_path.glob("books.db.spill.*"))) == 1
     other.execute("ROLLBACK")
     other.close()
     ledger.close()
-    assert list((tmp_path / "elsewhere").iterdir()) == []
     assert read(tmp_path / "books.db") == [row.id]
 
 
@@ -158,14 +167,27 @@ def cut_in_half(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def overwrite_pages(path: Path, *pages: int) -> None:
+def first_pages(path: Path) -> None:
+    """Where the tables begin."""
+    overwrite(path, range(1, 40))
+
+
+def overwrite(path: Path, pages: Iterable[int]) -> None:
     with path.open("r+b") as file:
-        for page in range(*pages):
-            file.seek(page * 1024)
-            file.write(random.Random(page).randbytes(1024))
+        for page in pages:
+            file.seek(page * _open.PAGE_BYTES)
+            file.write(random.Random(page).randbytes(_open.PAGE_BYTES))
 
 
-@pytest.mark.parametrize("spoil", [cut_in_half, lambda path: overwrite_pages(path, 2, 300, 3)])
+def pages_with(path: Path, ids: Iterable[str]) -> set[int]:
+    """The pages that hold these attempts or their index."""
+    content = path.read_bytes()
+    return {content.find(bytes.fromhex(i)) // _open.PAGE_BYTES for i in ids} | {
+        content.rfind(bytes.fromhex(i)) // _open.PAGE_BYTES for i in ids
+    }
+
+
+@pytest.mark.parametrize("spoil", [cut_in_half, first_pages])
 def test_a_damaged_ledger_is_refused_when_it_is_opened(
     path: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -179,17 +201,17 @@ def test_damage_deeper_inside_loses_no_new_row_and_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_sqlite, "RETRY_AFTER_S", 0.0)
-    write(path, 2000)
-    overwrite_pages(path, 40, 200, 3)
+    written = write(path, 2000)
+    overwrite(path, pages_with(path, written[500:1500]))
     rows = [attempt() for _ in range(20)]
-    meter, facts = Meter(window="hour"), MeterFacts(at=NOON)
+    meter, now = Meter(window=rolling_window(timedelta(minutes=9))), NOON + timedelta(minutes=20)
     with Ledger.open(str(path)) as ledger:
         for row in rows:
             ledger.record(row)
         with pytest.raises(LedgerCorrupt, match="move it aside"):
             list(ledger.attempts())
         with pytest.raises(LedgerCorrupt, match="move it aside"):
-            ledger.store.meter_states([(meter, meter.key(facts))], now=NOON)
+            ledger.store.meter_states([(meter, meter.key(MeterFacts(at=now)))], now=now)
         assert "move it aside" in " ".join(ledger.store.health().problems)
     assert list(path.parent.glob("books.db.spill.*")), "no row met the damage"
     old = path.rename(path.with_name("damaged.db")).read_bytes()

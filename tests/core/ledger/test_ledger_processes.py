@@ -153,9 +153,12 @@ def test_a_fork_while_other_threads_write(path: Path) -> None:
             written.append(row.id)
 
     def work(out: IO[str]) -> None:
-        row = attempt()
-        ledger.record(row)
-        out.write(f"{row.id}\n")
+        rows = [attempt(), attempt()]
+        ledger.record(rows[0])
+        other_thread = threading.Thread(target=ledger.record, args=(rows[1],), daemon=True)
+        other_thread.start()
+        other_thread.join(timeout=5)
+        out.write("".join(f"{row.id}\n" for row in rows))
 
     threads = [threading.Thread(target=write) for _ in range(3)]
     for thread in threads:

@@ -192,7 +192,7 @@ def test_totals_are_of_one_moment_while_another_process_folds(
             writer.record(attempt())
 
         def fold_now(statement: str) -> None:
-            if "FROM daily" in statement:
+            if "daily" in statement:
                 writer.record(attempt())
 
         reader.store._db.set_trace_callback(fold_now)  # type: ignore[attr-defined]

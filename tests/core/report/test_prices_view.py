@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from frugal_chains.errors import PriceFileError
-from frugal_chains.pricing import PriceBook, Unpriced
+from frugal_chains.pricing import PriceBook
 from frugal_chains.report import PriceFacts, prices_json, prices_view
 from frugal_chains.report._prices import price_snippet
 from frugal_chains.usage import Usage
@@ -198,14 +198,16 @@ def test_the_snippet_for_an_own_price_without_the_tier_is_one_line_of_that_entry
     assert charge.cost_usd == Decimal("1.5")
 
 
-def test_tokens_that_have_no_price_are_unpriced_with_the_reason():
-    usage = Usage(input_tokens=100, cache_write_1h_tokens=100)
-    facts = facts_of("gpt-6.1-sol", "openai", usage=usage)
-    if not isinstance(facts.charge, Unpriced):
-        pytest.skip("this model has a 1-hour write price by now")
+def test_tokens_that_have_no_price_are_unpriced_with_the_reason(tmp_path):
+    file = tmp_path / "prices.toml"
+    file.write_text('[[price]]\nprovider = "acme"\nmodel = "in-house"\ninput = 3\noutput = 4\n')
+    usage = Usage(input_tokens=100, cache_write_1h_tokens=70)
+    facts = facts_of("in-house", "acme", usage=usage, book=PriceBook.load(file))
     assert facts.unpriced
-    assert "UNPRICED" in printed(facts)
-    assert prices_json(facts)["example"]["cost_usd"] is None
+    assert re.search(r"UNPRICED: 70 \S*cache_write_1h", printed(facts))
+    example = prices_json(facts)["example"]
+    assert (example["cost_usd"], example["outcome"]) == (None, "unpriced")
+    assert "cache_write_1h" in example["reason"]
 
 
 def test_json_prices_are_exact_text():

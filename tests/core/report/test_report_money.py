@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugal_chains.report._money import (
@@ -43,6 +43,7 @@ def test_usd_reads_as_money(amount, text):
     assert usd_text(Decimal(amount)) == text
 
 
+@settings(deadline=None)
 @given(nanos)
 def test_usd_parses_back_to_the_exact_amount(amount):
     text = usd_text(usd(amount))
@@ -51,6 +52,7 @@ def test_usd_parses_back_to_the_exact_amount(amount):
     assert (text.strip("-$") == "0.00") == (amount == 0)
 
 
+@settings(deadline=None)
 @given(nanos)
 def test_machine_text_is_exact_and_plain(amount):
     text = exact_text(usd(amount))
@@ -59,6 +61,7 @@ def test_machine_text_is_exact_and_plain(amount):
     assert not ("." in text and text.endswith("0"))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_share_is_all_or_nothing_only_when_it_is(a, b):
     part, whole = min(a, b), max(a, b)
@@ -71,6 +74,23 @@ def test_a_share_is_all_or_nothing_only_when_it_is(a, b):
     assert text not in ("0.0%", "100.0%")
     if text[0] not in "<>" and 0 < part < whole:
         assert abs(Decimal(text.rstrip("%")) - Decimal(100 * part) / whole) <= Decimal("0.0500001")
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (1, 8, "12.5%"),
+        (1, 3, "33.3%"),
+        (2, 3, "66.7%"),
+        (1, 1_000_000, "<0.1%"),
+        (999_999, 1_000_000, ">99.9%"),
+        (0, 5, "0%"),
+        (5, 5, "100%"),
+        (0, 0, "-"),
+    ],
+)
+def test_a_share_reads_as_percent(part, whole, text):
+    assert share_text(part, whole) == text
 
 
 @pytest.mark.parametrize(
@@ -91,6 +111,7 @@ def test_a_count_is_short(count, text):
     assert count_text(count) == text
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15))
 def test_a_short_count_is_within_five_percent(count):
     text = count_text(count).replace(",", "")
@@ -99,6 +120,7 @@ def test_a_short_count_is_within_five_percent(count):
     assert abs(Decimal(text.rstrip("kMB")) * size - count) <= Decimal(count) / 20
 
 
+@settings(deadline=None)
 @given(st.lists(nanos, min_size=1))
 def test_aligned_amounts_keep_their_text_and_share_a_point(amounts):
     texts = [usd_text(usd(a)) for a in amounts]
@@ -108,6 +130,7 @@ def test_aligned_amounts_keep_their_text_and_share_a_point(amounts):
     assert len({cell.index(".") for cell in cells[:-1]}) == 1
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_names_reach_the_terminal_without_control_characters(name):
     assert plain_text(name).isprintable()

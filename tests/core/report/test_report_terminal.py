@@ -14,7 +14,7 @@ from rich.console import Console
 
 from frugal_chains.ledger import Totals
 from frugal_chains.report import ReportFacts, report_view
-from frugal_chains.report._facts import Table, summed
+from frugal_chains.report._facts import Table, UnpricedModel, summed
 from frugal_chains.usage import Usage
 from tests.core.report.sample_books import HINT, NO_PRICE, cost_of, report_of, sample
 
@@ -71,6 +71,18 @@ def test_a_model_without_a_price_shows_no_cost_and_the_way_out():
     assert "Unpriced: 2 calls missing from the cost" in text
     assert NO_PRICE in " ".join(text.split())
     assert "frugal prices in-house --provider acme" in text
+
+
+def test_of_many_unpriced_models_the_rest_are_counted():
+    models = tuple(
+        UnpricedModel(provider="acme", model=f"m{n}", attempts=1, reasons=("why", "why else"))
+        for n in range(12)
+    )
+    text = printed(facts_of(unpriced=models))
+    assert "Unpriced: 12 calls" in text
+    assert "why (and 1 other reason)" in text
+    assert text.count("frugal prices m") == 10
+    assert "and 2 more models, all in --json" in text
 
 
 def test_free_is_shown_as_nothing_to_pay():

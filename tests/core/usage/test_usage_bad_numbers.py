@@ -117,6 +117,16 @@ CONTRADICTIONS: list[tuple[Any, Usage, list[str]]] = [
         ["30", "5", "3"],
     ),
     (
+        {"input_tokens": 5, "output_tokens": 3, "total_tokens": 30},
+        Usage(input_tokens=5, output_tokens=25, source="mixed"),
+        ["30", "5", "3"],
+    ),
+    (
+        {"promptTokenCount": 5, "candidatesTokenCount": 3, "totalTokenCount": 30},
+        Usage(input_tokens=5, output_tokens=25, source="mixed"),
+        ["30", "5", "3"],
+    ),
+    (
         {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 6},
         Usage(input_tokens=5, output_tokens=3, source="mixed"),
         ["6", "5", "3"],

@@ -160,8 +160,9 @@ CASES: list[Case] = [
             "output_tokens": 9,
             "total_tokens": 41,
             "input_token_details": {"image": 20, "text": 12},
+            "output_token_details": {"image": 5},
         },
-        Usage(input_tokens=32, output_tokens=9, input_image_tokens=20),
+        Usage(input_tokens=32, output_tokens=9, input_image_tokens=20, output_image_tokens=5),
         "standard",
     ),
 ]
@@ -271,6 +272,7 @@ PLAIN = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
         ({"service_tier": "priority"}, "priority"),
         ({"usage": {"service_tier": "batch"}}, "batch"),
         ({"usage": {"service_tier": "standard", "speed": "standard"}}, "standard"),
+        ({"usage": {"service_tier": "standard", "speed": "fast"}}, "fast"),
         ({"serviceTier": {"type": "flex"}}, "flex"),
         ({"model_name": "gpt-4o", "token_usage": None}, "standard"),
         ({}, "standard"),
@@ -294,6 +296,51 @@ def test_the_charge_and_the_cache_hits_in_the_raw_usage() -> None:
     assert reading == UsageReading(
         usage=Usage(input_tokens=10, output_tokens=5, cache_read_tokens=8), billed_usd="0.25"
     )
+
+
+MESSAGE = {"input_tokens": 10, "output_tokens": 5}
+CHAT = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+@pytest.mark.parametrize(
+    ("response_metadata", "expected"),
+    [
+        (
+            {
+                "usage": {
+                    **MESSAGE,
+                    "iterations": [{"type": "compaction", "input_tokens": 7, "output_tokens": 1}],
+                }
+            },
+            UsageReading(usage=Usage(input_tokens=17, output_tokens=6)),
+        ),
+        (
+            {"usage": {**MESSAGE, "server_tool_use": {"web_search_requests": 3}}},
+            UsageReading(usage=Usage(input_tokens=10, output_tokens=5, web_searches=3)),
+        ),
+        (
+            {"token_usage": {**CHAT, "prompt_cache_hit_tokens": 8}},
+            UsageReading(usage=Usage(input_tokens=10, output_tokens=5, cache_read_tokens=8)),
+        ),
+        (
+            {"token_usage": {**CHAT, "cost": 0.25}},
+            UsageReading(usage=Usage(input_tokens=10, output_tokens=5), billed_usd="0.25"),
+        ),
+        (
+            {"token_usage": {**CHAT, "cost_in_usd_ticks": 10**9}},
+            UsageReading(usage=Usage(input_tokens=10, output_tokens=5), billed_usd="0.1"),
+        ),
+    ],
+)
+def test_each_field_that_only_the_raw_usage_has(
+    response_metadata: dict[str, Any], expected: UsageReading
+) -> None:
+    assert read_langchain_usage(PLAIN, response_metadata=response_metadata) == expected
+
+
+def test_a_cache_hit_without_usage_stays_without_though_the_raw_usage_is_kept() -> None:
+    metadata = {"token_usage": CHAT}
+    assert read_langchain_usage({"total_cost": 0}, response_metadata=metadata) is None
 
 
 def test_a_raw_usage_that_counts_less_is_not_believed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any
 
@@ -366,6 +367,13 @@ def test_fields_unknown_to_the_sdk_are_kept_as_extras_and_read() -> None:
     assert (reading.usage.cache_read_tokens, reading.billed_usd) == (4, "0.5")
 
 
+class _Modality(IntEnum):
+    """As in google.ai.generativelanguage, where modalities are numbers with names."""
+
+    TEXT = 1
+    AUDIO = 4
+
+
 class _Slots:
     """An object with properties, as proto-plus messages are."""
 
@@ -373,17 +381,16 @@ class _Slots:
     prompt_token_count = property(lambda self: 7)
     candidates_token_count = property(lambda self: 5)
     total_token_count = property(lambda self: 12)
+    prompt_tokens_details = property(
+        lambda self: (
+            SimpleNamespace(modality=_Modality.TEXT, token_count=4),
+            SimpleNamespace(modality=_Modality.AUDIO, token_count=3),
+        )
+    )
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        _Slots(),
-        SimpleNamespace(usage_metadata=_Slots()),
-        SimpleNamespace(prompt_token_count=7, candidates_token_count=5, total_token_count=12),
-    ],
-)
+@pytest.mark.parametrize("raw", [_Slots(), SimpleNamespace(usage_metadata=_Slots())])
 def test_objects_that_are_no_pydantic_models(raw: Any) -> None:
     reading = read_usage(raw)
     assert reading is not None
-    assert reading.usage == Usage(input_tokens=7, output_tokens=5)
+    assert reading.usage == Usage(input_tokens=7, output_tokens=5, input_audio_tokens=3)

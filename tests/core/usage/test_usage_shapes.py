@@ -286,6 +286,16 @@ CASES: list[Case] = [
         Usage(input_tokens=10, output_tokens=100, reasoning_tokens=60),
     ),
     (
+        "the same in snake_case",
+        {
+            "prompt_token_count": 10,
+            "candidates_token_count": 100,
+            "thoughts_token_count": 60,
+            "total_token_count": 110,
+        },
+        Usage(input_tokens=10, output_tokens=100, reasoning_tokens=60),
+    ),
+    (
         "gemini live",
         {"promptTokenCount": 100, "responseTokenCount": 50, "totalTokenCount": 150},
         Usage(input_tokens=100, output_tokens=50),
@@ -419,6 +429,65 @@ CASES: list[Case] = [
         Usage(input_tokens=9, output_tokens=1, cache_read_tokens=6),
     ),
     (
+        "one quantity under two names is counted once, at its largest",
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 1,
+            "prompt_cache_hit_tokens": 6,
+            "cached_tokens": 4,
+        },
+        Usage(input_tokens=9, output_tokens=1, cache_read_tokens=6),
+    ),
+    (
+        "databricks: reasoning at the top",
+        {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14, "reasoning_tokens": 3},
+        Usage(input_tokens=9, output_tokens=5, reasoning_tokens=3),
+    ),
+    (
+        "images through an openai-compatible gateway",
+        {
+            "prompt_tokens": 90,
+            "completion_tokens": 50,
+            "total_tokens": 140,
+            "prompt_tokens_details": {"image_tokens": 80, "text_tokens": 10},
+            "completion_tokens_details": {"image_tokens": 40},
+        },
+        Usage(input_tokens=90, output_tokens=50, input_image_tokens=80, output_image_tokens=40),
+    ),
+    (
+        "cache beside, reasoning inside: the total tells",
+        {
+            "prompt_tokens": 12,
+            "completion_tokens": 60,
+            "total_tokens": 172,
+            "prompt_tokens_details": {"cached_tokens": 100},
+            "completion_tokens_details": {"reasoning_tokens": 10},
+        },
+        Usage(input_tokens=112, output_tokens=60, cache_read_tokens=100, reasoning_tokens=10),
+    ),
+    (
+        "cache and reasoning beside: the total tells",
+        {
+            "prompt_tokens": 12,
+            "completion_tokens": 60,
+            "total_tokens": 182,
+            "prompt_tokens_details": {"cached_tokens": 100},
+            "completion_tokens_details": {"reasoning_tokens": 10},
+        },
+        Usage(input_tokens=112, output_tokens=70, cache_read_tokens=100, reasoning_tokens=10),
+    ),
+    (
+        # router-for-me/CLIProxyAPI pull request 5746, before the fix
+        "gemini behind a gateway that speaks openai responses",
+        {
+            "input_tokens": 21,
+            "output_tokens": 0,
+            "total_tokens": 81,
+            "output_tokens_details": {"reasoning_tokens": 60},
+        },
+        Usage(input_tokens=21, output_tokens=60, reasoning_tokens=60),
+    ),
+    (
         "cohere v1: billed, not processed",
         {
             "meta": {
@@ -518,7 +587,6 @@ CASES: list[Case] = [
             "completion_tokens": 60,
             "total_tokens": 2915,
             "cache_read_input_tokens": 1843,
-            "cache_creation_input_tokens": 1000,
             "prompt_tokens_details": {"cached_tokens": 1843, "cache_creation_tokens": 1000},
         },
         Usage(
@@ -600,11 +668,15 @@ def test_an_unknown_tier_is_noted() -> None:
 CHARGES = [
     ({"cost": 0.95}, "0.95"),
     ({"cost": 0}, "0"),
-    ({"cost": 1.2e-05}, "0.000012"),
+    ({"cost": 1.2e-08}, "0.000000012"),
     ({"cost": 0.95, "cost_details": {"upstream_inference_cost": 19}}, "0.95"),
     ({"cost": 0.95, "is_byok": True, "cost_details": {"upstream_inference_cost": 19}}, "19.95"),
     # docs.x.ai/developers/cost-tracking: 37756000 ticks cost $0.0038
     ({"cost_in_usd_ticks": 37756000}, "0.0037756"),
+    ({"cost_in_usd_ticks": 25 * 10**9}, "2.5"),
+    ({"cost": 100}, "100"),
+    ({"cost": "1e-999999"}, "0"),
+    ({"cost": 10**7}, None),
     ({"cost": "free"}, None),
     ({"cost": True}, None),
     ({"cost": float("nan")}, None),
@@ -636,6 +708,18 @@ def test_searches_of_an_openai_response_are_counted_not_its_page_visits() -> Non
     )
     assert reading is not None
     assert reading.usage == Usage(input_tokens=1, output_tokens=2, web_searches=2, file_searches=1)
+
+
+def test_without_a_total_xai_counts_reasoning_beside() -> None:
+    raw = {
+        "prompt_tokens": 32,
+        "completion_tokens": 9,
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    beside, inside = read_usage(raw, provider="xai"), read_usage(raw, provider="openai")
+    assert beside is not None
+    assert inside is not None
+    assert (beside.usage.output_tokens, inside.usage.output_tokens) == (13, 9)
 
 
 @pytest.mark.parametrize(

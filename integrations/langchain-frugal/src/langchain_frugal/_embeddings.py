@@ -60,6 +60,7 @@ class TrackedEmbeddings(Embeddings):
         self.model = model or _model_of(embeddings)
         self.provider = provider_id(provider or _provider_of(embeddings))
         self._own: Tracker | None = None
+        self._plain: Tracker | None = None
         if ledger is not None or budgets or tags or prices is not None:
             self._own = Tracker(
                 ledger or shared_ledger(), budgets=budgets, tags=tags, prices=prices
@@ -118,12 +119,14 @@ class TrackedEmbeddings(Embeddings):
         return tracker, key
 
     def _tracker(self) -> Tracker:
-        if self._own is None:
-            ambient = current_tracker()
-            if ambient is not None:
-                return ambient
-            self._own = Tracker(shared_ledger())
-        return self._own
+        """Its own when it was given anything of its own, else the block's, else a plain one."""
+        if self._own is not None:
+            return self._own
+        if (ambient := current_tracker()) is not None:
+            return ambient
+        if self._plain is None:
+            self._plain = Tracker(shared_ledger())
+        return self._plain
 
 
 def _failed(error: BaseException) -> CallEnd:

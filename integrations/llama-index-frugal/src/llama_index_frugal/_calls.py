@@ -33,7 +33,7 @@ class Call:
         self.has_budgets = any(tracker.guard.budgets for tracker in trackers)
         self.is_wrapper = self.has_budgets and is_wrapper(instance)
         self.answer = Answer()
-        self.texts: Sequence[str] = ()
+        self.texts: list[str] = []
         """Of an embedding: what is embedded."""
         self.cached: frozenset[str] | None = frozenset()
         """Those of `texts` that the embedding's cache had; None when that is not known."""
@@ -61,12 +61,12 @@ class Calls:
             tracker.begin(call.start, reserve=False)
 
     def admit(self, call: Call) -> None:
-        """Hold the worst case of a call in its budgets, at its first asking.
+        """Hold the worst case of a call in its budgets; of a wrapper that is its inner call's.
 
         Raises:
             BudgetExceeded: there is no room. The call is still to be withdrawn.
         """
-        if call.admitted or call.is_wrapper:
+        if call.is_wrapper:
             return
         call.admitted = True
         # Trackers of one ledger share the call, and the first of them holds for all.

@@ -112,7 +112,7 @@ class TrackedEmbedding(BaseEmbedding):
         current = self._own or current_tracker()
         limiter = limiter_tracker(self.embedding, current)
         if current is None and limiter is None:
-            current = self._own = Tracker(shared_ledger())
+            current = Tracker(shared_ledger())
         return tuple(dict.fromkeys(t for t in (current, limiter) if t is not None))
 
 

@@ -49,7 +49,7 @@ class EmbeddingEvents:
             embedding_start(
                 f"{span.id}#{span.batches}" if batches else span.id,
                 event.model_dict,
-                lambda: as_sent(call.texts, event.model_dict),
+                lambda: as_sent(texts, event.model_dict),
                 root_id=span.root_id,
                 parent_id=span.parent_id,
                 tags=event.tags,
@@ -69,8 +69,7 @@ class EmbeddingEvents:
         call = batches.popleft()
         if not batches:
             del self._batches[event.span_id]
-        sent = [text for text in event.chunks if text not in (call.cached or ())]
-        call.texts = sent
+        call.texts[:] = [text for text in event.chunks if text not in (call.cached or ())]
         self._calls.end(call, lambda: _end_of(call, len(event.chunks)))
 
     def failed(self, span_id: str, error: BaseException | None) -> None:
@@ -105,16 +104,16 @@ def _end_of(call: Call, texts: int) -> CallEnd:
     return CallEnd(note=_PARTLY_CACHED.format(hits=hits, texts=texts) if hits else "")
 
 
-def _texts_of(span: Span, *, batch: int) -> tuple[str, ...]:
+def _texts_of(span: Span, *, batch: int) -> list[str]:
     """The texts of one batch of the method that runs in `span`; empty if unknown."""
     for name in _ARGUMENTS:
         value = span.arguments.get(name)
         if isinstance(value, str):
-            return (value,)
+            return [value]
         if isinstance(value, Sequence):
             size = getattr(span.instance, "embed_batch_size", len(value))
-            return tuple(value[batch * size : (batch + 1) * size])
-    return ()
+            return list(value[batch * size : (batch + 1) * size])
+    return []
 
 
 def _cached(span: Span, texts: Sequence[str]) -> frozenset[str] | None:

@@ -28,9 +28,14 @@ class Admits(Protocol):
     def admit(self, span_id: str) -> None: ...
 
 
-recorders: weakref.WeakSet[Admits] = weakref.WeakSet()
+_recorders: list[weakref.ref[Admits]] = []
 """Every recorder of the process; each admits the calls it has opened."""
-_lock = threading.Lock()
+_lock = threading.RLock()  # a call that is collected in here takes its gate down
+
+
+def register(recorder: Admits) -> None:
+    """Have `recorder` asked by every gate, as long as it lives."""
+    _recorders.append(weakref.ref(recorder, _recorders.remove))
 
 
 def admit_current_call() -> None:
@@ -42,8 +47,9 @@ def admit_current_call() -> None:
     """
     span_id = active_span_id.get()
     if span_id is not None:
-        for recorder in list(recorders):
-            recorder.admit(span_id)
+        for reference in list(_recorders):
+            if (recorder := reference()) is not None:
+                recorder.admit(span_id)
 
 
 class Gate:
@@ -57,12 +63,15 @@ class Gate:
         """Raises `BudgetExceeded` when a budget of the current call has no room."""
         if self.inner is not None:
             self.inner.acquire(num_tokens)
-        admit_current_call()
+        self._ask()
 
     async def async_acquire(self, num_tokens: int = 0) -> None:
         """Raises `BudgetExceeded` when a budget of the current call has no room."""
         if self.inner is not None:
             await self.inner.async_acquire(num_tokens)
+        self._ask()
+
+    def _ask(self) -> None:
         admit_current_call()
 
 
@@ -98,9 +107,9 @@ def put_up(instance: Any) -> None:
     fields = vars(instance)
     with _lock:
         found = fields[_FIELD]
-        if not isinstance(found, Gate):
-            found = fields[_FIELD] = Gate(found)
-        found.users += 1
+        gate = found if isinstance(found, Gate) else Gate(found)
+        gate.users += 1
+        fields[_FIELD] = gate
 
 
 def take_down(instance: Any) -> None:

@@ -27,7 +27,7 @@ class _Installation:
     as long as the block, its tasks, threads and streams live."""
 
     def __init__(self) -> None:
-        # Users may be collected anywhere, also in here: a reentrant lock, and steps that are atomic.
+        # Users may be collected anywhere, also in here: the lock is reentrant, the steps atomic.
         self._lock = threading.RLock()
         self._users: set[int] = set()
         self.recorder = Recorder(_route)
@@ -65,11 +65,6 @@ _installation = _Installation()
 def install_for(user: object) -> None:
     """Have the handlers installed as long as `user` lives."""
     _installation.add_user(user)
-
-
-def catch_up() -> None:
-    """Book the streams that the garbage collector has closed."""
-    _installation.recorder.deferred.catch_up()
 
 
 def enclosing_span(span_id: str | None) -> Span | None:

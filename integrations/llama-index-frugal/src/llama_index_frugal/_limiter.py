@@ -8,7 +8,7 @@ from typing import Any
 
 from frugal_chains.budgets import Budget
 from frugal_chains.ledger import Ledger
-from frugal_chains.tracking import Tracker, shared_ledger
+from frugal_chains.tracking import Tracker, current_tracker, shared_ledger
 from llama_index_frugal import _installed
 from llama_index_frugal._gate import Gate
 
@@ -28,6 +28,10 @@ class BudgetRateLimiter(Gate):
         ledger: Where to write; None: inside `track_cost` the block's, else the one at
             `$FRUGAL_LEDGER`.
         inner: A rate limiter to wait for first, such as LlamaIndex's `TokenBucketRateLimiter`.
+
+    Raises:
+        BudgetExceeded: into the call, before it is sent, when a budget has no room.
+        LedgerError: into the call, when the ledger cannot be opened.
     """
 
     def __init__(
@@ -48,6 +52,11 @@ class BudgetRateLimiter(Gate):
         if found is None:
             found = self._by_ledger[ledger] = Tracker(ledger, budgets=self.budgets)
         return found
+
+    def _ask(self) -> None:
+        # Handlers may not raise, so a ledger that cannot be opened lets no call pass from here.
+        self.tracker_for(current_tracker())
+        super()._ask()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BudgetRateLimiter:
         """A copied LLM spends from the same budgets."""

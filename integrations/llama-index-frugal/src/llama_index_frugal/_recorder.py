@@ -10,7 +10,6 @@ from typing import Any, Final
 from frugal_chains.tracking import Tracker
 from llama_index_frugal import _gate
 from llama_index_frugal._calls import Call, Calls
-from llama_index_frugal._collector import Deferred
 from llama_index_frugal._embedding_events import EmbeddingEvents
 from llama_index_frugal._request import llm_start
 from llama_index_frugal._response import finished
@@ -35,16 +34,31 @@ class Recorder:
     def __init__(self, route: Route) -> None:
         self.spans = SpanTree()
         self.calls = Calls()
-        self.deferred = Deferred()
         self._streams = Streams()
         self._embeddings = EmbeddingEvents(self.calls)
         self._route = route
         self._warned = False
-        _gate.recorders.add(self)
+        _gate.register(self)
 
     # -- spans ---------------------------------------------------------------------------------
 
     def enter_span(
+        self, id_: str, parent_id: str | None, instance: Any, arguments: Mapping[str, Any]
+    ) -> None:
+        """Take the start of a span. Never raises, as `handle`."""
+        try:
+            self._entered(id_, parent_id, instance, arguments)
+        except Exception:
+            logger.exception("calls in %s may not be booked, and its budgets not held", id_)
+
+    def leave_span(self, id_: str, result: Any = None) -> None:
+        """Take the end of a span. Never raises, as `handle`."""
+        try:
+            self._left(id_, result)
+        except Exception:
+            logger.exception("the end of %s was not noticed", id_)
+
+    def _entered(
         self, id_: str, parent_id: str | None, instance: Any, arguments: Mapping[str, Any]
     ) -> None:
         span = self.spans.enter(id_, parent_id, instance, arguments)
@@ -52,7 +66,7 @@ class Recorder:
             _gate.put_up(instance)
             span.gated = True
 
-    def leave_span(self, id_: str, result: Any = None) -> None:
+    def _left(self, id_: str, result: Any) -> None:
         span = self.spans.leave(id_)
         if span is not None and span.gated:
             _gate.take_down(span.instance)
@@ -138,27 +152,26 @@ class Recorder:
     def _stream_failed(self, event: Any) -> None:
         call = self.calls.get(event.span_id)
         if call is not None:
-            self.deferred.run(lambda: self.calls.fail(call, event.exception))
+            self.calls.fail(call, event.exception)
 
     def _span_dropped(self, event: Any) -> None:
         # The event has the error's text alone, but it is dispatched while the error is handled.
         span_id, error = event.span_id, sys.exception()
         if self._embeddings.open_in(span_id):
-            self.deferred.run(lambda: self._embeddings.failed(span_id, error))
+            self._embeddings.failed(span_id, error)
         elif (call := self.calls.get(span_id)) is not None:
-            self.deferred.run(lambda: self.calls.fail(call, error))
+            self.calls.fail(call, error)
 
     def _stream_gone(self, span_id: str) -> None:
-        def give_up() -> None:
-            call = self.calls.get(span_id)
-            if call is not None:
+        """Book a stream that nobody holds any more: it was never read, or never closed."""
+        try:
+            if (call := self.calls.get(span_id)) is not None:
                 self.calls.fail(call, None)
-
-        self.deferred.run(give_up)
+        except Exception:
+            logger.exception("a dropped stream may not have been booked")
 
     def _place_of(self, event: Any) -> tuple[Span | None, Sequence[Tracker]]:
         """The span an event belongs to, and the trackers to report to; None without either."""
-        self.deferred.catch_up()
         if event.span_id is None:
             self._warn("%s has no span: it cannot be paired with its end", event.class_name())
             return None, ()

@@ -41,15 +41,16 @@ _UNNAMED: Final = frozenset({"", "unknown"})
 
 def llm_start(event: Any, span: Span) -> CallStart:
     """The facts of a chat or completion that is about to be sent."""
-    instance, options, tags = span.instance, event.additional_kwargs, event.tags
+    instance, tags = span.instance, event.tags
+    places = _places(instance, event.additional_kwargs)
     return CallStart(
         key=event.span_id,
         framework=FRAMEWORK,
         provider=provider_id(str(event.model_dict.get("class_name", ""))),
         model=model_name(event.model_dict),
         request=_request_of(event, instance),
-        output_cap_tokens=_output_cap(instance, options),
-        service_tier=_service_tier(instance, options),
+        output_cap_tokens=_output_cap(places),
+        service_tier=_service_tier(places),
         root_id=span.root_id,
         parent_id=span.parent_id,
         thread_id=str(tags.get(_RUN_TAG, "")),
@@ -193,32 +194,39 @@ def _longest_ttl(marks: Iterable[str]) -> Literal["", "5m", "1h"]:
 # -- its options -------------------------------------------------------------------------------
 
 
-def _option(name: str, instance: Any, options: Mapping[str, Any]) -> Any:
-    """An option of the call, of the LLM's `additional_kwargs`, or a field of the LLM, in the order
-    in which the LLM classes let one replace the other."""
-    for place in (options, getattr(instance, "additional_kwargs", None)):
-        if isinstance(place, Mapping) and place.get(name) is not None:
-            return place[name]
-    return getattr(instance, name, None)
+def _places(instance: Any, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Where a request's options stand: in the call, in the LLM's `additional_kwargs`, in its
+    fields, in the order in which the LLM classes let one replace the other."""
+    fields: Mapping[str, Any] = getattr(instance, "__dict__", {})
+    return options, fields.get("additional_kwargs") or {}, fields
 
 
-def _output_cap(instance: Any, options: Mapping[str, Any]) -> int | None:
+def _option(name: str, places: Sequence[Mapping[str, Any]]) -> Any:
+    for place in places:
+        if (value := place.get(name)) is not None:
+            return value
+    return None
+
+
+def _output_cap(places: Sequence[Mapping[str, Any]]) -> int | None:
     """The cap on output tokens, for all answers of the call together."""
-    answers = _option("n", instance, options)
     for name in _CAP_KEYS:
-        cap = _option(name, instance, options)
+        cap = _option(name, places)
         if isinstance(cap, int) and cap > 0:
+            answers = _option("n", places)
             return cap * answers if isinstance(answers, int) and answers > 0 else cap
     return None
 
 
-def _service_tier(instance: Any, options: Mapping[str, Any]) -> str:
-    asked = _option("service_tier", instance, options)
+def _service_tier(places: Sequence[Mapping[str, Any]]) -> str:
+    asked = _option("service_tier", places)
     return asked if asked in _TIERS else "standard"
 
 
 def _labels(tags: Mapping[str, Any]) -> dict[str, str]:
     """The tags of `instrument_tags` that can serve as labels."""
+    if not tags:
+        return {}
     return {
         name: text
         for name, value in tags.items()

@@ -24,9 +24,8 @@ LOST_CACHE: Final = (
     "stream"
 )
 PARTIAL: Final = "usage as of the last chunk that was read"
-
-
 LAST_CHUNKS: Final = 4
+"""Chunks of a stream that are kept for its end: usage may come before the last of them."""
 
 
 class Answer:
@@ -36,7 +35,6 @@ class Answer:
 
     def __init__(self, *responses: Any) -> None:
         self.chunks: deque[Any] = deque(maxlen=LAST_CHUNKS)
-        """The last responses: usage may come before the last chunk of a stream."""
         self.deltas: list[str] = []
         """All that was streamed: chunks repeat it, but not every integration's do at once."""
         for response in responses:

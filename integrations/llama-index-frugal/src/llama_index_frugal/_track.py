@@ -33,8 +33,5 @@ def track_cost(
     """
     tracker = Tracker(ledger or shared_ledger(), budgets=budgets, tags=tags)
     _installed.install_for(tracker)
-    try:
-        with use_tracker(tracker):
-            yield tracker.total
-    finally:
-        _installed.catch_up()
+    with use_tracker(tracker):
+        yield tracker.total
