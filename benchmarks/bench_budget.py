@@ -24,7 +24,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class Caller:
         time.sleep(self.chance.uniform(0.5, 1.5) * self.size.call_s)
         nanos = int(WORST_NANOS * self.chance.uniform(0.1, 1))
         price = Priced(nanos=nanos, output_nanos=nanos, price_id="bench")
-        done = replace(row, status="ok", error_kind="", price=price, usage=Usage(input_tokens=1000))
+        done = row._replace(status="ok", error_kind="", price=price, usage=Usage(input_tokens=1000))
         start_s = time.perf_counter()
         self.ledger.record(done, reservation_id=row.id)
         self.record_us.append((time.perf_counter() - start_s) * 1e6)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
@@ -167,6 +167,7 @@ def _read_report(
     from frugal_chains.ledger import Ledger
     from frugal_chains.report import questions, report_facts
 
+    _take_in_what_waits(url)
     with Ledger.open(url, read_only=True) as books:
         asked = questions(by, books.tag_names())
         answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
@@ -178,11 +179,21 @@ def _read_report(
             since=since,
             until=until,
             notes=books.estimated_notes(since=since, until=until) if estimated else (),
-            waiting=books.store.spill_files(),
+            waiting=books.store.inbox_files(),
         )
     if facts is None:
         raise FrugalError(_nothing(books.url, within=bool(since or until)))
     return facts
+
+
+def _take_in_what_waits(url: str | None) -> None:
+    """Book what a killed process left behind, where this one may; the report says what stays."""
+    from frugal_chains.ledger import Ledger, ledger_path, left_behind
+
+    path = ledger_path(url)
+    if path is not None and path.exists() and left_behind(path):
+        with suppress(FrugalError):
+            Ledger.open(url).close()
 
 
 def _usage(**asked: int | None) -> Usage | None:

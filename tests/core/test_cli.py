@@ -159,9 +159,9 @@ def test_report_does_not_change_the_ledger(books):
 
 
 def test_report_tells_of_attempts_that_are_not_in_the_file(books):
-    Path(f"{books}.spill.7.jsonl").write_text("")
+    Path(f"{books}.7.inbox").write_text("")
     assert "Not in this report" in run("report", "--ledger", books).stdout
-    assert run_json("report", "--ledger", books)["waiting"] == [f"{books}.spill.7.jsonl"]
+    assert run_json("report", "--ledger", books)["waiting"] == [f"{books}.7.inbox"]
 
 
 def test_a_missing_ledger_is_named_and_not_created(tmp_path):
@@ -333,7 +333,7 @@ def test_doctor_says_where_the_ledger_would_be(monkeypatch):
 
 
 def test_doctor_warns_of_waiting_attempts_and_exits_0(books):
-    Path(f"{books}.spill.7.jsonl").write_text("")
+    Path(f"{books}.7.inbox").write_text("")
     document = run_json("doctor", "--ledger", books)
     assert (document["broken"], document["warnings"]) == (0, 1)
 

@@ -3,6 +3,7 @@
 from frugal_chains.ledger._attempt import Attempt, Purpose, Status
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
 from frugal_chains.ledger._ids import microseconds, moment, new_id
+from frugal_chains.ledger._inbox import left_behind
 from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger, ledger_path
 from frugal_chains.ledger._meters import (
     Claim,
@@ -35,6 +36,7 @@ __all__ = [
     "attempt_from_json",
     "attempt_to_json",
     "ledger_path",
+    "left_behind",
     "microseconds",
     "moment",
     "new_id",

@@ -69,6 +69,18 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
         add_to_meters(db, attempt, added, claimed=keys)
 
 
+def book_all(db: sqlite3.Connection, ids: SeriesIds, entries: Sequence[Entry]) -> None:
+    """Write many attempts. Those that are new, hold nothing and concern no meter go in at once."""
+    if not registered_meters(db) and not any(entry.reservation_id for entry in entries):
+        rows = [(*entry.values, ids.id_of(db, entry.labels)) for entry in entries]
+        before = db.total_changes
+        db.executemany(_INSERT_ATTEMPT, rows)
+        if db.total_changes - before == len(rows):
+            return
+    for entry in entries:
+        book(db, ids, entry)
+
+
 def _aborted_nanos(db: sqlite3.Connection, attempt_id: bytes) -> int | None:
     """What an attempt was booked with when it was given up; None when it was not given up."""
     found = db.execute(

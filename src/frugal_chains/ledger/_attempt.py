@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from frugal_chains.pricing import Price, Unpriced
 from frugal_chains.usage import Usage
@@ -14,10 +14,16 @@ from frugal_chains.usage import Usage
 Purpose = Literal["answer", "draft", "summary", "classify", "retry", "embed", "judge"]
 Status = Literal["ok", "error", "aborted", "cached"]
 
+_NO_USAGE: Final = Usage()
+_NOT_PRICED: Final = Unpriced(reason="not priced")
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+
+class Attempt(NamedTuple):
     """One request to a provider: what it used, what it cost, and on whose behalf.
+
+    A named tuple because one is made for every call, and a frozen dataclass of as many fields takes
+    four times as long to make. Construct it by field names, and change it with `_replace`.
 
     Tokens, cost and status are facts of this attempt alone; what the user asked for is an
     operation, and may hold several attempts (drafts, retries, fallbacks).
@@ -46,8 +52,8 @@ class Attempt:
     latency_s: float | None = None
     """Start to end, by a monotonic clock; None when no end was seen."""
     first_token_s: float | None = None
-    usage: Usage = field(default_factory=Usage)
-    price: Price = field(default_factory=lambda: Unpriced(reason="not priced"))
+    usage: Usage = _NO_USAGE
+    price: Price = _NOT_PRICED
     note: str = ""
     """Why the usage is not the provider's word, or what the user could change to get it."""
     run_id: str = ""
@@ -56,7 +62,7 @@ class Attempt:
     """The framework's id of the enclosing run or span."""
     thread_id: str = ""
     """The conversation, where the framework names one."""
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = _NO_TAGS
     decision: Mapping[str, Any] | None = None
     """What a lever decided for this attempt, as plain JSON."""
 

@@ -5,6 +5,7 @@ Attempt ids are UUIDv7 of the start (RFC 9562, section 5.7): the id index is the
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
-_RANDOM_MASK = (1 << 62) - 1
+_COUNTER_BITS = 22
 
 
 def microseconds(at: datetime) -> int:
@@ -25,6 +26,27 @@ def moment(at_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_us)
 
 
+class _Noise:
+    """62 bits that no other process and no other moment has: random bits of this process, and a
+    counter. Asking the system for random bits each time would give up the interpreter's lock."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Draw new bits: at the start, and in a forked child, which inherits its parent's."""
+        self._process = int.from_bytes(os.urandom(5), "big") << _COUNTER_BITS
+        self._counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
+
+    def next(self) -> int:
+        return self._process | next(self._counter) & (1 << _COUNTER_BITS) - 1
+
+
+_noise = _Noise()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_noise.renew)
+
+
 def new_id(at_us: int) -> str:
     """A fresh id for an attempt that started at `at_us`; 32 hex digits.
 
@@ -33,9 +55,7 @@ def new_id(at_us: int) -> str:
     """
     milliseconds, rest_us = divmod(at_us, 1000)
     fraction = rest_us * 4096 // 1000 << 64
-    # os.urandom and not `random`: a forked worker inherits the state of `random`, and with it ids.
-    noise = int.from_bytes(os.urandom(8), "big") & _RANDOM_MASK
-    return f"{milliseconds << 80 | _VERSION_7 | fraction | _VARIANT | noise:032x}"
+    return f"{milliseconds << 80 | _VERSION_7 | fraction | _VARIANT | _noise.next():032x}"
 
 
 def first_id(at_us: int) -> bytes:

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from frugal_chains.errors import LedgerCorrupt, LedgerError, LedgerTooNew, LedgerUnavailable
 from frugal_chains.ledger._ids import first_id
+from frugal_chains.ledger._inbox import DAMAGED, left_behind
 from frugal_chains.ledger._schema import APPLICATION_ID, MIGRATIONS
-from frugal_chains.ledger._spill import spill_files
 from frugal_chains.ledger._store import Health
 
 PAGE_BYTES = 1024
@@ -223,6 +223,12 @@ def prune(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM claims WHERE nanos = 0 AND reservation < ?", (first_id(oldest_us),))
 
 
+_WAITING = {
+    False: "attempts wait there; they are taken in when the ledger is next opened for writing",
+    True: "attempts that cannot be read wait there for a person",
+}
+
+
 def health(db: sqlite3.Connection, path: Path | None) -> Health:
     """Size, version and soundness; reads the whole file."""
     attempts = version = 0
@@ -233,11 +239,8 @@ def health(db: sqlite3.Connection, path: Path | None) -> Health:
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         found = str(error)
     problems = [] if found == "ok" else [f"{' '.join(found.split())}: {_way_out(path)}"]
-    spills = tuple(map(str, spill_files(path))) if path is not None else ()
-    problems += [
-        f"{spill}: attempts wait there; they are taken in when the ledger is next opened"
-        for spill in spills
-    ]
+    waiting = tuple(map(str, left_behind(path))) if path is not None else ()
+    problems += [f"{file}: {_WAITING[file.endswith(DAMAGED)]}" for file in waiting]
     size = path.stat().st_size if path is not None else 0
     return Health(
         location=str(path) if path else "memory",
@@ -245,5 +248,5 @@ def health(db: sqlite3.Connection, path: Path | None) -> Health:
         attempts=attempts,
         bytes=size,
         problems=tuple(problems),
-        spill_files=spills,
+        inbox_files=waiting,
     )

@@ -7,11 +7,12 @@ death of the process; `synchronous=NORMAL` gives up only the last moments before
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sqlite3
 import threading
 import time
-from collections import deque
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,10 +22,11 @@ from typing import TypeVar
 
 from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open, _read
-from frugal_chains.ledger._append import Entry, book
+from frugal_chains.ledger._append import Entry, book_all
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._forks import let_go_at_fork
 from frugal_chains.ledger._ids import moment
+from frugal_chains.ledger._inbox import Inbox, left_behind
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
 from frugal_chains.ledger._reserve import (
     Reservation,
@@ -36,23 +38,21 @@ from frugal_chains.ledger._reserve import (
 )
 from frugal_chains.ledger._rollup import fold
 from frugal_chains.ledger._series import SeriesIds
-from frugal_chains.ledger._spill import Spill, spill_files
 from frugal_chains.ledger._store import AttemptFilter, Health
 from frugal_chains.ledger._totals import Totals
+from frugal_chains.ledger._writer import Writer
 
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
 
 OPEN_WAIT_S = 10.0
 """How long opening waits for others, who may be creating or migrating the same file."""
-APPEND_WAIT_S = 0.5
-"""How long a finished call may wait for other writers before its row goes to the spill."""
+FLUSH_WAIT_S = 0.5
+"""How long writing what has arrived waits for other writers, before it is tried again later."""
 RESERVE_WAIT_S = 10.0
 """How long a budget waits for other writers: a call cannot be sent unchecked."""
 READ_WAIT_S = 10.0
 """How long reading waits for a process that repairs the file after another one died."""
-RETRY_AFTER_S = 1.0
-"""After a failed write rows go straight to the spill for this long."""
 FOLD_EVERY = 256
 """Rows between two updates of the daily rollup; at most this many per process are scanned."""
 
@@ -63,9 +63,10 @@ _FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 class SqliteStore:
     """See `Store`. `path` None keeps everything in memory (for tests and short scripts).
 
-    One lock guards the connection. It is reentrant, and `_busy` says that its holder is at work:
-    a finalizer may run in the middle of that work, in the same thread, and append (an abandoned
-    stream that is collected). Its attempt then waits in the queue until the work is done.
+    What is appended goes to the inbox, and from there into the file: soon, on the writer's thread,
+    and before anything is read or reserved. One lock guards the connection. It is reentrant, and
+    `_busy` says that its holder is at work: a finalizer may run in the middle of that work, in the
+    same thread, and append (an abandoned stream that is collected).
     """
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
@@ -74,19 +75,20 @@ class SqliteStore:
         self._closed = False
         self._ids = SeriesIds()
         self._since_fold = 0
-        self._retry_at_s = 0.0
+        self._complained = False
         self._start_afresh()
         self._db: sqlite3.Connection | None = None
         self._connection(OPEN_WAIT_S)
         let_go_at_fork(self)
         if not read_only:
             self._settle_in()
+            _stores.add(self)
 
     def _start_afresh(self) -> None:
         self._lock = threading.RLock()
         self._busy = False
-        self._queue: deque[Entry] = deque()
-        self._spill = Spill(self._path) if self._path else None
+        self._inbox = Inbox(self._path)
+        self._writer = Writer(self)
 
     def _settle_in(self) -> None:
         """Do what earlier processes left undone; finds out whether the file can be written."""
@@ -96,7 +98,7 @@ class SqliteStore:
             self._disconnect()
             raise
         with self._alone():
-            self._drain()
+            self._take_in_others()
 
     def _tidy(self, db: sqlite3.Connection) -> None:
         _open.prune(db)
@@ -120,7 +122,6 @@ class SqliteStore:
             finally:
                 if outer:
                     self._busy = False
-                    self._write_queue()
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -128,38 +129,65 @@ class SqliteStore:
         if self._read_only:
             raise LedgerError(f"ledger {self._path} was opened to be read only")
         entry = Entry(attempt, reservation_id=reservation_id)
-        self._queue.append(entry)
-        with self._lock:  # whoever gets in first writes for all who queued meanwhile
-            if not self._busy:
-                self._write_queue()
+        if self._path is None:
+            self._append_in_memory(entry)
+            return
+        self._inbox.put(entry)
+        if self._closed:
+            self._inbox.let_go()  # for whoever opens the ledger next
+        else:
+            self._writer.wake()
+
+    def _append_in_memory(self, entry: Entry) -> None:
+        if self._closed:
+            raise LedgerUnavailable("the in-memory ledger was closed")
+        self._inbox.put(entry)
+        self.flush()
         if entry.error is not None:
             raise entry.error
 
-    def _write_queue(self) -> None:
-        while waiting := len(self._queue):
-            self._busy = True
-            try:
-                batch = [self._queue[i] for i in range(waiting)]
-                self._keep(batch)
-                for _ in batch:  # not before: an interrupt must leave them for the next writer
-                    self._queue.popleft()
-            finally:
-                self._busy = False
+    def flush(self) -> bool:
+        """Take what has arrived into the file. False when it cannot be written now."""
+        with self._lock:
+            if self._busy or self._closed:
+                return self._closed
+            with self._alone():
+                return self._write_arrivals()
 
-    def _keep(self, batch: Sequence[Entry]) -> None:
-        spill = self._spill
-        if spill is not None and time.monotonic() < self._retry_at_s:
-            self._put(batch, spill)
-            return
-        try:
-            self._append_all(batch)
-        except (*_FILE_ERRORS, LedgerError) as error:
-            self._set_aside(batch, error)
-            return
-        if spill is not None and spill.waiting:
-            self._drain()
-        if self._since_fold >= FOLD_EVERY:
-            self._fold()
+    def _write_arrivals(self) -> bool:
+        """The caller is `_alone`. A second look catches what a finalizer brought meanwhile."""
+        while self._inbox.waiting:
+            taken = self._inbox.take()
+            try:
+                self._append_all(taken)
+            except (*_FILE_ERRORS, LedgerError) as error:
+                self._inbox.put_back(taken)
+                self._complain(error)
+                return False
+            except BaseException:  # an interrupt must leave them for the next writer
+                self._inbox.put_back(taken)
+                raise
+            self._inbox.done()
+            self._complained = False
+            self._set_aside([entry for entry in taken if entry.error is not None])
+            if self._since_fold >= FOLD_EVERY:
+                self._fold()
+            if self._path is not None:
+                break
+        return True
+
+    def _complain(self, error: Exception) -> None:
+        if not self._complained:
+            self._complained = True
+            logger.warning(
+                "ledger %s cannot be written (%s): attempts wait beside it", self._path, error
+            )
+
+    def _set_aside(self, bad: Sequence[Entry]) -> None:
+        """An attempt that no ledger can hold is kept for a person to look at."""
+        for entry in bad:
+            logger.error("%s cannot be written: %s", entry.attempt, entry.error)
+            self._inbox.keep_damaged(entry)
 
     def _append_all(self, batch: Sequence[Entry]) -> None:
         """Write attempts in one transaction. One that cannot be written does not stop the others.
@@ -167,12 +195,8 @@ class SqliteStore:
         Raises `sqlite3.Error` or `LedgerError` when the file cannot be written.
         """
 
-        def write(db: sqlite3.Connection) -> None:
-            for entry in batch:
-                book(db, self._ids, entry)
-
         try:
-            self._transact(write, wait_s=APPEND_WAIT_S)
+            self._transact(lambda db: book_all(db, self._ids, batch), wait_s=FLUSH_WAIT_S)
             self._since_fold += len(batch)
         except LedgerError:
             raise
@@ -202,37 +226,21 @@ class SqliteStore:
             raise
         return result
 
-    def _set_aside(self, batch: Sequence[Entry], error: Exception) -> None:
-        if self._spill is None:
-            for entry in batch:
-                entry.error = LedgerUnavailable(f"the in-memory ledger failed: {error}")
-            return
-        self._retry_at_s = time.monotonic() + RETRY_AFTER_S
-        logger.warning("ledger %s cannot be written (%s): rows wait beside it", self._path, error)
-        self._put(batch, self._spill)
+    def _take_in_others(self) -> bool:
+        """Take in the attempts of processes that are gone; whether there were any."""
+        found = False
 
-    def _put(self, batch: Sequence[Entry], spill: Spill) -> None:
-        spill.put([entry.attempt for entry in batch])
-        if self._closed:
-            spill.let_go()  # nobody is left to take it in but the next who opens the ledger
+        def take(entries: Sequence[Entry]) -> bool:
+            nonlocal found
+            found = True
+            self._append_all(entries)
+            return all(entry.error is None for entry in entries)
 
-    def _drain(self) -> None:
-        """Take in what waits beside the file; the caller holds the lock."""
-        if self._spill is None:
-            return
         try:
-            self._spill.drain(self._take_in)
+            self._inbox.take_in_others(take)
         except (*_FILE_ERRORS, LedgerError, OSError) as error:
-            self._retry_at_s = time.monotonic() + RETRY_AFTER_S
-            logger.warning("the spill of %s cannot be taken in yet: %s", self._path, error)
-
-    def _take_in(self, attempts: Sequence[Attempt]) -> bool:
-        entries = [Entry(attempt, reservation_id=attempt.id) for attempt in attempts]
-        self._append_all(entries)
-        for entry in entries:
-            if entry.error is not None:
-                logger.error("%s cannot be written: %s", entry.attempt, entry.error)
-        return all(entry.error is None for entry in entries)
+            self._complain(error)
+        return found
 
     def _fold(self) -> None:
         """Bring the rollup up to date, apart from the rows: they stay whatever happens here."""
@@ -249,7 +257,13 @@ class SqliteStore:
         self._must_write(lambda db: register(db, meters))
 
     def reserve(self, wanted: Reservation, *, now: datetime) -> Refusal | tuple[MeterState, ...]:
-        return self._must_write(lambda db: reserve(db, self._ids, wanted, now=now))
+        outcome = self._must_write(lambda db: reserve(db, self._ids, wanted, now=now))
+        if isinstance(outcome, Refusal):
+            with self._alone():
+                settled = self._take_in_others()
+            if settled:  # what a dead process held may fit now
+                return self._must_write(lambda db: reserve(db, self._ids, wanted, now=now))
+        return outcome
 
     def release(self, reservation_id: str) -> None:
         self._must_write(lambda db: release(db, reservation_id))
@@ -266,7 +280,7 @@ class SqliteStore:
             while True:
                 with self._alone():
                     self._connection(RESERVE_WAIT_S)
-                    self._drain_own()
+                    self._write_arrivals()
                     try:
                         return self._transact(work, wait_s=0)
                     except sqlite3.OperationalError as error:
@@ -281,12 +295,6 @@ class SqliteStore:
                 "give this process write access, or end the program that holds the file."
             ) from error
 
-    def _drain_own(self) -> None:
-        """Take in the rows this process put aside, so that reads and budgets see them."""
-        spill = self._spill
-        if spill is not None and spill.waiting and time.monotonic() >= self._retry_at_s:
-            self._drain()
-
     # -- reading -------------------------------------------------------------------------------
 
     def _reading(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -294,7 +302,8 @@ class SqliteStore:
         with self._alone():
             db = self._connection(READ_WAIT_S)
             if not self._read_only:
-                self._drain_own()
+                self._write_arrivals()
+                self._take_in_others()
             try:
                 return _open.retrying(lambda: _open.snapshot(db, work), wait_s=READ_WAIT_S)
             except sqlite3.OperationalError as error:
@@ -333,8 +342,8 @@ class SqliteStore:
     ) -> list[tuple[str, int]]:
         return self._reading(partial(_read.estimated_notes, since=since, until=until, limit=limit))
 
-    def spill_files(self) -> tuple[str, ...]:
-        return tuple(map(str, spill_files(self._path))) if self._path else ()
+    def inbox_files(self) -> tuple[str, ...]:
+        return tuple(map(str, left_behind(self._path))) if self._path else ()
 
     def read_note(self, name: str) -> str | None:
         query = "SELECT value FROM meta WHERE name = ?"
@@ -351,13 +360,13 @@ class SqliteStore:
             return _open.health(self._connection(READ_WAIT_S), self._path)
 
     def close(self) -> None:
+        self._writer.stop()
         with self._alone():
-            if self._spill is not None and self._spill.waiting and not self._closed:
-                self._drain()
-        with self._lock:
+            if not self._closed and not self._read_only:
+                self._write_arrivals()
             self._closed = True
             self._disconnect()
-            held = self._spill.held if self._spill else 0
+            held = self._inbox.held
         if held:
             raise LedgerUnavailable(
                 f"{held} attempts could not be written to {self._path} nor beside it; "
@@ -368,13 +377,13 @@ class SqliteStore:
         db, self._db = self._db, None
         if db is not None:
             db.close()
-        if self._spill is not None:
-            self._spill.let_go()
+        self._inbox.let_go()
 
     # -- forks ---------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
         self._lock.acquire()
+        self._inbox.lock.acquire()
         if self._path is not None:
             self._disconnect()
 
@@ -382,4 +391,14 @@ class SqliteStore:
         if in_child:  # what waits in memory is the parent's to write
             self._start_afresh()
         else:
+            self._inbox.lock.release()
             self._lock.release()
+
+
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+
+
+@atexit.register
+def _flush_all() -> None:
+    for store in list(_stores):
+        store.flush()

@@ -34,8 +34,8 @@ class Health:
     bytes: int
     problems: tuple[str, ...] = ()
     """Empty when the ledger is sound; else what is wrong and what to do."""
-    spill_files: tuple[str, ...] = ()
-    """Where attempts wait that are not in the ledger yet; each is among the problems too."""
+    inbox_files: tuple[str, ...] = ()
+    """Where attempts of ended processes wait to be taken in; each is among the problems too."""
 
 
 class Store(Protocol):
@@ -46,7 +46,7 @@ class Store(Protocol):
 
         Appending the same id again changes nothing, except that the true end of a call replaces
         an `aborted` row. Never raises for a store that cannot be written right now: the attempt
-        is then kept aside and taken in later.
+        then waits beside it. Reads in this process see it at once, those in others soon.
         """
 
     def attempts(self, which: AttemptFilter) -> Iterator[Attempt]:
@@ -70,8 +70,8 @@ class Store(Protocol):
     ) -> list[tuple[str, int]]:
         """The most frequent notes on attempts with estimated usage, and how many carry each."""
 
-    def spill_files(self) -> tuple[str, ...]:
-        """Files whose attempts are not in the store yet."""
+    def inbox_files(self) -> tuple[str, ...]:
+        """Files in which attempts of ended processes wait to be taken in."""
 
     def register(self, meters: Sequence[Meter]) -> None:
         """Add every later attempt to these meters."""

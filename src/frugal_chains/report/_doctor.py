@@ -268,7 +268,7 @@ def _ledger(ledger: LedgerFacts) -> Iterator[Finding]:
 
 
 def _health(health: Health, where: str) -> Iterator[Finding]:
-    waiting = [text for text in health.problems if text.startswith(health.spill_files)]
+    waiting = [text for text in health.problems if text.startswith(health.inbox_files)]
     damage = [text for text in health.problems if text not in waiting]
     if not damage:
         size = f"{health.attempts:,} attempts, {health.bytes:,} bytes, version {health.version}"

@@ -1,21 +1,26 @@
-"""The facts of one call: what is known when it starts, and what is known when it ends."""
+"""The facts of one call: what is known when it starts, and what is known when it ends.
+
+Named tuples, as attempts are, because two are made for every call.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from frugal_chains.facts import RequestFacts
 from frugal_chains.ledger import Purpose, Status
 from frugal_chains.usage import UsageReading
+
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _no_text() -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallStart:
+class CallStart(NamedTuple):
     """What an adapter knows when a call starts.
 
     `request` is a function because reading a long prompt costs time: it is called only when
@@ -38,11 +43,10 @@ class CallStart:
     """The outermost run this call belongs to; empty means the call itself."""
     parent_id: str = ""
     thread_id: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = _NO_TAGS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEnd:
+class CallEnd(NamedTuple):
     """What an adapter knows when a call ends.
 
     Without a `reading` the usage is estimated from the request and from `output_text`, and flagged.

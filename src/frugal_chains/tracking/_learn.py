@@ -33,10 +33,8 @@ class Lessons:
 
     def learn(self, start: CallStart, counted: TokenCount | None, usage: Usage) -> None:
         """Compare our count of a request with the provider's, when this call's turn has come."""
-        if usage.source != "provider" or not usage.input_tokens:
-            return
         who = start.provider, start.model
-        if who in self._exact:
+        if who in self._exact or usage.source != "provider" or not usage.input_tokens:
             return
         if counted is None:
             if not self._is_due(who):

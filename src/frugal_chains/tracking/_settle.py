@@ -73,7 +73,7 @@ def price_of(
         return Free(price_id="response cache")
     if end.reading is None and not end.sent:
         return Free(price_id="not billed: answered with an error")
-    tier = end.reading.service_tier if end.reading else start.service_tier
+    tier = (end.reading and end.reading.service_tier) or start.service_tier
     model, provider = end.model or start.model, end.provider or start.provider
     price = prices.price(usage, model=model, provider=provider, tier=tier, at=at)
     if isinstance(price, Unpriced) and start.model and start.model != model:

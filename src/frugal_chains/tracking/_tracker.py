@@ -222,7 +222,7 @@ def _attempt(
         status=end.status,
         error_kind=end.error_kind,
         streamed=call.streamed,
-        service_tier=reading.service_tier if reading else start.service_tier,
+        service_tier=(reading and reading.service_tier) or start.service_tier,
         latency_s=time.perf_counter() - call.started_s if seen else None,
         first_token_s=call.first_token_s,
         usage=usage,

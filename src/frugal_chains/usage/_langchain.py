@@ -81,8 +81,8 @@ def _read_plain(usage_metadata: Any, response_metadata: Any) -> UsageReading | N
         input_, output = usage_metadata["input_tokens"], usage_metadata["output_tokens"]
         if usage_metadata["total_tokens"] != input_ + output or not input_:
             return None
-        tier = _plain_tier(response_metadata) if response_metadata else "standard"
-        if not tier:
+        tier = _plain_tier(response_metadata) if response_metadata else ""
+        if tier is None:
             return None
         read = usage_metadata.get("input_token_details") or _NOTHING
         written = usage_metadata.get("output_token_details") or _NOTHING
@@ -115,7 +115,7 @@ def _read_plain(usage_metadata: Any, response_metadata: Any) -> UsageReading | N
 
 
 def _plain_tier(response_metadata: Mapping[str, Any]) -> str | None:
-    """The tier, when `response_metadata` holds nothing else that matters; else None."""
+    """The tier or "", when `response_metadata` holds nothing else that matters; else None."""
     word = response_metadata.get("service_tier")
     for key in _RAW_KEYS:
         raw = response_metadata.get(key)
@@ -125,7 +125,7 @@ def _plain_tier(response_metadata: Mapping[str, Any]) -> str | None:
             word = word or raw.get("service_tier")
     if "serviceTier" in response_metadata:
         return None
-    return TIERS.get(word) if word else "standard"
+    return TIERS.get(word) if word else ""
 
 
 def _read_any(usage_metadata: object, response_metadata: object) -> UsageReading | None:

@@ -12,9 +12,10 @@ class UsageReading:
     """One raw usage, normalised. Readers never raise on bad numbers: they repair and say so."""
 
     usage: Usage
-    service_tier: str = "standard"
+    service_tier: str = ""
     """`standard`, `batch`, `flex` or `priority`, where the response says which one served it;
-    `fast` (Anthropic's `speed`, OpenAI) and `ultrafast` (OpenAI) have prices of their own too."""
+    `fast` (Anthropic's `speed`, OpenAI) and `ultrafast` (OpenAI) have prices of their own too.
+    Empty where it does not say: the tier that the request asked for then holds."""
     problems: tuple[str, ...] = ()
     """What was contradictory or impossible in the raw numbers, with both numbers. When not empty,
     `usage.source` is `mixed`."""

@@ -94,7 +94,7 @@ def finish(
         )
     return UsageReading(
         usage=Usage(**counts, source="mixed" if problems else "provider"),
-        service_tier=tier or "standard",
+        service_tier=tier,
         problems=tuple(problems),
         billed_usd=billed_usd,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -49,7 +48,7 @@ class Caller:
         return row, tuple(state.budget.on_exceeded for state in exceeded)
 
     def end(self, row: Attempt, cents: float) -> None:
-        done = replace(row, status="ok", error_kind="", price=priced(int(cents * CENT)))
+        done = row._replace(status="ok", error_kind="", price=priced(int(cents * CENT)))
         self.ledger.record(done, reservation_id=row.id)
 
     def cents(self, at: datetime = NOON, run: str = "r", **tags: str) -> list[tuple[float, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -160,7 +160,7 @@ def _busy_row(offset_us: int, dice: int) -> list[Attempt]:
     if status != "aborted" or pick(True, False):
         return [first]
     end = attempt(at, nanos=pick(3, None), usage=Usage(input_tokens=pick(5, 6)), **common)
-    return [first, replace(end, id=first.id)]
+    return [first, end._replace(id=first.id)]
 
 
 busy_books = st.lists(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,8 +85,8 @@ class StoreConformance:
 
     def test_the_true_end_replaces_an_aborted_row_and_never_the_reverse(self) -> None:
         lost = attempt(status="aborted", error_kind="lost", nanos=70, note="guessed")
-        true_end = replace(lost, status="ok", error_kind="", price=priced(30), note="")
-        other = replace(true_end, price=priced(99))
+        true_end = lost._replace(status="ok", error_kind="", price=priced(30), note="")
+        other = true_end._replace(price=priced(99))
         with self.fresh() as ledger:
             for row in (lost, true_end, lost, other):
                 ledger.record(row)
@@ -354,7 +353,7 @@ class StoreConformance:
             late = NOON + timedelta(seconds=61)
             assert self.state(ledger, meter, late, run="r") == (20, 0)
             assert [a.error_kind for a in ledger.attempts()] == ["lease_expired"]
-            end = replace(lost, status="ok", error_kind="", price=priced(65))
+            end = lost._replace(status="ok", error_kind="", price=priced(65))
             ledger.record(end, reservation_id=end.id)
             ledger.record(end, reservation_id=end.id)
             assert self.state(ledger, meter, late, run="r") == (65, 0)
@@ -400,7 +399,7 @@ class StoreConformance:
         with self.fresh() as ledger:
             ledger.record(attempt())
             health = ledger.store.health()
-            assert (health.attempts, health.problems, health.spill_files) == (1, (), ())
+            assert (health.attempts, health.problems, health.inbox_files) == (1, (), ())
 
 
 def claim(meter: Meter, row: Attempt, nanos: int, *, run: str = "", limit: int | None) -> Claim:

@@ -272,7 +272,7 @@ ledger = Ledger.open(str(disk / "books.db"))
 rows = [attempt(note="x" * 400) for _ in range(400)]
 for row in rows:
     ledger.record(row)
-aside = [Path(name) for name in ledger.store.spill_files()]
+aside = [Path(name) for name in ledger.store.inbox_files()]
 assert any(Path({spare!r}) in name.parents for name in aside), "the disk was not full"
 assert ledger.store.health().attempts < len(rows)
 if {both!r}:
@@ -322,7 +322,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, both: bool) -> None:
 # -- what waits beside it ----------------------------------------------------------------------
 
 
-def leave_spill(path: Path, lines: str, name: str = "books.db.spill.dead.jsonl") -> Path:
+def leave_spill(path: Path, lines: str, name: str = "books.db.dead.inbox") -> Path:
     spill = path.parent / name
     spill.write_text(lines)
     return spill
@@ -331,7 +331,7 @@ def leave_spill(path: Path, lines: str, name: str = "books.db.spill.dead.jsonl")
 def line_of(row: object) -> str:
     spill = _spill.Spill(Path(tempfile.mkdtemp()) / "x.db")
     spill.put([row])  # type: ignore[list-item]
-    (file,) = _spill.spill_files(spill._ledger_path)
+    (file,) = _spill.inbox_files(spill._ledger_path)
     spill.let_go()
     return file.read_text()
 
@@ -361,8 +361,8 @@ def test_a_spilled_row_that_cannot_be_written_is_kept_too(path: Path) -> None:
 
 def test_spills_of_other_ledgers_are_left_alone(path: Path) -> None:
     row = attempt()
-    mine = leave_spill(path, line_of(row), "books.db.spill.1.jsonl")
-    other = leave_spill(path, line_of(attempt()), "other-books.db.spill.1.jsonl")
+    mine = leave_spill(path, line_of(row), "books.db.1.inbox")
+    other = leave_spill(path, line_of(attempt()), "other-books.db.1.inbox")
     assert read(path) == [row.id]
     assert (mine.exists(), other.exists()) == (False, True)
 
@@ -379,7 +379,7 @@ def test_a_spare_folder_of_another_user_is_not_trusted(
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(path.parent))
     _, spare = _spill._folders(path)
     spare.mkdir()
-    (spare / "books.db.spill.1.jsonl").write_text(line_of(attempt()))
+    (spare / "books.db.1.inbox").write_text(line_of(attempt()))
     if os.geteuid() != 0:
         pytest.skip("giving a folder away needs root")
     os.chown(spare, 65534, 65534)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -137,14 +137,14 @@ class Meters(RuleBasedStateMachine):
     @rule(call=consumes(calls), part=st.floats(0, 1), kind=st.sampled_from(["ok", "aborted"]))
     def end(self, call: str, part: float, kind: str) -> None:
         held = self.claimed[call]
-        row = replace(held.row, status=kind, error_kind="", price=priced(int(held.nanos * part)))
+        row = held.row._replace(status=kind, error_kind="", price=priced(int(held.nanos * part)))
         self.other.record(row, reservation_id=row.id)
         self.append(row)
         self.held.pop(call, None)
 
     @rule(call=calls)
     def end_twice(self, call: str) -> None:
-        row = replace(self.claimed[call].row, status="ok", error_kind="", price=priced(5))
+        row = self.claimed[call].row._replace(status="ok", error_kind="", price=priced(5))
         for ledger in (self.ledger, self.other):
             ledger.record(row, reservation_id=row.id)
             self.append(row)

@@ -41,7 +41,7 @@ def ledger(**change: object) -> DoctorFacts:
 
 
 def unsound(*problems: str, spills: tuple[str, ...] = ()) -> DoctorFacts:
-    return ledger(health=replace(SOUND, problems=problems, spill_files=spills))
+    return ledger(health=replace(SOUND, problems=problems, inbox_files=spills))
 
 
 def care(facts: DoctorFacts) -> list[Finding]:
@@ -55,8 +55,8 @@ def test_a_healthy_installation_needs_no_care():
     assert "$FRUGAL_LEDGER" in text
 
 
-SPILL = "/books/frugal.db.spill.7.jsonl"
-DAMAGED = "/books/frugal.db.spill.7.damaged"
+SPILL = "/books/frugal.db.7.inbox"
+DAMAGED = "/books/frugal.db.7.damaged"
 CASES = {
     "anthropic 2 under LlamaIndex": (
         installed(llama_index_llms_anthropic="0.12.3", anthropic="2.12.0"),

@@ -150,6 +150,6 @@ def test_attempts_that_wait_are_told_and_lines_that_cannot_be_read_are_the_docto
         for each in attempts:
             books.record(each)
         answers = {asked: books.totals(asked) for asked in questions((), ())}
-    facts = report_facts(answers, waiting=("a.spill.1.jsonl", "a.spill.2.damaged"))
+    facts = report_facts(answers, waiting=("a.1.inbox", "a.2.damaged"))
     assert facts is not None
-    assert facts.waiting == ("a.spill.1.jsonl",)
+    assert facts.waiting == ("a.1.inbox",)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from frugal_chains.ledger._spill import _folders
 
 from frugal_chains.ledger import Ledger, ledger_path
-from frugal_chains.ledger._spill import _folders
 from frugal_chains.usage import Usage
 from tests.core.report.sample_books import FIRST_DAY, attempt
 
@@ -84,13 +84,13 @@ def test_spills_beside_the_ledger_are_found_whatever_its_name(tmp_path):
     path = tmp_path / "books [1].db"
     with Ledger.open(f"sqlite:///{path}") as books:
         books.record(attempt())
-    spill = tmp_path / "books [1].db.spill.7.jsonl"
+    spill = tmp_path / "books [1].db.7.inbox"
     spill.write_text("")
     (tmp_path / "books [1].db-wal.other").write_text("")
     with Ledger.open(f"sqlite:///{path}", read_only=True) as books:
-        assert books.store.spill_files() == (str(spill),)
+        assert books.store.inbox_files() == (str(spill),)
         health = books.store.health()
-        assert health.spill_files == (str(spill),)
+        assert health.inbox_files == (str(spill),)
         assert any(problem.startswith(str(spill)) for problem in health.problems)
 
 
@@ -102,11 +102,9 @@ def test_spills_in_the_systems_folder_are_found(tmp_path, monkeypatch):
         books.record(attempt())
     folder = _folders(path)[1]
     folder.mkdir()
-    (folder / "frugal.db.spill.9.jsonl").write_text("")
+    (folder / "frugal.db.9.inbox").write_text("")
     with Ledger.open(str(path), read_only=True) as books:
-        assert [Path(file).name for file in books.store.spill_files()] == [
-            "frugal.db.spill.9.jsonl"
-        ]
+        assert [Path(file).name for file in books.store.inbox_files()] == ["frugal.db.9.inbox"]
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,9 @@ def test_errors_and_aborts_are_shown_by_kind():
 
 
 def test_attempts_outside_the_ledger_file_are_told():
-    text = printed(facts_of(waiting=("/books/frugal.db.spill.7.jsonl",)))
+    text = printed(facts_of(waiting=("/books/frugal.db.7.inbox",)))
     assert "Not in this report" in text
-    assert "/books/frugal.db.spill.7.jsonl" in text
+    assert "/books/frugal.db.7.inbox" in text
 
 
 def test_the_total_line_counts_tokens_and_flags_too():

@@ -23,7 +23,7 @@ CASES: list[Case] = [
         "plain",
         {"input_tokens": 350, "output_tokens": 240, "total_tokens": 590},
         Usage(input_tokens=350, output_tokens=240),
-        "standard",
+        "",
     ),
     (
         # The example in langchain_core/messages/ai.py.
@@ -44,7 +44,7 @@ CASES: list[Case] = [
             input_audio_tokens=10,
             output_audio_tokens=10,
         ),
-        "standard",
+        "",
     ),
     (
         "anthropic, one hour: cache_creation is zeroed",
@@ -65,7 +65,7 @@ CASES: list[Case] = [
             cache_write_5m_tokens=500,
             cache_write_1h_tokens=5000,
         ),
-        "standard",
+        "",
     ),
     (
         "the split repeated as a sum is counted once",
@@ -85,7 +85,7 @@ CASES: list[Case] = [
             cache_write_5m_tokens=500,
             cache_write_1h_tokens=5000,
         ),
-        "standard",
+        "",
     ),
     (
         "writes without a time to live beside split ones are all three added",
@@ -105,7 +105,7 @@ CASES: list[Case] = [
             cache_write_5m_tokens=507,
             cache_write_1h_tokens=5000,
         ),
-        "standard",
+        "",
     ),
     (
         "flex prefixes the keys and adds the rest of the parents",
@@ -151,7 +151,7 @@ CASES: list[Case] = [
             "output_token_details": {"reasoning": 94},
         },
         Usage(input_tokens=32, output_tokens=103, reasoning_tokens=94),
-        "standard",
+        "",
     ),
     (
         "images, where an integration reports them",
@@ -163,7 +163,7 @@ CASES: list[Case] = [
             "output_token_details": {"image": 5},
         },
         Usage(input_tokens=32, output_tokens=9, input_image_tokens=20, output_image_tokens=5),
-        "standard",
+        "",
     ),
 ]
 
@@ -274,9 +274,9 @@ PLAIN = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
         ({"usage": {"service_tier": "standard", "speed": "standard"}}, "standard"),
         ({"usage": {"service_tier": "standard", "speed": "fast"}}, "fast"),
         ({"serviceTier": {"type": "flex"}}, "flex"),
-        ({"model_name": "gpt-4o", "token_usage": None}, "standard"),
-        ({}, "standard"),
-        ([], "standard"),
+        ({"model_name": "gpt-4o", "token_usage": None}, ""),
+        ({}, ""),
+        ([], ""),
     ],
 )
 def test_the_tier_in_response_metadata(response_metadata: Any, tier: str) -> None:

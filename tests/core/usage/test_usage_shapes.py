@@ -637,8 +637,8 @@ TIERS = [
     ({"service_tier": "priority", "usage": OPENAI_CHAT}, "priority"),
     ({"service_tier": "fast", "usage": OPENAI_CHAT}, "fast"),
     ({"service_tier": "ultrafast", "usage": OPENAI_CHAT}, "ultrafast"),
-    ({"usage": OPENAI_CHAT}, "standard"),
-    ({"service_tier": None, "usage": OPENAI_CHAT}, "standard"),
+    ({"usage": OPENAI_CHAT}, ""),
+    ({"service_tier": None, "usage": OPENAI_CHAT}, ""),
     ({"input_tokens": 1, "output_tokens": 1, "service_tier": "batch"}, "batch"),
     ({"input_tokens": 1, "output_tokens": 1, "service_tier": "priority"}, "priority"),
     (
@@ -661,7 +661,7 @@ def test_the_tier_that_served_is_read(raw: Any, tier: str) -> None:
 def test_an_unknown_tier_is_noted() -> None:
     reading = read_usage({"service_tier": "warp", "usage": OPENAI_CHAT})
     assert reading is not None
-    assert reading.service_tier == "standard"
+    assert reading.service_tier == ""
     assert "warp" in reading.problems[0]
 
 

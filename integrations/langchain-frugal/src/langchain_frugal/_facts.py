@@ -38,7 +38,6 @@ _ONE_OF_A_KIND: Final = frozenset(
      "conversation_id", "thread_id", "versions"}
 )  # fmt: skip
 """Metadata that differs in every call or conversation: no use as a label to group by."""
-_THREAD_KEYS: Final = ("thread_id", "session_id", "conversation_id")
 _CAP_KEYS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
 _OWN_TAGS: Final = ("seq:", "map:", "retry:", "graph:", "langsmith:", "nostream")
 """Prefixes of tags that LangChain writes itself."""
@@ -176,9 +175,11 @@ _provider_id = lru_cache(maxsize=256)(provider_id)
 
 def _output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> int | None:
     """The request's cap on output tokens, for all its answers together."""
-    cap = next((params[name] for name in _CAP_KEYS if name in params), None)
-    if cap is None:
-        cap = metadata.get("ls_max_tokens")
+    cap = metadata.get("ls_max_tokens")
+    for name in _CAP_KEYS:
+        if name in params:
+            cap = params[name]
+            break
     return cap * (params.get("n") or 1) if isinstance(cap, int) else None
 
 
@@ -187,30 +188,40 @@ def _tier(asked: Any) -> str:
 
 
 def _purpose(metadata: Mapping[str, Any], tags: Sequence[str]) -> Purpose:
-    if (known := _PURPOSES.get(str(metadata.get("lc_source")))) is not None:
+    source = metadata.get("lc_source")
+    if source is not None and (known := _PURPOSES.get(source)) is not None:
         return known
-    return "retry" if any(tag.startswith("retry:attempt:") for tag in tags) else "answer"
+    if tags and any(tag.startswith("retry:attempt:") for tag in tags):
+        return "retry"
+    return "answer"
 
 
 def _thread_id(metadata: Mapping[str, Any]) -> str:
-    return next((str(metadata[name]) for name in _THREAD_KEYS if metadata.get(name)), "")
+    get = metadata.get
+    return str(get("thread_id") or get("session_id") or get("conversation_id") or "")
 
 
 def _labels(metadata: Mapping[str, Any], tags: Sequence[str]) -> dict[str, str]:
     """The application's own labels: its metadata and tags, the agent's and the node's names."""
     labels: dict[str, str] = {}
     for name, value in metadata.items():
-        if name.startswith(_OWN_METADATA) or name in _ONE_OF_A_KIND:
-            continue
-        if isinstance(value, str | int | bool) and len(text := str(value)) <= _MAX_TAG_LENGTH:
-            labels[name] = text
+        if _is_label(name) and isinstance(value, str | int | bool):
+            text = str(value)
+            if len(text) <= _MAX_TAG_LENGTH:
+                labels[name] = text
     if agent := metadata.get("lc_agent_name"):
         labels["agent"] = str(agent)
     if node := metadata.get("langgraph_node"):
         labels["node"] = str(node)
-    if own := sorted(tag for tag in tags if not tag.startswith(_OWN_TAGS)):
+    if tags and (own := sorted(tag for tag in tags if not tag.startswith(_OWN_TAGS))):
         labels["tags"] = ",".join(own)
     return labels
+
+
+@lru_cache(maxsize=1024)
+def _is_label(name: str) -> bool:
+    """Whether a metadata entry is the application's own, and something to group by."""
+    return not name.startswith(_OWN_METADATA) and name not in _ONE_OF_A_KIND
 
 
 def call_end(response: LLMResult, *, streamed: bool) -> CallEnd:
@@ -280,9 +291,9 @@ def _produced(generation: Generation) -> str:
 
 def _model(metadata: Mapping[str, Any], output: Mapping[str, Any]) -> str:
     for place in (metadata, output):
-        for name in ("model_name", "model", "model_id"):
-            if isinstance(found := place.get(name), str) and found:
-                return found
+        found = place.get("model_name") or place.get("model") or place.get("model_id")
+        if found:
+            return str(found)
     return ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from frugal_chains.ledger import Status
@@ -84,7 +83,7 @@ class Calls:
             end = CallEnd(status=status, output_text=call.answer.text, note=_UNREADABLE)
         if end.status == "ok" and call.has_budgets and not call.admitted:
             self._warn_not_held(call.start.model)
-            end = replace(end, note="; ".join(filter(None, [end.note, _NOT_HELD])))
+            end = end._replace(note="; ".join(filter(None, [end.note, _NOT_HELD])))
         for tracker in call.trackers:
             tracker.end(call.key, end)
 

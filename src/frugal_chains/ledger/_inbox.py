@@ -1,0 +1,324 @@
+"""The inbox: where attempts are safe before the ledger file has them.
+
+Committing to SQLite takes several times as long as the bookkeeping of a call may. Copying a line
+into a file that is mapped into memory takes less than a microsecond and survives the death of the
+process just as well: the page belongs to the operating system. So an attempt is first written
+here, one line each, and taken into the ledger file a moment later, many at a time. While the ledger
+file cannot be written (locked, read-only, full disk) attempts wait here.
+
+Every open ledger has an inbox file of its own, beside the ledger file, and holds a lock on it that
+ends with the process at the latest. Whoever gets the lock of an inbox may take it in: that is how
+the attempts of a killed process reach the books.
+"""
+
+from __future__ import annotations
+
+import ast
+import errno
+import logging
+import mmap
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from frugal_chains.ledger._append import Entry
+from frugal_chains.ledger._codec import attempt_from_row
+
+if sys.platform != "win32":  # which refuses to delete an open file: that serves as well
+    import fcntl
+
+logger = logging.getLogger("frugal_chains.ledger")
+
+ENDING = ".inbox"
+DAMAGED = ".damaged"
+NO_SERIES = 0
+"""In the place of the number that a row's labels have in the ledger file."""
+FILE_BYTES = 1 << 18
+"""Every inbox file is this large from the start, so that no later write to it can find the disk
+full. One that is full is deleted as soon as its attempts are booked, and another one takes over."""
+KEPT_IN_MEMORY = 20_000
+"""While the ledger file cannot be written for long, more attempts than this wait on disk only."""
+
+
+class Inbox:
+    """The attempts on their way into one open ledger file.
+
+    Safe for threads, and for finalizers that report an attempt in the middle of anything.
+    """
+
+    def __init__(self, ledger_path: Path | None) -> None:
+        self._ledger_path = ledger_path
+        self._folders = _folders(ledger_path) if ledger_path else ()
+        self.lock = threading.RLock()
+        self._waiting: list[Entry] = []
+        self._unwritten: list[bytes] = []
+        self._page: _Page | None = None
+        """The file that takes the next line."""
+        self._full: list[_Page] = []
+        """Files that take no further lines, whose attempts may still be waiting."""
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def held(self) -> int:
+        """Attempts that no folder takes and that live in memory only."""
+        return len(self._unwritten)
+
+    def put(self, entry: Entry) -> None:
+        """Keep an attempt until it is taken and `done`. On return it survives this process;
+        should no folder take it, it is held in memory and tried again with the next one."""
+        if not self._folders:  # a ledger in memory
+            self._waiting.append(entry)
+            return
+        line = _line(entry)
+        with self.lock:
+            self._waiting.append(entry)
+            if self._unwritten or self._page is None or not self._page.write(line):
+                self._unwritten.append(line)
+                self._turn_over()
+            if len(self._waiting) > KEPT_IN_MEMORY and not self._unwritten:
+                self._waiting.clear()
+                self._close_files()
+
+    def take(self) -> list[Entry]:
+        """Everything that waits, to be written now; `done` or `put_back` must follow."""
+        with self.lock:
+            taken, self._waiting = self._waiting, []
+            return taken
+
+    def put_back(self, taken: Sequence[Entry]) -> None:
+        """What was taken could not be written yet."""
+        with self.lock:
+            self._waiting[:0] = taken
+
+    def done(self) -> None:
+        """What was taken is in the ledger file: forget it here, unless more has come since."""
+        with self.lock:
+            if not self._waiting:
+                self._unwritten.clear()
+                while self._full:
+                    self._full.pop().delete()
+                if self._page is not None:
+                    self._page.clear()
+
+    def let_go(self) -> None:
+        """Close the files, so that any process may take in what still waits in them."""
+        with self.lock:
+            if not self._waiting and not self._unwritten:
+                for page in self._pages():
+                    page.delete()
+                self._page, self._full = None, []
+            self._close_files()
+
+    def take_in_others(self, take: Callable[[Sequence[Entry]], bool]) -> None:
+        """Give `take` the attempts of processes that are gone; a file goes once it returned.
+
+        `take` says whether it could use them all. Inboxes of living processes are left to them.
+        """
+        for path in inbox_files(self._ledger_path) if self._ledger_path else ():
+            if path.suffix == ENDING:
+                _take_in(path, take)
+
+    def keep_damaged(self, entry: Entry) -> None:
+        """Put an attempt that cannot be booked where a person will find it."""
+        for folder in self._folders:
+            try:
+                self._new_name(folder).with_suffix(DAMAGED).write_bytes(_line(entry))
+            except OSError:
+                continue
+            return
+
+    def _turn_over(self) -> None:
+        """Write what is in memory only to a new file, in the first folder that takes one."""
+        if self._page is not None:
+            self._full.append(self._page)
+            self._page = None
+        data = b"".join(self._unwritten)
+        for folder in self._folders:
+            try:
+                self._page = _Page.create(self._new_name(folder), len(data) + FILE_BYTES)
+            except OSError:
+                continue
+            self._page.write(data)
+            self._unwritten.clear()
+            return
+        logger.error("%d attempts are in memory only: no folder takes them", len(self._unwritten))
+
+    def _pages(self) -> list[_Page]:
+        return [*self._full, *([self._page] if self._page is not None else [])]
+
+    def _close_files(self) -> None:
+        for page in self._pages():
+            page.close()
+        self._page, self._full = None, []
+
+    def _new_name(self, folder: Path) -> Path:
+        assert self._ledger_path is not None  # a ledger in memory has no folders
+        return folder / f"{self._ledger_path.name}.{os.urandom(6).hex()}{ENDING}"
+
+
+class _Page:
+    """One inbox file of ours: locked, its space taken up front, mapped into memory.
+
+    What is written ends at the first zero byte; a line without its end was never acknowledged.
+    """
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, size)
+        self._size = size
+        self._end = 0
+
+    @classmethod
+    def create(cls, path: Path, size: int) -> _Page:
+        """Raises `OSError` when the folder takes no such file."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            # Locked by nobody else: one that was faster would have found it empty, and deleted it.
+            if not _is_ours(descriptor):
+                raise OSError(f"{path} was taken by another process")
+            zeros = bytes(size)  # written out: a hole would be filled later, if there is space
+            if os.write(descriptor, zeros) != size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return cls(path, descriptor, size)
+        except BaseException:
+            _delete(path, descriptor)
+            raise
+
+    def write(self, line: bytes) -> bool:
+        """Add a line. False when there is no room."""
+        end = self._end + len(line)
+        if end >= self._size:  # the last byte stays zero
+            return False
+        self._memory[self._end : end] = line
+        self._end = end
+        return True
+
+    def clear(self) -> None:
+        self._memory[: self._end] = bytes(self._end)
+        self._end = 0
+
+    def close(self) -> None:
+        """Give up the lock and leave the file."""
+        self._memory.close()
+        os.close(self._descriptor)
+
+    def delete(self) -> None:
+        self._memory.close()
+        _delete(self._path, self._descriptor)
+
+
+def inbox_files(ledger_path: Path) -> tuple[Path, ...]:
+    """Every inbox of a ledger, of whichever process. One that ends in `.damaged` needs a person."""
+    found = []
+    for folder in _folders(ledger_path):
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        found += [
+            folder / name
+            for name in sorted(names)
+            if name.endswith((ENDING, DAMAGED)) and name.startswith(f"{ledger_path.name}.")
+        ]
+    return tuple(found)
+
+
+def left_behind(ledger_path: Path) -> tuple[Path, ...]:
+    """The inboxes with attempts that no living process will take in by itself."""
+    return tuple(path for path in inbox_files(ledger_path) if _is_left_behind(path))
+
+
+def _is_left_behind(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError:  # not ours to lock, but there it is
+        return True
+    try:
+        written = os.read(descriptor, 1) not in (b"", b"\0")
+        return written and (path.suffix == DAMAGED or _is_ours(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _line(entry: Entry) -> bytes:
+    """An attempt as a Python literal: `ast.literal_eval` reads it, and so can a person."""
+    return repr((entry.labels, entry.values)).encode() + b"\n"
+
+
+def _folders(ledger_path: Path) -> tuple[Path, ...]:
+    """Beside the ledger; and, for a full or read-only disk, the system's folder for such files."""
+    digest = blake2b(os.fsencode(ledger_path.absolute()), digest_size=6).hexdigest()
+    shared = Path(tempfile.gettempdir()) / f"frugal-inbox-{digest}"
+    if sys.platform != "win32" and shared.exists() and shared.lstat().st_uid != os.getuid():
+        return (ledger_path.parent,)  # another user's: neither to be read nor to be trusted
+    return ledger_path.parent, shared
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether no other holder has the file, and nobody has taken it in and deleted it."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _delete(path: Path, descriptor: int) -> None:
+    """Delete a file of ours, and only then give up its lock: nobody takes in what is going."""
+    if sys.platform == "win32":
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+    else:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _take_in(path: Path, take: Callable[[Sequence[Entry]], bool]) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except (FileNotFoundError, PermissionError):
+        return  # taken in by another process, or another user's
+    closed = False
+    try:
+        if not _is_ours(descriptor):
+            return
+        entries, damaged = _read(descriptor, path)
+        if not take(entries) or damaged:  # leave it for a person; nothing in it is deleted
+            path.rename(path.with_suffix(DAMAGED))
+        else:
+            _delete(path, descriptor)
+            closed = True
+    finally:
+        if not closed:
+            os.close(descriptor)
+
+
+def _read(descriptor: int, path: Path) -> tuple[list[Entry], bool]:
+    """The attempts of an inbox, and whether a line could not be read."""
+    with open(descriptor, "rb", closefd=False) as file:
+        written, _, _ = file.read().partition(b"\0")
+    entries, damaged = [], False
+    for line in written.splitlines(keepends=True):
+        if not line.endswith(b"\n"):  # its writer died in the middle of it
+            break
+        try:
+            labels, values = ast.literal_eval(line.decode())
+            attempt = attempt_from_row((*values, NO_SERIES), labels)
+            entries.append(Entry(attempt, reservation_id=attempt.id))
+        except (ValueError, SyntaxError, KeyError, TypeError, AttributeError):
+            damaged = True
+            logger.error("a line of %s is not an attempt", path.name)
+    return entries, damaged
