@@ -5,9 +5,9 @@
 LangChain: a fake chat model that returns usage, invoked bare and with each handler in turn, round
 by round, so that every handler meets the same machine. Ours prices every call and commits it to an
 SQLite ledger on disk before the call returns; the others keep what they keep (langchain-core's
-counter sums tokens in memory; langfuse and openinference build spans and hand them to an exporter
-that drops them, so no network is measured). LlamaIndex: `MockLLM` with its token counter and with
-our handlers.
+counter sums tokens in memory; langfuse exports its spans, as it comes, to a server on loopback that
+takes anything, and once more with an exporter that drops them; openinference drops them).
+LlamaIndex: an LLM that answers at once, with its token counter and with `track_cost`.
 
 The overhead is the median over rounds of (time with - time without), per call.
 """
@@ -19,6 +19,7 @@ import gc
 import importlib.metadata
 import logging
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,11 +27,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _figures import Figure, write_results
+from _figures import Figure, show, write_results
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -41,9 +42,15 @@ from langchain_frugal import CostCallbackHandler
 
 CALLS = 200
 ROUNDS = 40
-LANGCHAIN_PACKAGES = (
+PACKAGES = (
     "langchain-core", "llama-index-core", "langfuse", "openinference-instrumentation-langchain",
 )  # fmt: skip
+OPENAI_USAGE = {
+    "prompt_tokens": 812,
+    "completion_tokens": 64,
+    "total_tokens": 876,
+    "prompt_tokens_details": {"cached_tokens": 512},
+}
 
 
 class FakeChat(BaseChatModel):
@@ -81,6 +88,8 @@ class NoOp(BaseCallbackHandler):
 class Contender:
     name: str
     once: Callable[[], object]
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """Opened before a round and closed after it, outside the time that is taken."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +104,17 @@ def measure(contenders: list[Contender], *, calls: int, rounds: int) -> dict[str
     """Timings of every contender in every round; the order turns by one each round."""
     timings: dict[str, list[Timing]] = {c.name: [] for c in contenders}
     for contender in contenders:
-        for _ in range(calls):
-            contender.once()
+        with contender.around():
+            for _ in range(calls):
+                contender.once()
     gc.collect()
     gc.disable()
     try:
         for turn in range(rounds):
             for offset in range(len(contenders)):
                 contender = contenders[(turn + offset) % len(contenders)]
-                timings[contender.name].append(_time(contender.once, calls))
+                with contender.around():
+                    timings[contender.name].append(_time(contender.once, calls))
             gc.collect()
     finally:
         gc.enable()
@@ -148,8 +159,13 @@ def langchain_contenders(folder: Path) -> Iterator[list[Contender]]:
             Contender("UsageMetadataCallbackHandler", invoking(UsageMetadataCallbackHandler())),
             Contender("CostCallbackHandler", invoking(CostCallbackHandler(ledger))),
         ]
-        for name, handler in (("langfuse", _langfuse(stack)), ("openinference", _openinference())):
-            contenders.append(Contender(name, invoking(handler)))
+        url = stack.enter_context(sink())
+        others = {
+            "langfuse": _langfuse(stack, "pk-lf-export", base_url=url),
+            "langfuse, export dropped": _langfuse(stack, "pk-lf-drop", span_exporter=_Drop()),
+            "openinference": _openinference(),
+        }
+        contenders += [Contender(name, invoking(handler)) for name, handler in others.items()]
         yield contenders
         (total,) = ledger.totals()
         expected = (300 * 150 + 512 * 75 + 64 * 600) * total.attempts
@@ -170,21 +186,47 @@ class _Drop:
         return True
 
 
-def _langfuse(stack: ExitStack) -> BaseCallbackHandler:
+def _langfuse(stack: ExitStack, key: str, **options: Any) -> BaseCallbackHandler:
     from langfuse import Langfuse
     from langfuse.langchain import CallbackHandler
     from opentelemetry.sdk.trace import TracerProvider
 
     client = Langfuse(
-        public_key="pk-lf-bench",
-        secret_key="sk-lf-bench",
-        base_url="http://127.0.0.1:9",
-        tracer_provider=TracerProvider(),
-        span_exporter=_Drop(),  # type: ignore[arg-type]
-        media_upload_thread_count=1,
+        public_key=key, secret_key="sk-lf-bench", tracer_provider=TracerProvider(), **options
     )
     stack.callback(client.shutdown)
-    return CallbackHandler(public_key="pk-lf-bench")
+    return CallbackHandler(public_key=key)
+
+
+_SINK = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Sink(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """A server in a process of its own that takes whatever is posted to it."""
+    process = subprocess.Popen([sys.executable, "-c", _SINK], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _openinference() -> BaseCallbackHandler:
@@ -201,43 +243,35 @@ def _openinference() -> BaseCallbackHandler:
 
 @contextmanager
 def llama_index_contenders(folder: Path) -> Iterator[list[Contender]]:
+    from llama_index.core.base.llms.types import ChatMessage, ChatResponse
     from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
-    from llama_index.core.llms import ChatMessage, MockLLM
+    from llama_index.core.llms import MockLLM
+    from llama_index.core.llms.callbacks import llm_chat_callback
 
     from llama_index_frugal import track_cost
 
+    class FakeLLM(MockLLM):
+        """Answers at once, with the usage that OpenAI would return."""
+
+        @llm_chat_callback()
+        def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+            return ChatResponse(
+                message=ChatMessage(role="assistant", content="An answer of some words."),
+                raw={"model": "gpt-4o-mini", "usage": dict(OPENAI_USAGE)},
+            )
+
     messages = [ChatMessage(role="user", content="What is the capital of France?")]
-    bare = MockLLM(max_tokens=16)
-    counting = MockLLM(
-        max_tokens=16,
-        callback_manager=CallbackManager([TokenCountingHandler(tokenizer=str.split)]),
-    )
+    counter = CallbackManager([TokenCountingHandler(tokenizer=str.split)])
+    bare, counted = FakeLLM(), FakeLLM(callback_manager=counter)
     with Ledger.open(f"sqlite:///{folder}/llama_index.db") as ledger:
-
-        def within(block: AbstractContextManager[Any], llm: MockLLM) -> Callable[[], object]:
-            # Entering costs once per block, not per call: it is kept out of the loop.
-            return _Switched(block, llm, messages)
-
         yield [
-            Contender("bare", within(nullcontext(), bare)),
-            Contender("TokenCountingHandler", within(nullcontext(), counting)),
-            Contender("track_cost", within(track_cost(ledger), bare)),
+            Contender("bare", lambda: bare.chat(messages)),
+            Contender("TokenCountingHandler", lambda: counted.chat(messages)),
+            Contender("track_cost", lambda: bare.chat(messages), lambda: track_cost(ledger)),
         ]
 
 
-class _Switched:
-    """Calls an LLM with a block open around it only while this contender is the one measured."""
-
-    current: _Switched | None = None
-
-    def __init__(self, block: AbstractContextManager[Any], llm: Any, messages: Any) -> None:
-        self._block, self._llm, self._messages = block, llm, messages
-
-    def __call__(self) -> object:
-        return self._llm.chat(self._messages)
-
-
-def show(title: str, timings: Mapping[str, list[Timing]], over: Mapping[str, Timing]) -> None:
+def show_added(title: str, timings: Mapping[str, list[Timing]], over: Mapping[str, Timing]) -> None:
     print(f"\n{title}: added microseconds per call, median of {len(timings['bare'])} rounds")
     print(f"  {'':32} {'wall':>8} {'cpu':>8}")
     for name, timing in over.items():
@@ -253,23 +287,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         with langchain_contenders(Path(name)) as contenders:
             timings = measure(contenders, calls=CALLS, rounds=rounds)
-        over = added(timings, "bare")
-        show("LangChain, chat model invoke", timings, over)
-    ours, counter = over["CostCallbackHandler"], over["UsageMetadataCallbackHandler"]
+        chain = added(timings, "bare")
+        show_added("LangChain, chat model invoke", timings, chain)
+        with llama_index_contenders(Path(name)) as contenders:
+            timings = measure(contenders, calls=CALLS, rounds=rounds)
+        index = added(timings, "bare")
+        show_added("LlamaIndex, LLM chat", timings, index)
+    ours, counter = chain["CostCallbackHandler"].wall_us, chain["UsageMetadataCallbackHandler"]
     figures = {
-        "overhead_vs_usage_metadata_handler": Figure(
-            value=ours.wall_us / counter.wall_us, asked=3.0, better="lower", unit="ratio"
+        "times_usage_metadata_handler": _ratio(ours / counter.wall_us, "lower", asked=3.0),
+        "langfuse_over_ours": _ratio(chain["langfuse"].wall_us / ours, "higher", asked=5.0),
+        "langfuse_without_export_over_ours": _ratio(
+            chain["langfuse, export dropped"].wall_us / ours, "higher"
         ),
-        "langfuse_vs_ours": Figure(
-            value=over["langfuse"].wall_us / ours.wall_us, asked=5.0, better="higher", unit="ratio"
+        "openinference_over_ours": _ratio(chain["openinference"].wall_us / ours, "higher"),
+        "langchain_added": Figure(value=ours, better="lower", unit="us per call"),
+        "llama_index_added": Figure(
+            value=index["track_cost"].wall_us, better="lower", unit="us per call"
         ),
-        "openinference_vs_ours": Figure(
-            value=over["openinference"].wall_us / ours.wall_us, better="higher", unit="ratio"
+        "times_token_counting_handler": _ratio(
+            index["track_cost"].wall_us / index["TokenCountingHandler"].wall_us, "lower"
         ),
-        "overhead_us": Figure(value=ours.wall_us, better="lower", unit="us per call"),
     }
-    versions = {name: importlib.metadata.version(name) for name in LANGCHAIN_PACKAGES}
-    write_results("overhead", figures, versions=versions)
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    show("overhead", figures)
+    print(f"written to {write_results('overhead', figures, versions=versions)}")
+
+
+def _ratio(value: float, better: Literal["higher", "lower"], asked: float | None = None) -> Figure:
+    return Figure(value=round(value, 2), better=better, unit="ratio", asked=asked)
 
 
 if __name__ == "__main__":

@@ -188,9 +188,9 @@ def _read_report(
 
 def _take_in_what_waits(url: str | None) -> None:
     """Book what a killed process left behind, where this one may; the report says what stays."""
-    from frugal_chains.ledger import Ledger, ledger_path, left_behind
+    from frugal_chains.ledger import DEFAULT_URL, Ledger, ledger_path, left_behind
 
-    path = ledger_path(url)
+    path = ledger_path(url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL)
     if path is not None and path.exists() and left_behind(path):
         with suppress(FrugalError):
             Ledger.open(url).close()

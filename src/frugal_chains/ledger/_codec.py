@@ -75,13 +75,15 @@ def row_of(attempt: Attempt) -> tuple[Any, ...]:
         if isinstance(p, Priced)
         else _NO_COST
     )  # fmt: skip
+    operation_id, run_id = attempt.operation_id, attempt.run_id
+    operation = pack_id(operation_id)
     return (
         bytes.fromhex(attempt.id),
-        pack_id(attempt.operation_id),
+        operation,
         microseconds(attempt.at),
         _us(attempt.latency_s),
         _us(attempt.first_token_s),
-        pack_id(attempt.run_id),
+        operation if run_id == operation_id else pack_id(run_id),
         pack_id(attempt.parent_id),
         attempt.thread_id or None,
         attempt.note or None,

@@ -21,7 +21,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -39,7 +41,7 @@ NO_SERIES = 0
 """In the place of the number that a row's labels have in the ledger file."""
 FILE_BYTES = 1 << 18
 """Every inbox file is this large from the start, so that no later write to it can find the disk
-full. One that is full is deleted as soon as its attempts are booked, and another one takes over."""
+full. When one is full another one takes over."""
 KEPT_IN_MEMORY = 20_000
 """While the ledger file cannot be written for long, more attempts than this wait on disk only."""
 
@@ -47,23 +49,33 @@ KEPT_IN_MEMORY = 20_000
 class Inbox:
     """The attempts on their way into one open ledger file.
 
-    Safe for threads, and for finalizers that report an attempt in the middle of anything.
+    Safe for threads, and for finalizers: the collector may run one that reports an attempt in the
+    middle of any line here, in the thread that holds the lock. Its attempt then waits in `_arrived`
+    for a moment.
     """
 
     def __init__(self, ledger_path: Path | None) -> None:
         self._ledger_path = ledger_path
         self._folders = _folders(ledger_path) if ledger_path else ()
         self.lock = threading.RLock()
+        self._busy = False
+        self._arrived: deque[Entry] = deque()
         self._waiting: list[Entry] = []
         self._unwritten: list[bytes] = []
         self._page: _Page | None = None
         """The file that takes the next line."""
         self._full: list[_Page] = []
-        """Files that take no further lines, whose attempts may still be waiting."""
+        """Files that take no further lines, whose attempts are waiting."""
+        self._spare: _Page | None = None
+        """An empty file, to be the next: two do for any load that the ledger can keep up with."""
+        self._taken: tuple[list[_Page], _Page | None, int] = ([], None, 0)
+        """The files of what is being written: whole ones, and the beginning of one more."""
+        self.set_down = False
+        """Whether files of ours were left to whoever takes them in: to us, if nobody else does."""
 
     @property
     def waiting(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting or self._arrived)
 
     @property
     def held(self) -> int:
@@ -73,47 +85,53 @@ class Inbox:
     def put(self, entry: Entry) -> None:
         """Keep an attempt until it is taken and `done`. On return it survives this process;
         should no folder take it, it is held in memory and tried again with the next one."""
-        if not self._folders:  # a ledger in memory
-            self._waiting.append(entry)
-            return
-        line = _line(entry)
         with self.lock:
-            self._waiting.append(entry)
-            if self._unwritten or self._page is None or not self._page.write(line):
-                self._unwritten.append(line)
-                self._turn_over()
-            if len(self._waiting) > KEPT_IN_MEMORY and not self._unwritten:
-                self._waiting.clear()
-                self._close_files()
+            self._arrived.append(entry)
+            if not self._busy:
+                self._keep_arrived()
 
     def take(self) -> list[Entry]:
         """Everything that waits, to be written now; `done` or `put_back` must follow."""
-        with self.lock:
+        with self._alone():
             taken, self._waiting = self._waiting, []
+            self._taken = (self._full[:], self._page, self._page.end if self._page else 0)
             return taken
 
     def put_back(self, taken: Sequence[Entry]) -> None:
         """What was taken could not be written yet."""
-        with self.lock:
+        with self._alone():
             self._waiting[:0] = taken
 
     def done(self) -> None:
-        """What was taken is in the ledger file: forget it here, unless more has come since."""
-        with self.lock:
+        """What was taken is in the ledger file: forget it here."""
+        with self._alone():
             if not self._waiting:
                 self._unwritten.clear()
-                while self._full:
-                    self._full.pop().delete()
-                if self._page is not None:
+            whole, begun, end = self._taken
+            for page in whole:
+                self._full.remove(page)
+                if self._spare is None and page.size == FILE_BYTES:
+                    page.clear()
+                    self._spare = page
+                else:
+                    page.delete()
+            if self._page is not None and self._page is begun:
+                if self._page.end == end:
                     self._page.clear()
+                else:  # more has come since: this file can go when that is written too
+                    self._full.append(self._page)
+                    self._page = None
 
     def let_go(self) -> None:
         """Close the files, so that any process may take in what still waits in them."""
-        with self.lock:
+        with self._alone():
+            for page in _there(self._spare):
+                page.delete()
             if not self._waiting and not self._unwritten:
-                for page in self._pages():
+                for page in _there(self._page):
                     page.delete()
-                self._page, self._full = None, []
+                self._page = None
+            self._spare = None
             self._close_files()
 
     def take_in_others(self, take: Callable[[Sequence[Entry]], bool]) -> None:
@@ -121,9 +139,14 @@ class Inbox:
 
         `take` says whether it could use them all. Inboxes of living processes are left to them.
         """
-        for path in inbox_files(self._ledger_path) if self._ledger_path else ():
-            if path.suffix == ENDING:
-                _take_in(path, take)
+        set_down, self.set_down = self.set_down, False
+        try:
+            for path in inbox_files(self._ledger_path) if self._ledger_path else ():
+                if path.suffix == ENDING:
+                    _take_in(path, take)
+        except BaseException:
+            self.set_down |= set_down
+            raise
 
     def keep_damaged(self, entry: Entry) -> None:
         """Put an attempt that cannot be booked where a person will find it."""
@@ -134,15 +157,52 @@ class Inbox:
                 continue
             return
 
-    def _turn_over(self) -> None:
-        """Write what is in memory only to a new file, in the first folder that takes one."""
-        if self._page is not None:
-            self._full.append(self._page)
-            self._page = None
-        data = b"".join(self._unwritten)
-        for folder in self._folders:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self.lock:
+            outer, self._busy = not self._busy, True
             try:
-                self._page = _Page.create(self._new_name(folder), len(data) + FILE_BYTES)
+                yield
+            finally:
+                if outer:
+                    self._busy = False
+                    self._keep_arrived()
+
+    def _keep_arrived(self) -> None:
+        """The caller holds the lock and nobody is busy."""
+        while self._arrived:
+            self._busy = True
+            try:
+                self._keep(self._arrived[0])
+                self._arrived.popleft()  # not before: an interrupt must not lose it
+            finally:
+                self._busy = False
+
+    def _keep(self, entry: Entry) -> None:
+        self._waiting.append(entry)
+        if not self._folders:  # a ledger in memory
+            return
+        line = _line(entry)
+        if self._unwritten or self._page is None or not self._page.write(line):
+            self._unwritten.append(line)
+            self._turn_over()
+        if len(self._waiting) > KEPT_IN_MEMORY and not self._unwritten:
+            self._close_files()
+
+    def _turn_over(self) -> None:
+        """Write what is in memory only to the next file, in the first folder that takes one."""
+        self._full += _there(self._page)
+        self._page, self._spare = self._spare, None
+        data = b"".join(self._unwritten)
+        if self._page is not None and self._page.write(data):
+            self._unwritten.clear()
+            return
+        self._full += _there(self._page)
+        self._page = None
+        for folder in self._folders:
+            size = FILE_BYTES if len(data) < FILE_BYTES else len(data) + FILE_BYTES
+            try:
+                self._page = _Page.create(self._new_name(folder), size)
             except OSError:
                 continue
             self._page.write(data)
@@ -150,17 +210,22 @@ class Inbox:
             return
         logger.error("%d attempts are in memory only: no folder takes them", len(self._unwritten))
 
-    def _pages(self) -> list[_Page]:
-        return [*self._full, *([self._page] if self._page is not None else [])]
-
     def _close_files(self) -> None:
-        for page in self._pages():
+        """Leave what waits to whoever takes in the files, unless some of it is nowhere else."""
+        for page in (*self._full, *_there(self._page)):
             page.close()
+            self.set_down = True
         self._page, self._full = None, []
+        if self._folders and not self._unwritten:
+            self._waiting.clear()
 
     def _new_name(self, folder: Path) -> Path:
         assert self._ledger_path is not None  # a ledger in memory has no folders
         return folder / f"{self._ledger_path.name}.{os.urandom(6).hex()}{ENDING}"
+
+
+def _there(page: _Page | None) -> list[_Page]:
+    return [] if page is None else [page]
 
 
 class _Page:
@@ -173,8 +238,8 @@ class _Page:
         self._path = path
         self._descriptor = descriptor
         self._memory = mmap.mmap(descriptor, size)
-        self._size = size
-        self._end = 0
+        self.size = size
+        self.end = 0
 
     @classmethod
     def create(cls, path: Path, size: int) -> _Page:
@@ -195,16 +260,16 @@ class _Page:
 
     def write(self, line: bytes) -> bool:
         """Add a line. False when there is no room."""
-        end = self._end + len(line)
-        if end >= self._size:  # the last byte stays zero
+        end = self.end + len(line)
+        if end >= self.size:  # the last byte stays zero
             return False
-        self._memory[self._end : end] = line
-        self._end = end
+        self._memory[self.end : end] = line
+        self.end = end
         return True
 
     def clear(self) -> None:
-        self._memory[: self._end] = bytes(self._end)
-        self._end = 0
+        self._memory[: self.end] = bytes(self.end)
+        self.end = 0
 
     def close(self) -> None:
         """Give up the lock and leave the file."""

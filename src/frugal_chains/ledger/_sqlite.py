@@ -156,6 +156,8 @@ class SqliteStore:
 
     def _write_arrivals(self) -> bool:
         """The caller is `_alone`. A second look catches what a finalizer brought meanwhile."""
+        if self._inbox.set_down:
+            self._take_in_others()
         while self._inbox.waiting:
             taken = self._inbox.take()
             try:
@@ -174,7 +176,7 @@ class SqliteStore:
                 self._fold()
             if self._path is not None:
                 break
-        return True
+        return not self._inbox.set_down
 
     def _complain(self, error: Exception) -> None:
         if not self._complained:
@@ -357,7 +359,10 @@ class SqliteStore:
 
     def health(self) -> Health:
         with self._alone():
-            return _open.health(self._connection(READ_WAIT_S), self._path)
+            db = self._connection(READ_WAIT_S)
+            if not self._read_only:
+                self._write_arrivals()
+            return _open.health(db, self._path)
 
     def close(self) -> None:
         self._writer.stop()
@@ -388,7 +393,7 @@ class SqliteStore:
             self._disconnect()
 
     def after_fork(self, *, in_child: bool) -> None:
-        if in_child:  # what waits in memory is the parent's to write
+        if in_child:  # what waits is in files by now, or the parent's to write
             self._start_afresh()
         else:
             self._inbox.lock.release()

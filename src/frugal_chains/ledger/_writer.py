@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
+
+logger = logging.getLogger("frugal_chains.ledger")
 
 GATHER_S: Final = 0.02
 """How long arrivals are gathered before they are written: many attempts share one commit."""
@@ -56,7 +59,11 @@ class Writer:
             owner = self._owner()
             if owner is None:
                 return
-            written = owner.flush()
+            try:
+                written = owner.flush()
+            except Exception:
+                logger.exception("what has arrived could not be written to the ledger")
+                written = False
             del owner  # the thread must not keep its owner alive
             if not written:
                 pause.wait(TRY_AGAIN_S)

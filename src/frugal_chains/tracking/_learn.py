@@ -31,11 +31,15 @@ class Lessons:
         self._exact: set[tuple[str, str]] = set()
         self.learned = False
 
+    def knows(self, start: CallStart) -> bool:
+        """Whether the requests of this model are counted exactly: nothing to learn."""
+        return (start.provider, start.model) in self._exact
+
     def learn(self, start: CallStart, counted: TokenCount | None, usage: Usage) -> None:
         """Compare our count of a request with the provider's, when this call's turn has come."""
-        who = start.provider, start.model
-        if who in self._exact or usage.source != "provider" or not usage.input_tokens:
+        if usage.source != "provider" or not usage.input_tokens:
             return
+        who = start.provider, start.model
         if counted is None:
             if not self._is_due(who):
                 return

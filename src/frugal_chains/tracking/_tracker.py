@@ -168,8 +168,10 @@ class Tracker:
         except Exception as error:
             logger.exception("usage of a call could not be estimated")
             usage, notes = Usage(source="estimated"), [f"usage unknown: {error!r}"]
-        self._learn(call, usage)
-        notes += [*call.notes, *filter(None, [end.note])]
+        if not self._lessons.knows(call.start):
+            self._learn(call, usage)
+        if call.notes or end.note:
+            notes += [*call.notes, *filter(None, [end.note])]
         return _attempt(call, end, usage, self._price(call, end, usage), notes)
 
     def _price(self, call: OpenCall, end: CallEnd, usage: Usage) -> Price:

@@ -53,7 +53,9 @@ def tier_of(fields: Fields) -> str:
     word = fields.word(*names) or fields.part("serviceTier").word("type")
     tier = TIERS.get(word, "")
     if word and not tier:
-        fields.problems.append(f"service_tier {word[:40]!r} is not known: that of the request holds")
+        fields.problems.append(
+            f"service_tier {word[:40]!r} is not known: that of the request holds"
+        )
     return tier or _langchain_tier(fields)
 
 

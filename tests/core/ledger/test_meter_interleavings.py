@@ -139,6 +139,7 @@ class Meters(RuleBasedStateMachine):
         held = self.claimed[call]
         row = held.row._replace(status=kind, error_kind="", price=priced(int(held.nanos * part)))
         self.other.record(row, reservation_id=row.id)
+        self.other.store.flush()  # what one store holds, another sees only a moment later
         self.append(row)
         self.held.pop(call, None)
 
@@ -147,6 +148,7 @@ class Meters(RuleBasedStateMachine):
         row = self.claimed[call].row._replace(status="ok", error_kind="", price=priced(5))
         for ledger in (self.ledger, self.other):
             ledger.record(row, reservation_id=row.id)
+            ledger.store.flush()
             self.append(row)
         self.held.pop(call, None)
 
@@ -164,6 +166,7 @@ class Meters(RuleBasedStateMachine):
             tags={"tenant": tenant} if tenant else {},
         )  # fmt: skip
         self.other.record(row)
+        self.other.store.flush()
         self.append(row)
 
     @precondition(lambda self: self.ledger is not self.other)
@@ -188,6 +191,14 @@ class Meters(RuleBasedStateMachine):
         assert (found.spent_nanos, found.reserved_nanos) == expected, meter
 
     def teardown(self) -> None:
+        try:
+            self.settle_everything()
+        finally:
+            self.ledger.close()
+            self.other.close()
+            self.folder.cleanup()
+
+    def settle_everything(self) -> None:
         for call in list(self.held):
             self.end(call, 1.0, "ok")
         for meter in METERS:
@@ -195,9 +206,6 @@ class Meters(RuleBasedStateMachine):
                 for call in CALLS:
                     self.look(tenant, call, meter)
                     assert self.expected(meter, tenant, call)[1] == 0, "a stuck reservation"
-        self.ledger.close()
-        self.other.close()
-        self.folder.cleanup()
 
     # -- the model -----------------------------------------------------------------------------
 

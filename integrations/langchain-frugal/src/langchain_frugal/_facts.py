@@ -224,8 +224,8 @@ def _is_label(name: str) -> bool:
     return not name.startswith(_OWN_METADATA) and name not in _ONE_OF_A_KIND
 
 
-def call_end(response: LLMResult, *, streamed: bool) -> CallEnd:
-    """The facts of a call that ended without an error."""
+def call_end(response: LLMResult, *, streamed: Callable[[], bool]) -> CallEnd:
+    """The facts of a call that ended without an error. `streamed` is asked when no usage came."""
     message = _message(response)
     metadata: Mapping[str, Any] = message.response_metadata if message else {}
     usage = message.usage_metadata if message else None
@@ -237,13 +237,14 @@ def call_end(response: LLMResult, *, streamed: bool) -> CallEnd:
     reading = read_langchain_usage(raw, response_metadata=metadata) if raw else None
     if reading is not None:
         return CallEnd(reading=reading, model=_model(metadata, output or {}))
-    cut = streamed and _is_cut(metadata)
+    in_pieces = streamed()
+    cut = in_pieces and _is_cut(metadata)
     return CallEnd(
         status="aborted" if cut else "ok",
         error_kind="cut" if cut else "",
         model=_model(metadata, output or {}),
         output_text=lambda: _output_text(response),
-        note=_STREAM_HINT if streamed and not cut else "",
+        note=_STREAM_HINT if in_pieces and not cut else "",
     )
 
 

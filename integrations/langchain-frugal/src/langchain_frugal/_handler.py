@@ -65,6 +65,10 @@ class CostCallbackHandler(BaseCallbackHandler):
     raise_error = True
     # Off the executor: the order of events matters, and so does the task they happen in.
     run_inline = True
+    # Properties of the base class, asked at every event; as plain attributes they cost nothing.
+    ignore_llm = False
+    ignore_chat_model = False
+    ignore_chain = False
 
     def __init__(
         self,
@@ -146,7 +150,7 @@ class CostCallbackHandler(BaseCallbackHandler):
         if self._watches:
             self._unwatch(key)
         try:
-            end = call_end(response, streamed=self.tracker.is_streamed(key))
+            end = call_end(response, streamed=lambda: self.tracker.is_streamed(key))
             self.tracker.end(key, end)
         except Exception:
             logger.exception("an attempt may not have been booked")
