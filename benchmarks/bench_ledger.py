@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _figures import Figure, show, write_results
 
 from frugal_chains.ledger import Attempt, Ledger, microseconds, moment, new_id
-from frugal_chains.ledger._append import Entry
 from frugal_chains.pricing import Free, Price, Priced, Unpriced
 from frugal_chains.usage import Usage
 
@@ -276,11 +275,9 @@ def killed_writers(folder: Path, size: Size) -> dict[str, Figure]:
 
 
 def fill(ledger: Ledger, rows: int, now: datetime) -> None:
-    """The rows of the last 30 days, through the store's own way of writing what has queued up."""
-    store: Any = ledger.store
-    made = attempts(rows, since=now - timedelta(days=30), until=now, seed=SEED)
-    while batch := [Entry(row, reservation_id=None) for row in islice(made, 2000)]:
-        store._keep(batch)
+    """The rows of the last 30 days, recorded as an application records them."""
+    for row in attempts(rows, since=now - timedelta(days=30), until=now, seed=SEED):
+        ledger.record(row)
 
 
 def many_rows(folder: Path, size: Size) -> dict[str, Figure]:

@@ -37,6 +37,11 @@ class CallWatch:
             found = _watches[loop] = CallWatch(loop)
         return found
 
+    @property
+    def watching(self) -> bool:
+        """Whether any call is being watched, or a look is still to come."""
+        return self._looking
+
     def add(self, key: str, maker: FrameType, gone: Callable[[str], object]) -> None:
         """Call `gone(key)` once when the frame `maker`, running now, has ended without `remove`."""
         task = asyncio.current_task()

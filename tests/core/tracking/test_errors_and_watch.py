@@ -1,0 +1,145 @@
+"""What an error means for the bill, and how a call that ends without a word is found."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from frugal_chains import BudgetExceeded
+from frugal_chains.tracking import CallWatch, classify_error
+
+ZERO = Decimal(0)
+REQUEST = httpx.Request("POST", "http://127.0.0.1/v1")
+
+
+def _status(kind: Any, status: int) -> BaseException:
+    response = httpx.Response(status, request=REQUEST)
+    error: BaseException = kind("no", response=response, body=None)
+    return error
+
+
+def _caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+ERRORS: list[tuple[BaseException, str, bool, bool]] = [
+    # error, kind, given up by its caller, may be billed
+    (_status(openai.RateLimitError, 429), "rate_limit", False, False),
+    (_status(openai.BadRequestError, 400), "invalid_request", False, False),
+    (_status(openai.AuthenticationError, 401), "auth", False, False),
+    (_status(openai.NotFoundError, 404), "not_found", False, False),
+    (_status(openai.InternalServerError, 500), "server", False, False),
+    (_status(anthropic.APIStatusError, 529), "overloaded", False, False),
+    (_status(anthropic.RateLimitError, 429), "rate_limit", False, False),
+    (openai.APITimeoutError(REQUEST), "timeout", False, True),
+    (anthropic.APITimeoutError(REQUEST), "timeout", False, True),
+    (_caused(openai.APIConnectionError(request=REQUEST), httpx.ConnectError("refused")),
+     "connection", False, False),
+    (_caused(openai.APIConnectionError(request=REQUEST), httpx.ReadError("reset")),
+     "connection", False, True),
+    (httpx.RemoteProtocolError("peer closed"), "connection", False, True),
+    (TimeoutError(), "timeout", False, True),
+    (asyncio.CancelledError(), "cancelled", True, True),
+    (GeneratorExit(), "closed", True, True),
+    (KeyboardInterrupt(), "interrupted", True, True),
+    (BudgetExceeded(scope="day", spent_usd=ZERO, limit_usd=ZERO), "budget", False, False),
+    (ValueError("no idea"), "other", False, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "kind", "abandoned", "sent"), ERRORS, ids=lambda v: str(v)[:40])
+def test_errors_of_the_real_sdks_are_told_apart(
+    error: BaseException, kind: str, abandoned: bool, sent: bool
+) -> None:
+    facts = classify_error(error)
+    assert (facts.kind, facts.abandoned, facts.sent) == (kind, abandoned, sent)
+
+
+def test_a_circle_of_causes_ends() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert classify_error(first).kind == "other"
+
+
+# -- the watch ---------------------------------------------------------------------------------
+
+SOON_S = 0.9  # within a second
+
+
+async def _call(key: str, lost: list[str], seconds: float) -> None:
+    """A call like LangChain's: announced in one frame, done in tasks of `gather`."""
+    watch = CallWatch.of_running_loop()
+    watch.add(key, sys._getframe(), lost.append)
+    await asyncio.gather(asyncio.sleep(seconds))
+    watch.remove(key)
+
+
+async def _stream(key: str, lost: list[str], seconds: float) -> AsyncIterator[int]:
+    yield 1
+    await _call(key, lost, seconds)
+    yield 2
+
+
+async def _read(key: str, lost: list[str], seconds: float) -> None:
+    async for _ in _stream(key, lost, seconds):
+        pass
+
+
+@pytest.mark.parametrize("make", [_call, _read])
+async def test_a_call_that_goes_on_is_left_alone(make: Any) -> None:
+    lost: list[str] = []
+    await make("k", lost, 1.0)
+    assert lost == []
+
+
+@pytest.mark.parametrize("make", [_call, _read])
+async def test_a_cancelled_task_is_noticed_at_once(make: Any) -> None:
+    lost: list[str] = []
+    task = asyncio.create_task(make("k", lost, 9))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.sleep(0.02)
+    assert lost == ["k"]
+
+
+@pytest.mark.parametrize("make", [_call, _read])
+async def test_a_timeout_within_a_task_is_noticed_within_a_second(make: Any) -> None:
+    lost: list[str] = []
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await make("k", lost, 9)
+    await asyncio.sleep(SOON_S)
+    assert lost == ["k"]
+
+
+async def test_each_loss_is_told_once_and_the_watch_goes_to_sleep() -> None:
+    lost: list[str] = []
+    for key in "ab":
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_call(key, lost, 9), 0.02)
+    await asyncio.sleep(SOON_S)
+    await asyncio.sleep(SOON_S)
+    assert sorted(lost) == ["a", "b"]
+    assert not CallWatch.of_running_loop().watching
+
+
+async def test_other_calls_of_the_same_task_are_not_drawn_along() -> None:
+    lost: list[str] = []
+
+    async def two() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await _call("given up", lost, 9)
+        await _call("goes on", lost, SOON_S)
+
+    await two()
+    assert lost == ["given up"]
