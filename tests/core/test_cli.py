@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import closing
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from frugal_chains.cli import main
-from frugal_chains.ledger import Attempt, Ledger
+from frugal_chains.ledger import Attempt, Ledger, _sqlite, left_behind
+from frugal_chains.ledger._append import Entry
+from frugal_chains.ledger._inbox import Inbox
 from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 
 COMMANDS = ("report", "prices", "doctor")
@@ -59,6 +62,13 @@ def attempts() -> list[Attempt]:
 @pytest.fixture
 def books(tmp_path, attempts) -> str:
     return write_books(tmp_path / "books.db", attempts)
+
+
+def left_by_a_killed_process(books: str, row: Attempt) -> list[str]:
+    killed = Inbox(Path(books))
+    killed.put(Entry(row, reservation_id=None))
+    killed.let_go()
+    return [str(path) for path in left_behind(Path(books))]
 
 
 def failed(result: Result, *words: str) -> None:
@@ -158,10 +168,30 @@ def test_report_does_not_change_the_ledger(books):
     assert hashlib.sha256(Path(books).read_bytes()).digest() == before
 
 
-def test_report_tells_of_attempts_that_are_not_in_the_file(books):
-    Path(f"{books}.7.inbox").write_text("")
-    assert "Not in this report" in run("report", "--ledger", books).stdout
-    assert run_json("report", "--ledger", books)["waiting"] == [f"{books}.7.inbox"]
+def test_report_tells_of_attempts_that_are_not_in_the_file(books, attempts, monkeypatch):
+    monkeypatch.setattr(_sqlite, "RESERVE_WAIT_S", 0.01)
+    (inbox,) = left_by_a_killed_process(books, attempt(nanos=7))
+    with closing(sqlite3.connect(books, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        assert "Not in this report" in run("report", "--ledger", books).stdout
+        document = run_json("report", "--ledger", books)
+    assert document["waiting"] == [inbox]
+    assert document["total"]["attempts"] == len(attempts)
+
+
+def test_report_takes_in_what_a_killed_process_left(books, attempts):
+    left_by_a_killed_process(books, attempt(nanos=7))
+    document = run_json("report", "--ledger", books)
+    assert (document["total"]["attempts"], document["waiting"]) == (len(attempts) + 1, [])
+
+
+def test_report_leaves_the_inbox_of_a_living_process_alone(books, attempts):
+    living = Inbox(Path(books))
+    living.put(Entry(attempt(nanos=7), reservation_id=None))
+    document = run_json("report", "--ledger", books)
+    assert (document["total"]["attempts"], document["waiting"]) == (len(attempts), [])
+    living.let_go()
+    assert run_json("report", "--ledger", books)["total"]["attempts"] == len(attempts) + 1
 
 
 def test_a_missing_ledger_is_named_and_not_created(tmp_path):
@@ -333,7 +363,8 @@ def test_doctor_says_where_the_ledger_would_be(monkeypatch):
 
 
 def test_doctor_warns_of_waiting_attempts_and_exits_0(books):
-    Path(f"{books}.7.inbox").write_text("")
+    Path(f"{books}.7.inbox").write_text("something\n")
+    Path(f"{books}.8.inbox").write_bytes(bytes(100))  # nothing waits in it
     document = run_json("doctor", "--ledger", books)
     assert (document["broken"], document["warnings"]) == (0, 1)
 

@@ -143,7 +143,9 @@ def test_the_real_decision_model_is_booked(handler: CostCallbackHandler, ledger:
 
         def _classify(self, state: Any, questions: Any) -> Any:
             return decisions.ClassifierResponse(
-                answers={}, usage={"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+                model="gpt-4o-mini",
+                answers={},
+                usage={"input_tokens": 100, "output_tokens": 10, "total_tokens": 110},
             )
 
     Fixed(model="gpt-4o-mini").invoke({"state": "text", "questions": {}}, {"callbacks": [handler]})

@@ -89,6 +89,8 @@ class SqliteStore:
         self._busy = False
         self._inbox = Inbox(self._path)
         self._writer = Writer(self)
+        # A ledger that is forgotten, not closed, leaves what waits to the next that is opened.
+        weakref.finalize(self, self._inbox.let_go).atexit = False
 
     def _settle_in(self) -> None:
         """Do what earlier processes left undone; finds out whether the file can be written."""
@@ -191,6 +193,13 @@ class SqliteStore:
             logger.error("%s cannot be written: %s", entry.attempt, entry.error)
             self._inbox.keep_damaged(entry)
 
+    def _flush_siblings(self) -> None:
+        """Let what other openers of this file have in this process be seen: one may record for a
+        handler while another reports."""
+        for store in list(_stores):
+            if store is not self and store._path is not None and store._path == self._path:
+                store.flush()
+
     def _append_all(self, batch: Sequence[Entry]) -> None:
         """Write attempts in one transaction. One that cannot be written does not stop the others.
 
@@ -277,6 +286,7 @@ class SqliteStore:
 
     def _must_write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one write transaction, or say why the ledger cannot be written."""
+        self._flush_siblings()
         deadline_s = time.monotonic() + RESERVE_WAIT_S
         try:
             while True:
@@ -301,6 +311,7 @@ class SqliteStore:
 
     def _reading(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one snapshot of the books, or say why they cannot be read."""
+        self._flush_siblings()
         with self._alone():
             db = self._connection(READ_WAIT_S)
             if not self._read_only:

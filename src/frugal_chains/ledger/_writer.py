@@ -28,8 +28,8 @@ class Writer:
     with its owner."""
 
     def __init__(self, owner: Flushes) -> None:
-        self._owner: Callable[[], Flushes | None] = weakref.ref(owner)
-        self._arrived = threading.Event()
+        self._arrived = arrived = threading.Event()
+        self._owner: Callable[[], Flushes | None] = weakref.ref(owner, lambda _: arrived.set())
         self._started = False
 
     def wake(self) -> None:

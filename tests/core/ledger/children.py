@@ -43,6 +43,12 @@ class Child:
         self._reap()
         return [line.rstrip("\n") for line in lines if line.endswith("\n")]
 
+    def killed(self) -> list[str]:
+        """Its lines, once it has killed itself as `kill -9` does."""
+        lines = [line.rstrip("\n") for line in self.out.readlines()]
+        assert self._reap() == signal.SIGKILL, "the child process failed, see stderr"
+        return lines
+
     def wait(self) -> list[str]:
         """Its lines, once it has ended well."""
         lines = [line.rstrip("\n") for line in self.out.readlines()]

@@ -14,18 +14,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from frugal_chains.errors import LedgerCorrupt, LedgerError, LedgerTooNew, LedgerUnavailable
 from frugal_chains.ledger import (
+    Attempt,
     Ledger,
     Meter,
     MeterFacts,
+    _inbox,
     _open,
-    _spill,
     _sqlite,
     rolling_window,
 )
-from tests.core.ledger.books import NOON, attempt
+from frugal_chains.ledger._append import Entry
+from frugal_chains.usage import Usage
+from tests.core.ledger.books import NOON, attempt, attempts
 from tests.core.ledger.children import without_root
 
 
@@ -79,7 +83,7 @@ def test_a_url_of_no_known_kind_is_refused(url: str) -> None:
 def test_a_relative_file_stays_where_it_was_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "APPEND_WAIT_S", 0.01)
+    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.01)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     ledger, row = Ledger.open("sqlite:///books.db"), attempt()
@@ -88,7 +92,7 @@ def test_a_relative_file_stays_where_it_was_opened(
     monkeypatch.chdir(tmp_path / "elsewhere")
     ledger.record(row)
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    assert len(list(tmp_path.glob("books.db.spill.*"))) == 1
+    assert len(list(tmp_path.glob("books.db.*.inbox"))) == 1
     other.execute("ROLLBACK")
     other.close()
     ledger.close()
@@ -198,9 +202,8 @@ def test_a_damaged_ledger_is_refused_when_it_is_opened(
 
 
 def test_damage_deeper_inside_loses_no_new_row_and_is_named(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path,
 ) -> None:
-    monkeypatch.setattr(_sqlite, "RETRY_AFTER_S", 0.0)
     written = write(path, 2000)
     overwrite(path, pages_with(path, written[500:1500]))
     rows = [attempt() for _ in range(20)]
@@ -208,12 +211,13 @@ def test_damage_deeper_inside_loses_no_new_row_and_is_named(
     with Ledger.open(str(path)) as ledger:
         for row in rows:
             ledger.record(row)
+            ledger.store.flush()
         with pytest.raises(LedgerCorrupt, match="move it aside"):
             list(ledger.attempts())
         with pytest.raises(LedgerCorrupt, match="move it aside"):
             ledger.store.meter_states([(meter, meter.key(MeterFacts(at=now)))], now=now)
         assert "move it aside" in " ".join(ledger.store.health().problems)
-    assert list(path.parent.glob("books.db.spill.*")), "no row met the damage"
+    assert list(path.parent.glob("books.db.*.inbox")), "no row met the damage"
     old = path.rename(path.with_name("damaged.db")).read_bytes()
     kept = set(read(path))
     for row in rows:  # in the sound part of the old file, or in the new one
@@ -257,35 +261,36 @@ def test_a_folder_that_may_not_be_written_is_named(open_folder: Path) -> None:
 
 
 FULL_DISK = """
-import logging, os, subprocess, sys
+import logging, subprocess, sys
 from pathlib import Path
 sys.path[:0] = [{root!r}]
 from frugal_chains.errors import LedgerUnavailable
-from frugal_chains.ledger import Ledger, _sqlite, _spill
+from frugal_chains.ledger import Ledger, _inbox
 from tests.core.ledger.books import attempt
 
-disk = Path({disk!r})
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], check=True)
+disk, spare = Path({disk!r}), Path({spare!r})
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", disk], check=True)
 logging.disable()
-_sqlite.RETRY_AFTER_S = 0
 ledger = Ledger.open(str(disk / "books.db"))
-rows = [attempt(note="x" * 400) for _ in range(400)]
-for row in rows:
+rows = [attempt(note="x" * 400) for _ in range(900)]
+for n, row in enumerate(rows):
     ledger.record(row)
-aside = [Path(name) for name in ledger.store.inbox_files()]
-assert any(Path({spare!r}) in name.parents for name in aside), "the disk was not full"
+    if not n % 10:
+        ledger.store.flush()
+assert not ledger.store.flush(), "the disk was not full"
+assert list(spare.rglob("*.inbox")), "the disk was not full"
 assert ledger.store.health().attempts < len(rows)
 if {both!r}:
-    _spill.os.write = lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    rows.append(attempt())
-    ledger.record(rows[-1])
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    _inbox._Page.create, _inbox._Page.write = full, lambda *_: False
+    ledger.record(attempt())
     try:
         ledger.close()
     except LedgerUnavailable as error:
         assert "1 attempts could not be written" in str(error), error
     else:
         raise AssertionError("closed as if nothing was missing")
-    rows.pop()
 subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
 if not {both!r}:
     rows.append(attempt())
@@ -294,6 +299,8 @@ if not {both!r}:
 again = Ledger.open(str(disk / "books.db"))
 assert sorted(row.id for row in again.attempts()) == sorted(row.id for row in rows)
 assert again.store.health().problems == ()
+again.close()
+assert not [*spare.rglob("*.inbox"), *disk.rglob("*.inbox")]
 print("all there")
 """
 
@@ -322,64 +329,87 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, both: bool) -> None:
 # -- what waits beside it ----------------------------------------------------------------------
 
 
-def leave_spill(path: Path, lines: str, name: str = "books.db.dead.inbox") -> Path:
-    spill = path.parent / name
-    spill.write_text(lines)
-    return spill
+def leave_inbox(path: Path, content: bytes, name: str = "books.db.dead.inbox") -> Path:
+    inbox = path.parent / name
+    inbox.write_bytes(content)
+    return inbox
 
 
-def line_of(row: object) -> str:
-    spill = _spill.Spill(Path(tempfile.mkdtemp()) / "x.db")
-    spill.put([row])  # type: ignore[list-item]
-    (file,) = _spill.inbox_files(spill._ledger_path)
-    spill.let_go()
-    return file.read_text()
+def line_of(row: Attempt) -> bytes:
+    return _inbox._line(Entry(row, reservation_id=None))
+
+
+def test_an_inbox_is_read_to_its_end_and_no_further(path: Path) -> None:
+    """After the last line come zeros; a line without its end was never acknowledged."""
+    rows = [attempt(), attempt()]
+    half = line_of(attempt())[:-10]
+    leave_inbox(path, b"".join(map(line_of, rows)) + half + bytes(1000))
+    with Ledger.open(str(path)) as ledger:
+        assert [row.id for row in ledger.attempts()] == sorted(row.id for row in rows)
+        assert ledger.store.health().problems == ()
+    assert list(path.parent.glob("*.inbox")) == []
 
 
 def test_a_damaged_line_costs_only_itself_and_is_kept_for_a_person(path: Path) -> None:
     before, after = attempt(), attempt()
-    half = line_of(attempt())[:80] + "\n"
-    not_one = '{"id": "x"}\n[]\n\xff\n7\n'
-    leave_spill(path, line_of(before) + half + not_one + line_of(after))
+    half = line_of(attempt())[:80] + b"\n"
+    not_one = b"(1, 2)\n[]\n\xff\n7\nimport os\n"
+    leave_inbox(path, line_of(before) + half + not_one + line_of(after))
     with Ledger.open(str(path)) as ledger:
         assert [row.id for row in ledger.attempts()] == sorted([before.id, after.id])
         (problem,) = ledger.store.health().problems
         assert ".damaged" in problem
     (kept,) = path.parent.glob("*.damaged")
-    assert half in kept.read_text()
+    assert half in kept.read_bytes()
     assert len(read(path)) == 2, "and it is not taken in again"
 
 
-def test_a_spilled_row_that_cannot_be_written_is_kept_too(path: Path) -> None:
+def test_a_waiting_row_that_cannot_be_written_is_kept_too(path: Path) -> None:
     good = attempt()
-    too_big = line_of(attempt()).replace('"input_tokens":100', f'"input_tokens":{10**30}')
-    leave_spill(path, too_big + line_of(good))
+    too_big = line_of(attempt(usage=Usage(input_tokens=10**30)))
+    leave_inbox(path, too_big + line_of(good))
     assert read(path) == [good.id]
     (kept,) = path.parent.glob("*.damaged")
-    assert str(10**30) in kept.read_text()
+    assert str(10**30).encode() in kept.read_bytes()
 
 
-def test_spills_of_other_ledgers_are_left_alone(path: Path) -> None:
+def test_inboxes_of_other_ledgers_are_left_alone(path: Path) -> None:
     row = attempt()
-    mine = leave_spill(path, line_of(row), "books.db.1.inbox")
-    other = leave_spill(path, line_of(attempt()), "other-books.db.1.inbox")
+    mine = leave_inbox(path, line_of(row), "books.db.1.inbox")
+    others = [
+        leave_inbox(path, line_of(attempt()), name)
+        for name in ("other-books.db.1.inbox", "books.db.old.1.inbox", "books.db2.1.inbox")
+    ]
     assert read(path) == [row.id]
-    assert (mine.exists(), other.exists()) == (False, True)
+    assert not mine.exists()
+    assert all(other.exists() for other in others)
 
 
-def test_an_empty_spill_is_nothing(path: Path) -> None:
-    spill = leave_spill(path, "")
+def test_an_empty_inbox_is_nothing(path: Path) -> None:
+    inbox = leave_inbox(path, b"")
     assert read(path) == []
-    assert not spill.exists()
+    assert not inbox.exists()
+
+
+@given(attempts())
+@settings(max_examples=60, deadline=None)
+def test_a_line_says_everything_about_an_attempt(row: Attempt) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = leave_inbox(Path(folder) / "x.db", line_of(row))
+        descriptor = os.open(path, os.O_RDONLY)
+        entries, damaged = _inbox._read(descriptor, path)
+        os.close(descriptor)
+    assert not damaged
+    assert [entry.attempt for entry in entries] == [row]
 
 
 def test_a_spare_folder_of_another_user_is_not_trusted(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(path.parent))
-    _, spare = _spill._folders(path)
+    _, spare = _inbox._folders(path)
     spare.mkdir()
-    (spare / "books.db.1.inbox").write_text(line_of(attempt()))
+    (spare / "books.db.1.inbox").write_bytes(line_of(attempt()))
     if os.geteuid() != 0:
         pytest.skip("giving a folder away needs root")
     os.chown(spare, 65534, 65534)

@@ -159,6 +159,7 @@ def test_a_fork_while_other_threads_write(path: Path) -> None:
             row = attempt()
             ledger.record(row)
             written.append(row.id)
+            time.sleep(0.001)
 
     def work(out: IO[str]) -> None:
         rows = [attempt(), attempt()]
@@ -291,8 +292,11 @@ def test_reports_and_budgets_see_what_was_just_recorded(path: Path, asks: str) -
     }
     with Ledger.open(str(path)) as ledger:
         ledger.store._writer.stop()  # type: ignore[attr-defined]
+        ledger.store.register([meter])
         for n in (1, 2, 3):
             ledger.record(attempt(nanos=7))
+            with Ledger.open(str(path)) as reader:
+                assert answers[asks](reader) == 7 * n, "opened anew"
             assert answers[asks](ledger) == 7 * n
 
 

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import os
+import sqlite3
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frugal_chains.errors import LedgerUnavailable
-from frugal_chains.ledger import Attempt, Ledger, Meter, MeterFacts, _sqlite
+from frugal_chains.ledger import (
+    Attempt,
+    Ledger,
+    Meter,
+    MeterFacts,
+    _inbox,
+    _sqlite,
+    _writer,
+)
+from frugal_chains.ledger._append import Entry
+from frugal_chains.ledger._inbox import Inbox
 from frugal_chains.usage import Usage
 from tests.core.ledger.books import NOON, attempt
 
@@ -51,76 +65,79 @@ BAD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("bad", BAD, ids=["type", "size"])
 def test_an_attempt_that_cannot_be_written_takes_no_other_along(
-    ledger: Ledger, bad: dict[str, Any]
+    tmp_path: Path, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They queue behind a lock, and are written together by whoever gets it."""
+    """They are written together; the bad one is kept for a person."""
     rows = [attempt(), attempt(**bad), attempt()]
-    failed: list[str] = []
-
-    def write(row: Attempt) -> None:
-        try:
-            ledger.record(row)
-        except Exception:
-            failed.append(row.id)
-
-    threads = [threading.Thread(target=write, args=(row,)) for row in rows]
-    with ledger.store._lock:  # type: ignore[attr-defined]
-        for thread in threads:
-            thread.start()
-        while len(ledger.store._queue) < len(rows):  # type: ignore[attr-defined]
-            pass
-    for thread in threads:
-        thread.join()
-    assert failed == [rows[1].id]
-    assert ids(ledger) == sorted([rows[0].id, rows[2].id])
-    later = attempt()
-    ledger.record(later)
-    assert later.id in ids(ledger)
+    with Ledger.open(f"sqlite:///{tmp_path}/books.db") as ledger:
+        with ledger.store._lock:  # type: ignore[attr-defined]
+            for row in rows:
+                ledger.record(row)
+        assert ids(ledger) == [rows[0].id, rows[2].id]
+        later = attempt()
+        ledger.record(later)
+        assert later.id in ids(ledger)
+        (problem,) = ledger.store.health().problems
+    (kept,) = tmp_path.glob("*.damaged")
+    assert kept.name in problem
+    assert rows[1].id.encode() in kept.read_bytes()
+    assert f"{rows[1].id!r}" in caplog.text
 
 
-def test_an_interrupt_in_the_middle_leaves_the_row_to_the_next_writer(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    others, mine = attempt(), attempt()
-    real, seen = _sqlite.book, []
+@pytest.mark.parametrize("bad", BAD, ids=["type", "size"])
+def test_in_memory_the_attempt_that_cannot_be_written_is_refused(bad: dict[str, Any]) -> None:
+    with Ledger.open("memory://") as ledger:
+        good = attempt()
+        ledger.record(good)
+        with pytest.raises((sqlite3.Error, OverflowError)):
+            ledger.record(attempt(**bad))
+        assert ids(ledger) == [good.id]
 
-    def book(*arguments: Any) -> None:
-        seen.append(arguments)
+
+@pytest.fixture
+def unhurried(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger file that is written only when it is read, in this thread."""
+    with Ledger.open(f"sqlite:///{tmp_path}/books.db") as opened:
+        opened.store._writer.stop()  # type: ignore[attr-defined]
+        yield opened
+
+
+def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next commit of attempts is interrupted just before it."""
+    real = _sqlite.book_all
+
+    def book_all(*arguments: Any) -> None:
+        monkeypatch.setattr(_sqlite, "book_all", real)
         real(*arguments)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(_sqlite, "book", book)
-    with ledger.store._lock:  # type: ignore[attr-defined]
-        thread = threading.Thread(target=ledger.record, args=(others,))
-        thread.start()
-        while not ledger.store._queue:  # type: ignore[attr-defined]
-            pass
-        with pytest.raises(KeyboardInterrupt):
-            ledger.record(mine)
-    thread.join()
-    assert ids(ledger) == sorted([others.id, mine.id])
-    assert {row.model for row in ledger.attempts()} == {"gpt-4o"}
+    monkeypatch.setattr(_sqlite, "book_all", book_all)
+
+
+def test_an_interrupt_in_the_middle_leaves_the_rows_to_the_next_writer(
+    unhurried: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [attempt(), attempt()]
+    for row in rows:
+        unhurried.record(row)
+    interrupt_once(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        unhurried.totals()
+    assert ids(unhurried) == [row.id for row in rows]
 
 
 def test_a_rolled_back_label_is_not_remembered(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    unhurried: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its number goes to the next new label: remembered, one would be filed under the other."""
-    real = _sqlite.book
-
-    def book(*arguments: Any) -> None:
-        real(*arguments)
-        monkeypatch.setattr(_sqlite, "book", real)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_sqlite, "book", book)
+    first, second = attempt(model="first"), attempt(model="second")
+    unhurried.record(first)
+    interrupt_once(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        ledger.record(attempt(model="first"))
-    ledger.store._queue.clear()  # type: ignore[attr-defined]
-    ledger.record(attempt(model="second"))
-    ledger.record(attempt(model="first"))
-    assert sorted(row.model for row in ledger.attempts()) == ["first", "second"]
+        unhurried.totals()
+    with Ledger.open(unhurried.url) as other:
+        other.record(second)
+    assert [row.model for row in unhurried.attempts()] == ["first", "second"]
 
 
 class Abandoned:
@@ -158,14 +175,13 @@ def test_a_finalizer_may_write_while_its_own_thread_is_writing(ledger: Ledger) -
 
 
 def test_what_is_recorded_after_closing_is_found_at_the_next_opening(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
     url, row = f"sqlite:///{tmp_path}/books.db", attempt()
     ledger = Ledger.open(url)
     ledger.close()
     ledger.close()
     ledger.record(row)
-    assert "was closed" in caplog.text
     with pytest.raises(LedgerUnavailable, match="was closed"):
         ledger.totals()
     with pytest.raises(LedgerUnavailable, match="was closed"):
@@ -190,10 +206,12 @@ def test_totals_are_of_one_moment_while_another_process_folds(
     with Ledger.open(url) as reader, Ledger.open(url) as writer:
         for _ in range(9):
             writer.record(attempt())
+        writer.store.flush()
 
         def fold_now(statement: str) -> None:
             if "daily" in statement:
                 writer.record(attempt())
+                writer.store.flush()
 
         reader.store._db.set_trace_callback(fold_now)  # type: ignore[attr-defined]
         assert sum(line.attempts for line in reader.totals(["model"])) == 9
@@ -210,6 +228,7 @@ def test_a_rollup_that_fails_stops_no_row(
     with Ledger.open(f"sqlite:///{tmp_path}/books.db") as ledger:
         for row in rows:
             ledger.record(row)
+            ledger.store.flush()
         assert "rollup" in caplog.text
         assert ids(ledger) == sorted(row.id for row in rows)
 
@@ -221,8 +240,9 @@ def test_labels_that_differ_for_every_call_do_not_fill_the_memory(
     monkeypatch.setattr(type(labels), "MOST", 10)
     for i in range(40):
         ledger.record(attempt(tags={"request": str(i)}))
+        ledger.store.flush()
+        assert len(labels._ids) <= 10
     assert sorted(int(row.tags["request"]) for row in ledger.attempts()) == list(range(40))
-    assert len(labels._ids) <= 10
     assert len(labels._labels) <= 10
 
 
@@ -240,3 +260,176 @@ def test_processes_that_write_little_do_not_leave_the_rollup_behind(
         (behind,) = ledger.store._db.execute(query).fetchone()  # type: ignore[attr-defined]
         assert behind <= 20
         assert sum(line.attempts for line in ledger.totals()) == 60
+
+
+# -- the inbox ---------------------------------------------------------------------------------
+
+
+class FinalizerAtEveryLine:
+    """Reports an attempt at every line of the inbox's code, as a garbage collector might."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.put: list[str] = []
+
+    def __call__(self, frame: Any, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename != _inbox.__file__:
+            return None
+        if event == "line" and len(self.put) < 3000:
+            row = attempt()
+            self.inbox.put(Entry(row, reservation_id=None))
+            self.put.append(row.id)
+        return self
+
+
+def on_disk(folder: Path) -> set[str]:
+    found = set()
+    for path in folder.glob("*.inbox"):
+        descriptor = os.open(path, os.O_RDONLY)
+        entries, damaged = _inbox._read(descriptor, path)
+        os.close(descriptor)
+        assert not damaged, path.read_bytes()[:500]
+        found |= {entry.attempt.id for entry in entries}
+    return found
+
+
+def test_a_finalizer_at_any_line_of_the_inbox_loses_nothing(tmp_path: Path) -> None:
+    """Were this process killed at the end, its files must hold what is not in the ledger."""
+    inbox = Inbox(tmp_path / "books.db")
+    tracer = FinalizerAtEveryLine(inbox)
+    booked: list[str] = []
+    sys.settrace(tracer)
+    try:
+        for step in range(6):
+            inbox.put(Entry(row := attempt(), reservation_id=None))
+            tracer.put.append(row.id)
+            taken = inbox.take()
+            inbox.put(Entry(row := attempt(), reservation_id=None))
+            tracer.put.append(row.id)
+            if step % 3 == 1:
+                inbox.put_back(taken)
+            else:
+                inbox.done()
+                booked += [entry.attempt.id for entry in taken]
+    finally:
+        sys.settrace(None)
+    waiting = {entry.attempt.id for entry in inbox.take()}
+    assert len(tracer.put) > 100
+    assert waiting | set(booked) == set(tracer.put)
+    assert waiting <= on_disk(tmp_path)
+    inbox.put_back([])
+    inbox.let_go()
+
+
+def test_attempts_that_never_stop_coming_do_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is never a moment at which nothing waits."""
+    monkeypatch.setattr(_inbox, "FILE_BYTES", 4096)
+    inbox = Inbox(tmp_path / "books.db")
+    for _ in range(60):
+        for _ in range(3):
+            inbox.put(Entry(attempt(), reservation_id=None))
+        inbox.take()
+        inbox.put(Entry(attempt(), reservation_id=None))
+        inbox.done()
+        assert len(list(tmp_path.glob("*.inbox"))) <= 3
+    inbox.take()
+    inbox.done()
+    inbox.let_go()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locked_ledger_does_not_spread_over_many_inboxes(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "books.db")
+    for _ in range(20):
+        inbox.put(Entry(attempt(), reservation_id=None))
+        taken = inbox.take()
+        inbox.put(Entry(attempt(), reservation_id=None))
+        inbox.put_back(taken)
+    assert len(list(tmp_path.glob("*.inbox"))) == 1
+    assert len(inbox.take()) == len(on_disk(tmp_path)) == 40
+    inbox.done()
+    inbox.let_go()
+
+
+def test_what_is_too_much_for_the_memory_is_taken_in_from_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_inbox, "KEPT_IN_MEMORY", 10)
+    rows = [attempt() for _ in range(35)]
+    with Ledger.open(f"sqlite:///{tmp_path}/books.db") as ledger:
+        with ledger.store._lock:  # type: ignore[attr-defined]  # the writer waits
+            for row in rows:
+                ledger.record(row)
+            assert len(ledger.store._inbox._waiting) <= 11  # type: ignore[attr-defined]
+        deadline_s = time.monotonic() + 5
+        while ledger.store._inbox.set_down:  # type: ignore[attr-defined]
+            assert time.monotonic() < deadline_s, "nobody takes it in"
+            time.sleep(0.01)
+        assert ids(ledger) == [row.id for row in rows]
+    assert not list(tmp_path.glob("*.inbox"))
+
+
+# -- the writer --------------------------------------------------------------------------------
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def written(path: Path) -> int:
+    with sqlite3.connect(path) as db:
+        return int(db.execute("SELECT COUNT(*) FROM attempts").fetchone()[0])
+
+
+def test_what_is_recorded_reaches_the_file_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "books.db"
+    with Ledger.open(str(path)) as ledger:
+        for n in range(1, 4):
+            ledger.record(attempt())
+            until(lambda n=n: written(path) == n)
+
+
+def test_the_writer_goes_on_after_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_writer, "TRY_AGAIN_S", 0.01)
+    path = tmp_path / "books.db"
+    with Ledger.open(str(path)) as ledger:
+        real, failed = ledger.store._fold, []  # type: ignore[attr-defined]
+
+        def fail() -> None:
+            failed.append(1)
+            raise RuntimeError("unheard of")
+
+        monkeypatch.setattr(_sqlite, "FOLD_EVERY", 1)
+        monkeypatch.setattr(ledger.store, "_fold", fail)
+        ledger.record(attempt())
+        until(lambda: failed)
+        monkeypatch.setattr(ledger.store, "_fold", real)
+        ledger.record(attempt())
+        until(lambda: written(path) == 2)
+    assert "unheard of" in caplog.text
+
+
+def test_a_forgotten_ledger_ends_its_thread_and_leaves_its_attempts(tmp_path: Path) -> None:
+    def writers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "frugal-ledger"}
+
+    url, before = f"sqlite:///{tmp_path}/books.db", writers()
+    ledger, rows = Ledger.open(url), [attempt() for _ in range(3)]
+    with ledger.store._lock:  # type: ignore[attr-defined]  # the writer cannot write them
+        for row in rows:
+            ledger.record(row)
+        ledger.store._writer.stop()  # type: ignore[attr-defined]
+    del ledger
+    until(lambda: writers() <= before)
+    Ledger.open(url).record(attempt())
+    gc.collect()
+    until(lambda: writers() <= before)
+    with Ledger.open(url) as again:
+        assert set(ids(again)) > {row.id for row in rows}

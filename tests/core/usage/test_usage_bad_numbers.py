@@ -286,7 +286,15 @@ def _holds(reading: UsageReading | None) -> None:
     Usage(**{name: getattr(usage, name) for name in COUNT_FIELDS})
     assert any(getattr(usage, name) for name in COUNT_FIELDS)
     assert usage.source == ("mixed" if reading.problems else "provider")
-    assert reading.service_tier in {"", "standard", "batch", "flex", "priority", "fast", "ultrafast"}
+    assert reading.service_tier in {
+        "",
+        "standard",
+        "batch",
+        "flex",
+        "priority",
+        "fast",
+        "ultrafast",
+    }
     assert reading.billed_usd is None or Decimal(reading.billed_usd) >= 0
 
 
