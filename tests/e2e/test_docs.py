@@ -107,7 +107,8 @@ def test_the_demo_runs_on_the_local_model(tmp_path: Path) -> None:
     assert "applies the list price of gpt-4o-mini" in " ".join(done.stdout.split())
     for model in ("gpt-5.1", "claude-sonnet-4-5", "gemini-2.5-flash"):
         assert re.search(rf"{re.escape(model)} .*: \$0\.00\d+", done.stdout)
-    cached = re.search(r"\((\d+)% from the prompt\s+cache\)", done.stdout)
+    text = " ".join(done.stdout.split())
+    cached = re.search(r"langchain: [^:]*?\((\d+)% from the prompt cache\)", text)
     assert cached is not None
     assert int(cached[1]) > 30  # the conversation's beginning is really read from the cache
     assert "budget [run] refused this call" in " ".join(done.stdout.split())
