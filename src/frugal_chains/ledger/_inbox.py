@@ -62,7 +62,7 @@ class Inbox:
         self._folders = _folders(ledger_path) if ledger_path else ()
         self.lock = threading.RLock()
         self._busy = False
-        self._arrived: deque[Entry] = deque()
+        self._arrived: deque[tuple[Entry, bytes]] = deque()
         self._waiting: list[Entry] = []
         self._unwritten: list[bytes] = []
         self._page: _Page | None = None
@@ -88,8 +88,9 @@ class Inbox:
     def put(self, entry: Entry) -> None:
         """Keep an attempt until it is taken and `done`. On return it survives this process;
         should no folder take it, it is held in memory and tried again with the next one."""
+        line = _line(entry) if self._folders else b""
         with self.lock:
-            self._arrived.append(entry)
+            self._arrived.append((entry, line))
             if not self._busy:
                 self._keep_arrived()
 
@@ -178,16 +179,15 @@ class Inbox:
         while self._arrived:
             self._busy = True
             try:
-                self._keep(self._arrived[0])
+                self._keep(*self._arrived[0])
                 self._arrived.popleft()  # not before: an interrupt must not lose it
             finally:
                 self._busy = False
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: Entry, line: bytes) -> None:
         self._waiting.append(entry)
         if not self._folders:  # a ledger in memory
             return
-        line = _line(entry)
         if self._unwritten or self._page is None or not self._page.write(line):
             self._unwritten.append(line)
             self._turn_over()

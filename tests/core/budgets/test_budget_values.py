@@ -89,7 +89,8 @@ def test_the_scope_is_readable(how: dict[str, Any], scope: str) -> None:
         ({"per": "day", "tag": "tenant"}, {"tags": {"tenant": "acme", "b": "1"}},
          {"tags": {"tenant": "other"}}),
         ({"per": "day", "tag": "tenant"}, {"run_id": "x"}, {"tags": {}}),
-        ({"per": "day"}, {"tags": {}}, None),
+        ({"per": "day"}, {"tags": {}}, {"at": AT.replace(year=2025)}),
+        ({"per": "month"}, {"run_id": "x"}, {"at": AT.replace(year=2025)}),
     ],
 )  # fmt: skip
 def test_calls_share_a_sum_exactly_when_the_scope_says_so(
@@ -106,8 +107,9 @@ def test_calls_share_a_sum_exactly_when_the_scope_says_so(
 
 def test_times_of_any_zone_fall_into_the_utc_day() -> None:
     budget = Budget.usd(5, per="day")
-    west = datetime.fromisoformat("2026-12-31T18:59:59.999999-05:00")
-    assert budget.meter.key(MeterFacts(at=west)) == budget.meter.key(MeterFacts(at=AT))
+    for text in ("2026-12-31T18:59:59-05:00", "2027-01-01T04:59:59+05:00"):
+        at = datetime.fromisoformat(text)
+        assert budget.meter.key(MeterFacts(at=at)) == budget.meter.key(MeterFacts(at=AT))
 
 
 @pytest.mark.parametrize(

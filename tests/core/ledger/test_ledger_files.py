@@ -122,6 +122,14 @@ def newer(path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
 
 
+def unreadable_schema(path: Path) -> None:
+    """SQLite quotes it in its message, and Python cannot decode that."""
+    write(path, 1)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = CAST(X'e8e8' AS TEXT) WHERE name = 'meters'")
+
+
 def folder(path: Path) -> None:
     path.mkdir()
 
@@ -135,6 +143,7 @@ BAD_FILES: list[tuple[Callable[[Path], None], type[LedgerError], str]] = [
     (noise, LedgerCorrupt, r"file is not a database.*move it aside.*\.recover"),
     (another_programs, LedgerCorrupt, r"another program.*FRUGAL_LEDGER"),
     (cut_off_head, LedgerCorrupt, r"move it aside"),
+    (unreadable_schema, LedgerCorrupt, r"move it aside"),
     (newer, LedgerTooNew, r"version 99.*Upgrade frugal-chains"),
     (folder, LedgerUnavailable, r"cannot be opened.*FRUGAL_LEDGER"),
     (below_a_file, LedgerUnavailable, r"Check that its folder exists"),
