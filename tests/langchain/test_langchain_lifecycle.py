@@ -275,6 +275,33 @@ def test_generate_that_fails_half_way_books_the_answers_it_dropped(
     assert len(scripted.requests) == 2
 
 
+def test_batches_of_several_threads_are_not_mixed_up(
+    scripted: ScriptedServer, chat_openai: Any, handler: CostCallbackHandler, ledger: Ledger
+) -> None:
+    def answer(request: Any) -> Reply:
+        bad = "bad" in str(request.body["messages"])
+        return Reply(status=500) if bad else Reply("hi", usage=Tokens(fresh=10, visible=5))
+
+    scripted.always(answer)
+    model = chat_openai()
+
+    def good(_: int) -> None:
+        model.generate([[HumanMessage("a")], [HumanMessage("b")]], callbacks=[handler])
+
+    def half(_: int) -> None:
+        with pytest.raises(Exception, match="500"):
+            model.generate([[HumanMessage("a")], [HumanMessage("bad")]], callbacks=[handler])
+
+    with ThreadPoolExecutor(8) as pool:
+        work = [pool.submit(job, n) for n in range(10) for job in (good, half)]
+        for done in work:
+            done.result()
+    counts = {line.key["status"]: line.attempts for line in ledger.totals(by=["status"])}
+    assert counts == {"ok": 20, "aborted": 10, "error": 10}
+    assert not handler._batches
+    assert not handler._filling
+
+
 def test_batch_with_a_failure_books_every_call(
     scripted: ScriptedServer, chat_openai: Any, handler: CostCallbackHandler, ledger: Ledger
 ) -> None:

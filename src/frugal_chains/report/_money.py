@@ -8,13 +8,6 @@ from decimal import Decimal
 _COUNT_UNITS = ((10**3, "k"), (10**6, "M"), (10**9, "B"))
 
 
-def usd_text(usd: Decimal) -> str:
-    """Exact USD with at least two decimals: `$0.000132`, `$1,250.00`. Never rounded."""
-    sign = "-" if usd < 0 else ""
-    whole, _, decimals = f"{usd.copy_abs():,f}".partition(".")
-    return f"{sign}${whole}.{decimals.rstrip('0').ljust(2, '0')}"
-
-
 def exact_text(usd: Decimal) -> str:
     """The same number for machines: `0.000132`, `1250`; no exponent, no trailing zeros."""
     whole, _, decimals = f"{usd:f}".partition(".")

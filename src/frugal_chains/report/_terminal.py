@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from frugal_chains.ledger import Totals
+from frugal_chains.money import usd_text
 from frugal_chains.report._facts import (
     DAYS,
     ReportFacts,
@@ -20,7 +21,7 @@ from frugal_chains.report._facts import (
     summed,
 )
 from frugal_chains.report._layout import add_amounts, fields, indented, name_table, title
-from frugal_chains.report._money import aligned, count_text, plain_text, share_text, usd_text
+from frugal_chains.report._money import aligned, count_text, plain_text, share_text
 
 BAR_CELLS = 12
 MAX_MODELS = 10

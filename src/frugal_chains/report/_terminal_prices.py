@@ -10,9 +10,10 @@ from itertools import pairwise
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from frugal_chains.money import usd_text
 from frugal_chains.pricing import BUCKETS, Explanation, Free, Priced, Unpriced
 from frugal_chains.report._layout import add_amounts, fields, indented, name_table, title
-from frugal_chains.report._money import aligned, plain_text, usd_text
+from frugal_chains.report._money import aligned, plain_text
 from frugal_chains.report._prices import PriceFacts, charge_parts, price_snippet
 from frugal_chains.usage import COUNT_FIELDS
 

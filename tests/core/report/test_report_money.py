@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frugal_chains.money import usd_text
 from frugal_chains.report._money import (
     aligned,
     count_text,
     exact_text,
     plain_text,
     share_text,
-    usd_text,
 )
 
 nanos = st.integers(-(10**24), 10**24)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Self
@@ -94,7 +95,7 @@ class CostCallbackHandler(BaseCallbackHandler):
         self._decisions: set[UUID] = set()
         self._watches: dict[str, CallWatch] = {}
         self._batches: dict[str, list[str]] = {}
-        self._filling: list[str] = []
+        self._filling: dict[int, list[str]] = {}
 
     @property
     def total(self) -> RunningTotal:
@@ -149,6 +150,8 @@ class CostCallbackHandler(BaseCallbackHandler):
         key = str(run_id)
         if self._watches:
             self._unwatch(key)
+        if self._batches:
+            self._batches.pop(key, None)
         try:
             end = call_end(response, streamed=lambda: self.tracker.is_streamed(key))
             self.tracker.end(key, end)
@@ -214,9 +217,11 @@ class CostCallbackHandler(BaseCallbackHandler):
 
     def _join_batch(self, key: str, size: int) -> None:
         """Remember which calls one `generate([...])` announced together, in their order."""
-        self._filling.append(key)
-        if len(self._filling) >= size:
-            batch, self._filling = self._filling, []
+        thread = threading.get_ident()  # one batch is announced by one thread, without a pause
+        batch = self._filling.setdefault(thread, [])
+        batch.append(key)
+        if len(batch) >= size:
+            del self._filling[thread]
             self._batches.update(dict.fromkeys(batch, batch))
 
     def _close_batch(self, key: str) -> None:
