@@ -65,6 +65,16 @@ def test_the_refusal_is_both_librarys_error_and_survives_pickling() -> None:
     assert (str(again), again.limit_usd, again.scope) == (str(error), Decimal(5), error.scope)
 
 
+def test_several_answers_hold_as_many_output_caps(
+    scripted: ScriptedServer, chat_openai: Any, ledger: Ledger
+) -> None:
+    handler = CostCallbackHandler(ledger, budgets=[Budget.usd(WORST_USD * 2, per="day")])
+    with pytest.raises(BudgetExceeded) as refused:
+        chat_openai(max_tokens=100, n=3).generate([[HumanMessage("hello")]], callbacks=[handler])
+    assert refused.value.needed_usd == WORST_USD + 200 * Decimal("0.6") / 1_000_000
+    assert scripted.requests == []
+
+
 @pytest.mark.parametrize("how", ["threads", "tasks", "batch"])
 async def test_no_overshoot_under_concurrency(
     how: str, scripted: ScriptedServer, chat_openai: Any, ledger: Ledger

@@ -30,8 +30,6 @@ from pathlib import Path
 
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._codec import attempt_from_row
-from frugal_chains.ledger._ids import pack_id
-from frugal_chains.ledger._schema import ROW_COLUMNS
 
 if sys.platform != "win32":  # which refuses to delete an open file: that serves as well
     import fcntl
@@ -318,7 +316,6 @@ def _is_left_behind(path: Path) -> bool:
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
-_PACKED = [ROW_COLUMNS.index(name) for name in ("operation_id", "run_id", "parent_id")]
 
 
 def _line(entry: Entry) -> bytes:
@@ -335,8 +332,6 @@ def _entry(line: bytes) -> Entry:
     """What `_line` wrote."""
     labels, values = json.loads(line)
     values[0] = bytes.fromhex(values[0])
-    for column in _PACKED:
-        values[column] = pack_id(values[column] or "")
     attempt = attempt_from_row((*values, NO_SERIES), labels)
     return Entry(attempt, reservation_id=attempt.id)
 

@@ -127,7 +127,10 @@ def unreadable_schema(path: Path) -> None:
     write(path, 1)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA writable_schema = ON")
-        db.execute("UPDATE sqlite_master SET sql = CAST(X'e8e8' AS TEXT) WHERE name = 'meters'")
+        db.execute(
+            "UPDATE sqlite_master SET sql = 'CREATE TABLE', name = CAST(X'e8e8' AS TEXT) "
+            "WHERE name = 'meters'"
+        )
 
 
 def folder(path: Path) -> None:
@@ -387,11 +390,27 @@ def test_inboxes_of_other_ledgers_are_left_alone(path: Path) -> None:
     mine = leave_inbox(path, line_of(row), "books.db.1.inbox")
     others = [
         leave_inbox(path, line_of(attempt()), name)
-        for name in ("other-books.db.1.inbox", "books.db.old.1.inbox", "books.db2.1.inbox")
+        for name in (
+            "other-books.db.1.inbox",
+            "books.db.old.1.inbox",
+            "books.db2.1.inbox",
+            "books_db.1.inbox",
+            "books.db.1.inbox.bak",
+        )
     ]
     assert read(path) == [row.id]
     assert not mine.exists()
     assert all(other.exists() for other in others)
+    assert _inbox.left_behind(path) == ()
+
+
+def test_an_inbox_that_was_deleted_is_nobodys(tmp_path: Path) -> None:
+    """Between creating and locking one, another process may have taken it in, empty."""
+    descriptor = os.open(tmp_path / "x", os.O_RDWR | os.O_CREAT)
+    assert _inbox._is_ours(descriptor)
+    (tmp_path / "x").unlink()
+    assert not _inbox._is_ours(descriptor)
+    os.close(descriptor)
 
 
 def test_an_empty_inbox_is_nothing(path: Path) -> None:

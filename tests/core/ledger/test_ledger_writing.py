@@ -371,6 +371,24 @@ def test_what_is_too_much_for_the_memory_is_taken_in_from_disk(
     assert not list(tmp_path.glob("*.inbox"))
 
 
+def test_what_is_set_down_while_others_are_written_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_inbox, "FILE_BYTES", 1000)
+    inbox = Inbox(tmp_path / "books.db")
+    rows = [attempt() for _ in range(12)]
+    for row in rows[:6]:
+        inbox.put(Entry(row, reservation_id=None))
+    inbox.take()
+    monkeypatch.setattr(_inbox, "KEPT_IN_MEMORY", 3)
+    for row in rows[6:]:
+        inbox.put(Entry(row, reservation_id=None))
+    assert inbox.set_down
+    inbox.done()
+    assert {row.id for row in rows[6:]} <= on_disk(tmp_path)
+    inbox.let_go()
+
+
 # -- the writer --------------------------------------------------------------------------------
 
 
@@ -428,8 +446,12 @@ def test_a_forgotten_ledger_ends_its_thread_and_leaves_its_attempts(tmp_path: Pa
         ledger.store._writer.stop()  # type: ignore[attr-defined]
     del ledger
     until(lambda: writers() <= before)
-    Ledger.open(url).record(attempt())
-    gc.collect()
+    path, ledger = tmp_path / "books.db", Ledger.open(url)
+    had = written(path)
+    ledger.record(attempt())
+    until(lambda: written(path) > had)
+    assert writers() - before, "it waits for the next attempt"
+    del ledger
     until(lambda: writers() <= before)
     with Ledger.open(url) as again:
         assert set(ids(again)) > {row.id for row in rows}
