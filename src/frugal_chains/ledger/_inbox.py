@@ -13,10 +13,8 @@ the attempts of a killed process reach the books.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import mmap
 import os
 import re
 import sys
@@ -30,9 +28,7 @@ from pathlib import Path
 
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._codec import attempt_from_row
-
-if sys.platform != "win32":  # which refuses to delete an open file: that serves as well
-    import fcntl
+from frugal_chains.ledger._page import Page, delete_file, is_ours
 
 logger = logging.getLogger("frugal_chains.ledger")
 
@@ -63,13 +59,13 @@ class Inbox:
         self._arrived: deque[tuple[Entry, bytes]] = deque()
         self._waiting: list[Entry] = []
         self._unwritten: list[bytes] = []
-        self._page: _Page | None = None
+        self._page: Page | None = None
         """The file that takes the next line."""
-        self._full: list[_Page] = []
+        self._full: list[Page] = []
         """Files that take no further lines, whose attempts are waiting."""
-        self._spare: _Page | None = None
+        self._spare: Page | None = None
         """An empty file, to be the next: two do for any load that the ledger can keep up with."""
-        self._taken: tuple[list[_Page], _Page | None, int] = ([], None, 0)
+        self._taken: tuple[list[Page], Page | None, int] = ([], None, 0)
         """The files of what is being written: whole ones, and the beginning of one more."""
         self.set_down = False
         """Whether files of ours were left to whoever takes them in: to us, if nobody else does."""
@@ -205,7 +201,7 @@ class Inbox:
         for folder in self._folders:
             size = FILE_BYTES if len(data) < FILE_BYTES else len(data) + FILE_BYTES
             try:
-                self._page = _Page.create(self._new_name(folder), size)
+                self._page = Page.create(self._new_name(folder), size)
             except OSError:
                 continue
             self._page.write(data)
@@ -227,61 +223,8 @@ class Inbox:
         return folder / f"{self._ledger_path.name}.{os.urandom(6).hex()}{ENDING}"
 
 
-def _there(page: _Page | None) -> list[_Page]:
+def _there(page: Page | None) -> list[Page]:
     return [] if page is None else [page]
-
-
-class _Page:
-    """One inbox file of ours: locked, its space taken up front, mapped into memory.
-
-    What is written ends at the first zero byte; a line without its end was never acknowledged.
-    """
-
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        self._memory = mmap.mmap(descriptor, size)
-        self.size = size
-        self.end = 0
-
-    @classmethod
-    def create(cls, path: Path, size: int) -> _Page:
-        """Raises `OSError` when the folder takes no such file."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            # Locked by nobody else: one that was faster would have found it empty, and deleted it.
-            if not _is_ours(descriptor):
-                raise OSError(f"{path} was taken by another process")
-            zeros = bytes(size)  # written out: a hole would be filled later, if there is space
-            if os.write(descriptor, zeros) != size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return cls(path, descriptor, size)
-        except BaseException:
-            _delete(path, descriptor)
-            raise
-
-    def write(self, line: bytes) -> bool:
-        """Add a line. False when there is no room."""
-        end = self.end + len(line)
-        if end >= self.size:  # the last byte stays zero
-            return False
-        self._memory[self.end : end] = line
-        self.end = end
-        return True
-
-    def clear(self) -> None:
-        self._memory[: self.end] = bytes(self.end)
-        self.end = 0
-
-    def close(self) -> None:
-        """Give up the lock and leave the file."""
-        self._memory.close()
-        os.close(self._descriptor)
-
-    def delete(self) -> None:
-        self._memory.close()
-        _delete(self._path, self._descriptor)
 
 
 def inbox_files(ledger_path: Path) -> tuple[Path, ...]:
@@ -310,7 +253,7 @@ def _is_left_behind(path: Path) -> bool:
         return True
     try:
         written = os.read(descriptor, 1) not in (b"", b"\0")
-        return written and (path.suffix == DAMAGED or _is_ours(descriptor))
+        return written and (path.suffix == DAMAGED or is_ours(descriptor))
     finally:
         os.close(descriptor)
 
@@ -345,27 +288,6 @@ def _folders(ledger_path: Path) -> tuple[Path, ...]:
     return ledger_path.parent, shared
 
 
-def _is_ours(descriptor: int) -> bool:
-    """Whether no other holder has the file, and nobody has taken it in and deleted it."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return os.fstat(descriptor).st_nlink > 0
-
-
-def _delete(path: Path, descriptor: int) -> None:
-    """Delete a file of ours, and only then give up its lock: nobody takes in what is going."""
-    if sys.platform == "win32":
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
-    else:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
 def _take_in(path: Path, take: Callable[[Sequence[Entry]], bool]) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR)
@@ -373,13 +295,13 @@ def _take_in(path: Path, take: Callable[[Sequence[Entry]], bool]) -> None:
         return  # taken in by another process, or another user's
     closed = False
     try:
-        if not _is_ours(descriptor):
+        if not is_ours(descriptor):
             return
         entries, damaged = _read(descriptor, path)
         if not take(entries) or damaged:  # leave it for a person; nothing in it is deleted
             path.rename(path.with_suffix(DAMAGED))
         else:
-            _delete(path, descriptor)
+            delete_file(path, descriptor)
             closed = True
     finally:
         if not closed:

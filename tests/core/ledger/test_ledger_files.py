@@ -295,7 +295,7 @@ assert ledger.store.health().attempts < len(rows)
 if {both!r}:
     def full(*_):
         raise OSError(28, "No space left on device")
-    _inbox._Page.create, _inbox._Page.write = full, lambda *_: False
+    _inbox.Page.create, _inbox.Page.write = full, lambda *_: False
     ledger.record(attempt())
     try:
         ledger.close()
@@ -407,9 +407,9 @@ def test_inboxes_of_other_ledgers_are_left_alone(path: Path) -> None:
 def test_an_inbox_that_was_deleted_is_nobodys(tmp_path: Path) -> None:
     """Between creating and locking one, another process may have taken it in, empty."""
     descriptor = os.open(tmp_path / "x", os.O_RDWR | os.O_CREAT)
-    assert _inbox._is_ours(descriptor)
+    assert _inbox.is_ours(descriptor)
     (tmp_path / "x").unlink()
-    assert not _inbox._is_ours(descriptor)
+    assert not _inbox.is_ours(descriptor)
     os.close(descriptor)
 
 

@@ -246,10 +246,10 @@ class Abandoned:
 
 PLACES: list[tuple[Any, str]] = [
     (_inbox, "_line"),
-    (_inbox._Page, "write"),
-    (_inbox._Page, "clear"),
-    (_inbox._Page, "create"),
-    (_inbox._Page, "delete"),
+    (_inbox.Page, "write"),
+    (_inbox.Page, "clear"),
+    (_inbox.Page, "create"),
+    (_inbox.Page, "delete"),
     (_sqlite, "book_all"),
     (_append, "book"),
 ]
@@ -300,17 +300,17 @@ def test_an_interrupted_report_harms_no_other(
     path: Path, monkeypatch: pytest.MonkeyPatch, done: bool
 ) -> None:
     """Ctrl-C in the middle of `record`: the attempt may be there, once, and the others are."""
-    rows, real = [attempt() for _ in range(3)], _inbox._Page.write
+    rows, real = [attempt() for _ in range(3)], _inbox.Page.write
     ledger = Ledger.open(str(path))
     ledger.record(rows[0])
 
     def write(page: Any, line: bytes) -> bool:
-        monkeypatch.setattr(_inbox._Page, "write", real)
+        monkeypatch.setattr(_inbox.Page, "write", real)
         if done:
             real(page, line)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_inbox._Page, "write", write)
+    monkeypatch.setattr(_inbox.Page, "write", write)
     with suppress(KeyboardInterrupt):
         ledger.record(rows[1])
     ledger.record(rows[2])

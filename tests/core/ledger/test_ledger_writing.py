@@ -22,6 +22,7 @@ from frugal_chains.ledger import (
     Meter,
     MeterFacts,
     _inbox,
+    _page,
     _sqlite,
     _writer,
 )
@@ -273,7 +274,7 @@ class FinalizerAtEveryLine:
         self.put: list[str] = []
 
     def __call__(self, frame: Any, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename != _inbox.__file__:
+        if frame.f_code.co_filename not in (_inbox.__file__, _page.__file__):
             return None
         if event == "line" and len(self.put) < 3000:
             row = attempt()
