@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._codec import labels_of, row_of
+from frugal_chains.ledger._codec import Labels, labels_of, row_of
 from frugal_chains.ledger._ids import microseconds, whole_text
 from frugal_chains.ledger._meters import Meter, MeterFacts
 from frugal_chains.ledger._rollup import refold_one
@@ -29,22 +29,32 @@ _REPLACE_ATTEMPT = (
 
 
 class Entry:
-    """An attempt made ready to be written; a bad one fails here, before others depend on it."""
+    """An attempt on its way into the ledger file, and what was held for it."""
 
-    __slots__ = ("attempt", "error", "labels", "reservation_id", "values")
+    __slots__ = ("_labels", "_values", "attempt", "error", "reservation_id")
 
     def __init__(self, attempt: Attempt, *, reservation_id: str | None) -> None:
         self.attempt = attempt
         self.reservation_id = reservation_id
-        self.labels = labels_of(attempt)
-        self.values = row_of(attempt)
         self.error: Exception | None = None
         """Why it cannot be written, once that is known."""
+        self._labels: Labels | None = None
+        self._values: tuple[Any, ...] | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """One value for each of `LABEL_COLUMNS`."""
+        return labels_of(self.attempt) if self._labels is None else self._labels
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """One value for each of `ROW_COLUMNS` but the last."""
+        return row_of(self.attempt) if self._values is None else self._values
 
     def replace_lone_surrogates(self) -> None:
         """Make every text one that SQLite can keep."""
-        self.labels = tuple(map(whole_text, self.labels))
-        self.values = tuple(whole_text(v) if isinstance(v, str) else v for v in self.values)
+        self._labels = tuple(map(whole_text, self.labels))
+        self._values = tuple(whole_text(v) if isinstance(v, str) else v for v in self.values)
 
 
 def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:

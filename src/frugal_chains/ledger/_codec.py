@@ -87,7 +87,7 @@ def row_of(attempt: Attempt) -> tuple[Any, ...]:
         pack_id(attempt.parent_id),
         attempt.thread_id or None,
         attempt.note or None,
-        _decision_text(attempt.decision) if attempt.decision is not None else None,
+        decision_text(attempt.decision) if attempt.decision is not None else None,
         # In the order of COUNT_FIELDS; spelt out because this is the hot path.
         u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
         u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,
@@ -97,7 +97,7 @@ def row_of(attempt: Attempt) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _decision_text(decision: Mapping[str, Any]) -> str:
+def decision_text(decision: Mapping[str, Any]) -> str:
     """A decision as JSON; a value that JSON does not know becomes its text, so no row is lost."""
     return json.dumps(dict(decision), sort_keys=True, default=str)
 
@@ -143,7 +143,7 @@ def attempt_to_json(attempt: Attempt) -> dict[str, Any]:
     plain["price"] = _price_to_json(attempt.price)
     plain["tags"] = dict(attempt.tags)
     decision = attempt.decision
-    plain["decision"] = None if decision is None else json.loads(_decision_text(decision))
+    plain["decision"] = None if decision is None else json.loads(decision_text(decision))
     return plain
 
 

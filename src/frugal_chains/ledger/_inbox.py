@@ -13,7 +13,6 @@ the attempts of a killed process reach the books.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -27,15 +26,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 from frugal_chains.ledger._append import Entry
-from frugal_chains.ledger._codec import attempt_from_row
+from frugal_chains.ledger._line import entry_of, line_of
 from frugal_chains.ledger._page import Page, delete_file, is_ours
 
 logger = logging.getLogger("frugal_chains.ledger")
 
 ENDING = ".inbox"
 DAMAGED = ".damaged"
-NO_SERIES = 0
-"""In the place of the number that a row's labels have in the ledger file."""
 FILE_BYTES = 1 << 18
 """Every inbox file is this large from the start, so that no later write to it can find the disk
 full. When one is full another one takes over."""
@@ -82,7 +79,7 @@ class Inbox:
     def put(self, entry: Entry) -> None:
         """Keep an attempt until it is taken and `done`. On return it survives this process;
         should no folder take it, it is held in memory and tried again with the next one."""
-        line = _line(entry) if self._folders else b""
+        line = line_of(entry) if self._folders else b""
         with self.lock:
             self._arrived.append((entry, line))
             if not self._busy:
@@ -124,14 +121,18 @@ class Inbox:
 
     def let_go(self) -> None:
         """Close the files, so that any process may take in what still waits in them."""
+        self._let_go()
+        while self._page is not None or self._full:  # a finalizer brought more meanwhile
+            self._let_go()
+
+    def _let_go(self) -> None:
         with self._alone():
-            for page in _there(self._spare):
-                page.delete()
+            empty, self._spare = _there(self._spare), None
             if not self._waiting and not self._unwritten:
-                for page in _there(self._page):
-                    page.delete()
+                empty += _there(self._page)
                 self._page = None
-            self._spare = None
+            for page in empty:
+                page.delete()
             self._close_files()
 
     def take_in_others(self, take: Callable[[Sequence[Entry]], bool]) -> None:
@@ -152,7 +153,7 @@ class Inbox:
         """Put an attempt that cannot be booked where a person will find it."""
         for folder in self._folders:
             try:
-                self._new_name(folder).with_suffix(DAMAGED).write_bytes(_line(entry))
+                self._new_name(folder).with_suffix(DAMAGED).write_bytes(line_of(entry))
             except OSError:
                 continue
             return
@@ -211,12 +212,13 @@ class Inbox:
 
     def _close_files(self) -> None:
         """Leave what waits to whoever takes in the files, unless some of it is nowhere else."""
-        for page in (*self._full, *_there(self._page)):
-            page.close()
-            self.set_down = True
+        pages = [*self._full, *_there(self._page)]
         self._page, self._full = None, []
         if self._folders and not self._unwritten:
             self._waiting.clear()
+        for page in pages:
+            page.close()
+            self.set_down = True
 
     def _new_name(self, folder: Path) -> Path:
         assert self._ledger_path is not None  # a ledger in memory has no folders
@@ -258,27 +260,6 @@ def _is_left_behind(path: Path) -> bool:
         os.close(descriptor)
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
-
-
-def _line(entry: Entry) -> bytes:
-    """An attempt as JSON: its labels, and its values with packed ids as their digits.
-
-    Not a Python literal, which is written faster: `ast` fails at random where several threads use
-    it (github.com/python/cpython/issues/106905), and takes 25 times as long to read it.
-    """
-    values = [value.hex() if type(value) is bytes else value for value in entry.values]
-    return _encode((entry.labels, values)).encode() + b"\n"
-
-
-def _entry(line: bytes) -> Entry:
-    """What `_line` wrote."""
-    labels, values = json.loads(line)
-    values[0] = bytes.fromhex(values[0])
-    attempt = attempt_from_row((*values, NO_SERIES), labels)
-    return Entry(attempt, reservation_id=attempt.id)
-
-
 def _folders(ledger_path: Path) -> tuple[Path, ...]:
     """Beside the ledger; and, for a full or read-only disk, the system's folder for such files."""
     digest = blake2b(os.fsencode(ledger_path.absolute()), digest_size=6).hexdigest()
@@ -313,11 +294,10 @@ def _read(descriptor: int, path: Path) -> tuple[list[Entry], bool]:
     with open(descriptor, "rb", closefd=False) as file:
         written, _, _ = file.read().partition(b"\0")
     entries, damaged = [], False
-    for line in written.splitlines(keepends=True):
-        if not line.endswith(b"\n"):  # its writer died in the middle of it
-            break
+    *lines, _ = written.split(b"\n")  # the last has no end: its writer died in the middle of it
+    for line in lines:
         try:
-            entries.append(_entry(line))
+            entries.append(entry_of(line))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
             damaged = True
             logger.error("a line of %s is not an attempt", path.name)

@@ -28,6 +28,7 @@ from frugal_chains.ledger import (
     rolling_window,
 )
 from frugal_chains.ledger._append import Entry
+from frugal_chains.ledger._line import line_of
 from frugal_chains.usage import Usage
 from tests.core.ledger.books import NOON, attempt, attempts
 from tests.core.ledger.children import without_root
@@ -347,15 +348,15 @@ def leave_inbox(path: Path, content: bytes, name: str = "books.db.dead.inbox") -
     return inbox
 
 
-def line_of(row: Attempt) -> bytes:
-    return _inbox._line(Entry(row, reservation_id=None))
+def line(row: Attempt) -> bytes:
+    return line_of(Entry(row, reservation_id=None))
 
 
 def test_an_inbox_is_read_to_its_end_and_no_further(path: Path) -> None:
     """After the last line come zeros; a line without its end was never acknowledged."""
     rows = [attempt(), attempt()]
-    half = line_of(attempt())[:-10]
-    leave_inbox(path, b"".join(map(line_of, rows)) + half + bytes(1000))
+    half = line(attempt())[:-10]
+    leave_inbox(path, b"".join(map(line, rows)) + half + bytes(1000))
     with Ledger.open(str(path)) as ledger:
         assert [row.id for row in ledger.attempts()] == sorted(row.id for row in rows)
         assert ledger.store.health().problems == ()
@@ -364,9 +365,9 @@ def test_an_inbox_is_read_to_its_end_and_no_further(path: Path) -> None:
 
 def test_a_damaged_line_costs_only_itself_and_is_kept_for_a_person(path: Path) -> None:
     before, after = attempt(), attempt()
-    half = line_of(attempt())[:80] + b"\n"
+    half = line(attempt())[:80] + b"\n"
     not_one = b"(1, 2)\n[]\n\xff\n7\nimport os\n"
-    leave_inbox(path, line_of(before) + half + not_one + line_of(after))
+    leave_inbox(path, line(before) + half + not_one + line(after))
     with Ledger.open(str(path)) as ledger:
         assert [row.id for row in ledger.attempts()] == sorted([before.id, after.id])
         (problem,) = ledger.store.health().problems
@@ -378,8 +379,8 @@ def test_a_damaged_line_costs_only_itself_and_is_kept_for_a_person(path: Path) -
 
 def test_a_waiting_row_that_cannot_be_written_is_kept_too(path: Path) -> None:
     good = attempt()
-    too_big = line_of(attempt(usage=Usage(input_tokens=10**30)))
-    leave_inbox(path, too_big + line_of(good))
+    too_big = line(attempt(usage=Usage(input_tokens=10**30)))
+    leave_inbox(path, too_big + line(good))
     assert read(path) == [good.id]
     (kept,) = path.parent.glob("*.damaged")
     assert str(10**30).encode() in kept.read_bytes()
@@ -387,9 +388,9 @@ def test_a_waiting_row_that_cannot_be_written_is_kept_too(path: Path) -> None:
 
 def test_inboxes_of_other_ledgers_are_left_alone(path: Path) -> None:
     row = attempt()
-    mine = leave_inbox(path, line_of(row), "books.db.1.inbox")
+    mine = leave_inbox(path, line(row), "books.db.1.inbox")
     others = [
-        leave_inbox(path, line_of(attempt()), name)
+        leave_inbox(path, line(attempt()), name)
         for name in (
             "other-books.db.1.inbox",
             "books.db.old.1.inbox",
@@ -423,7 +424,7 @@ def test_an_empty_inbox_is_nothing(path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 def test_a_line_says_everything_about_an_attempt(row: Attempt) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = leave_inbox(Path(folder) / "x.db", line_of(row))
+        path = leave_inbox(Path(folder) / "x.db", line(row))
         descriptor = os.open(path, os.O_RDONLY)
         entries, damaged = _inbox._read(descriptor, path)
         os.close(descriptor)
@@ -437,7 +438,7 @@ def test_a_spare_folder_of_another_user_is_not_trusted(
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(path.parent))
     _, spare = _inbox._folders(path)
     spare.mkdir()
-    (spare / "books.db.1.inbox").write_bytes(line_of(attempt()))
+    (spare / "books.db.1.inbox").write_bytes(line(attempt()))
     if os.geteuid() != 0:
         pytest.skip("giving a folder away needs root")
     os.chown(spare, 65534, 65534)

@@ -245,7 +245,7 @@ class Abandoned:
 
 
 PLACES: list[tuple[Any, str]] = [
-    (_inbox, "_line"),
+    (_inbox, "line_of"),
     (_inbox.Page, "write"),
     (_inbox.Page, "clear"),
     (_inbox.Page, "create"),
@@ -260,7 +260,7 @@ def test_a_finalizer_may_write_in_the_middle_of_anything(
     path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     """Before and after each step; what it wrote is on disk or in the file when it matters."""
-    monkeypatch.setattr(_inbox, "FILE_BYTES", 500)  # so that every step is taken
+    monkeypatch.setattr(_inbox, "FILE_BYTES", 300)  # so that every step is taken
     ledger = Ledger.open(str(path))
     ledger.store.register([Meter(window="day")])
     rows, late = [attempt() for _ in range(12)], [attempt() for _ in range(6)]

@@ -1,0 +1,116 @@
+"""An attempt as one line of an inbox, and back.
+
+A line is written for every call, so the usual one is texts and numbers with a separator between
+them: two operations on strings. Whatever does not fit, such as a text of two lines, is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from frugal_chains.ledger._append import Entry
+from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._codec import attempt_from_row, decision_text, labels_of, row_of
+from frugal_chains.ledger._ids import microseconds, pack_id
+from frugal_chains.ledger._schema import LABEL_COLUMNS, SUM_COLUMNS
+from frugal_chains.pricing import Priced
+
+_SEPARATOR: Final = "\x1f"  # ASCII's own, for fields: it hardly ever occurs in a text
+_TEXTS: Final = 9
+"""Ids, thread, note, decision and the two durations, before the labels."""
+_NUMBERS: Final = _SEPARATOR + _SEPARATOR.join(["%d"] * (1 + len(SUM_COLUMNS))) + "\n"
+_SEPARATORS: Final = _TEXTS + len(LABEL_COLUMNS) + len(SUM_COLUMNS)
+_NO_SERIES: Final = 0
+"""In the place of the number that a row's labels have in the ledger file."""
+_ID_DIGITS: Final = 32
+
+
+def line_of(entry: Entry) -> bytes:
+    """The line of an attempt; it ends with a line feed and has no other, and no zero byte."""
+    try:
+        text = _plain(entry.attempt)
+        # The first ends a line, the second an inbox.
+        if text.count(_SEPARATOR) == _SEPARATORS and text.count("\n") == 1 and "\0" not in text:
+            return text.encode()
+    except (TypeError, ValueError):
+        pass
+    return _json(entry)
+
+
+def entry_of(line: bytes) -> Entry:
+    """What `line_of` wrote, without its end.
+
+    Raises:
+        ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError: anything else.
+    """
+    if line.startswith(b"["):
+        labels, row = json.loads(line)
+        row[0] = bytes.fromhex(row[0])
+    else:
+        labels, row = _fields(line.decode())
+    attempt = attempt_from_row((*row, _NO_SERIES), labels)
+    return Entry(attempt, reservation_id=attempt.id)
+
+
+def _plain(attempt: Attempt) -> str:
+    u, p = attempt.usage, attempt.price
+    if len(attempt.id) != _ID_DIGITS:
+        raise ValueError(attempt.id)
+    latency_s, first_token_s, decision = attempt.latency_s, attempt.first_token_s, attempt.decision
+    if type(p) is Priced:
+        costs = (
+            p.nanos, p.input_nanos, p.cache_read_nanos, p.cache_write_nanos, p.output_nanos,
+            p.fee_nanos,
+        )  # fmt: skip
+    else:
+        costs = (0, 0, 0, 0, 0, 0)
+    return _SEPARATOR.join((
+        attempt.id, attempt.operation_id, attempt.run_id, attempt.parent_id, attempt.thread_id,
+        attempt.note,
+        "" if decision is None else decision_text(decision),
+        "" if latency_s is None else str(round(latency_s * 1e6)),
+        "" if first_token_s is None else str(round(first_token_s * 1e6)),
+        *labels_of(attempt),
+    )) + _NUMBERS % (
+        microseconds(attempt.at),
+        # In the order of COUNT_FIELDS; spelt out because this is the hot path.
+        u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
+        u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,
+        u.cache_read_audio_tokens, u.output_audio_tokens, u.input_image_tokens,
+        u.output_image_tokens, u.web_searches, u.code_executions, u.file_searches,
+        *costs,
+    )  # fmt: skip
+
+
+def _fields(line: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """The labels and the row of a line that `_plain` wrote."""
+    fields = line.split(_SEPARATOR)
+    if len(fields) != _SEPARATORS + 1:
+        raise ValueError(f"{len(fields)} fields instead of {_SEPARATORS + 1}")
+    texts, labels = fields[:_TEXTS], fields[_TEXTS : _TEXTS + len(LABEL_COLUMNS)]
+    at_us, *sums = map(int, fields[_TEXTS + len(LABEL_COLUMNS) :])
+    id_, operation_id, run_id, parent_id, thread_id, note, decision, latency_us, first_us = texts
+    row = (
+        bytes.fromhex(id_), pack_id(operation_id), at_us, _number(latency_us), _number(first_us),
+        pack_id(run_id), pack_id(parent_id), thread_id or None, note or None, decision or None,
+        *sums,
+    )  # fmt: skip
+    return tuple(labels), row
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text else None
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def _json(entry: Entry) -> bytes:
+    """An attempt as JSON: its labels, and its values with packed ids as their digits.
+
+    Not a Python literal, which is written faster: `ast` fails at random where several threads use
+    it (github.com/python/cpython/issues/106905), and takes 25 times as long to read it.
+    """
+    values = [value.hex() if type(value) is bytes else value for value in row_of(entry.attempt)]
+    return _encode((labels_of(entry.attempt), values)).encode() + b"\n"
