@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import Labels, labels_of, row_of
 from frugal_chains.ledger._ids import microseconds, whole_text
 from frugal_chains.ledger._meters import Meter, MeterFacts
 from frugal_chains.ledger._rollup import refold_one
-from frugal_chains.ledger._schema import ROW_COLUMNS
+from frugal_chains.ledger._schema import ROW_COLUMNS, SUM_COLUMNS
 from frugal_chains.ledger._series import SeriesIds
 
 _INSERT_ATTEMPT = (
@@ -26,6 +26,12 @@ _REPLACE_ATTEMPT = (
     f"UPDATE attempts SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(ROW_COLUMNS))} "
     "WHERE id = ?1"
 )
+
+
+LARGEST: Final = 10**15
+"""No attempt uses as many tokens or costs as many nano-USD (a million dollars). A few junk numbers
+beyond would overflow SQLite's sums over all attempts, which are of 64 bits."""
+_FIRST_SUM: Final = ROW_COLUMNS.index(SUM_COLUMNS[0])
 
 
 class Entry:
@@ -48,8 +54,15 @@ class Entry:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """One value for each of `ROW_COLUMNS` but the last."""
-        return row_of(self.attempt) if self._values is None else self._values
+        """One value for each of `ROW_COLUMNS` but the last.
+
+        Raises:
+            OverflowError: a count or a cost that no attempt can have, and no sum may hold.
+        """
+        values = row_of(self.attempt) if self._values is None else self._values
+        if max(values[_FIRST_SUM:]) > LARGEST:
+            raise OverflowError(f"{max(values[_FIRST_SUM:])} is more than {LARGEST}")
+        return values
 
     def replace_lone_surrogates(self) -> None:
         """Make every text one that SQLite can keep."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from frugal_chains.money import usd_from_nanos
 
 CostPart = Literal["input", "cache_read", "cache_write", "output", "fees"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Priced:
-    """A cost, with its parts and where the price came from.
+class Priced(NamedTuple):
+    """A cost, with its parts and where the price came from. Made for every call, hence a tuple.
 
     The parts sum to `nanos` exactly: the total is rounded once (half to even), the parts follow it.
     """

@@ -5,7 +5,6 @@ Usage that no provider returned is estimated and flagged, and never zero for a c
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from frugal_chains.facts import RequestFacts
@@ -46,13 +45,12 @@ def usage_of(
         # Every request has input. Zero means that it was reported where nobody reads it:
         # langchain-anthropic streams drop `message_start`, which carries Anthropic's input counts.
         counted = _count_input(start, provider, counter)
-        usage = replace(usage, input_tokens=counted, source="mixed")
+        usage = usage._replace(input_tokens=counted, source="mixed")
         notes.append("input tokens did not come back: they were counted here")
     if streamed and usage.cache_write_5m_tokens and start.request().cache_ttl == "1h":
         # Anthropic's streams sum cache writes over all times to live (MessageDeltaUsage has one
         # `cache_creation_input_tokens`), and the longer one costs more.
-        usage = replace(
-            usage,
+        usage = usage._replace(
             cache_write_5m_tokens=0,
             cache_write_1h_tokens=usage.cache_write_tokens,
             source="mixed",
@@ -127,7 +125,7 @@ def _list_price(start: CallStart, usage: Usage, prices: PriceBook) -> Price:
 def _written_shapes(start: CallStart, request: RequestFacts, plain: Usage) -> list[Usage]:
     """The same input, all of it written to the provider's cache, where that can happen."""
     if request.cache_ttl == "1h":
-        return [replace(plain, cache_write_1h_tokens=plain.input_tokens)]
+        return [plain._replace(cache_write_1h_tokens=plain.input_tokens)]
     if request.cache_ttl == "5m" or start.provider in _WRITES_UNASKED:
-        return [replace(plain, cache_write_5m_tokens=plain.input_tokens)]
+        return [plain._replace(cache_write_5m_tokens=plain.input_tokens)]
     return []

@@ -15,7 +15,6 @@ and langchain_anthropic 1.7.7, `_response_to_result` in langchain-google-genai.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from frugal_chains.usage._fields import Fields
@@ -142,8 +141,7 @@ def _read_any(usage_metadata: object, response_metadata: object) -> UsageReading
     if any(raw.has(*_LOST_IN_TRANSLATION) for raw in raws):
         full = read_usage(response_metadata)
         if full is not None and full.usage.total_tokens >= reading.usage.total_tokens:
-            return replace(
-                full,
+            return full._replace(
                 service_tier=reading.service_tier,
                 billed_usd=full.billed_usd if billed_usd is None else billed_usd,
             )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from frugal_chains.usage._usage import Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReading:
+class UsageReading(NamedTuple):
     """One raw usage, normalised. Readers never raise on bad numbers: they repair and say so."""
 
     usage: Usage

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 
 from frugal_chains.errors import UsageError
 
 UsageSource = Literal["provider", "estimated", "mixed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Tokens of one attempt. Parents include their parts.
-
-    `input_tokens` includes every cache, audio and image input bucket; `output_tokens` includes
-    reasoning and audio/image output. A part that exceeds its parent raises `UsageError`.
-    """
+class _Buckets(NamedTuple):
+    """The fields of `Usage`. A tuple because one is made for every call: setting as many fields of
+    a frozen dataclass takes three times as long."""
 
     input_tokens: int = 0
     """All input tokens, including those read from and written to the provider's prompt cache."""
@@ -45,23 +40,58 @@ class Usage:
     source: UsageSource = "provider"
     """`provider`: as returned; `estimated`: counted here; `mixed`: returned in part or repaired."""
 
-    def __post_init__(self) -> None:
-        # Every attempt builds one of these, so the good case is one flat expression.
-        input_, output, read = self.input_tokens, self.output_tokens, self.cache_read_tokens
-        for value in (read, self.cache_write_5m_tokens, self.cache_write_1h_tokens, input_, output,
-                      self.reasoning_tokens, self.input_audio_tokens, self.cache_read_audio_tokens,
-                      self.output_audio_tokens, self.input_image_tokens, self.output_image_tokens,
-                      self.web_searches, self.code_executions, self.file_searches):  # fmt: skip
-            if type(value) is not int or value < 0:
-                raise self._impossible()
+
+class Usage(_Buckets):
+    """Tokens of one attempt. Parents include their parts.
+
+    `input_tokens` includes every cache, audio and image input bucket; `output_tokens` includes
+    reasoning and audio/image output.
+
+    Raises:
+        UsageError: a count is no integer or below 0, or a part exceeds its parent.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cache_read_tokens: int = 0,
+        cache_write_5m_tokens: int = 0,
+        cache_write_1h_tokens: int = 0,
+        reasoning_tokens: int = 0,
+        input_audio_tokens: int = 0,
+        cache_read_audio_tokens: int = 0,
+        output_audio_tokens: int = 0,
+        input_image_tokens: int = 0,
+        output_image_tokens: int = 0,
+        web_searches: int = 0,
+        code_executions: int = 0,
+        file_searches: int = 0,
+        source: UsageSource = "provider",
+    ) -> Self:
+        made = tuple.__new__(cls, (
+            input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
+            cache_write_1h_tokens, reasoning_tokens, input_audio_tokens, cache_read_audio_tokens,
+            output_audio_tokens, input_image_tokens, output_image_tokens, web_searches,
+            code_executions, file_searches, source,
+        ))  # fmt: skip
+        # Every attempt makes one of these, so the good case is flat and calls nothing.
+        for count in made[:-1]:
+            if type(count) is not int or count < 0:
+                raise made._impossible()
         if (
-            read + self.cache_write_5m_tokens + self.cache_write_1h_tokens > input_
-            or self.input_audio_tokens + self.input_image_tokens > input_
-            or self.reasoning_tokens > output
-            or self.output_audio_tokens + self.output_image_tokens > output
-            or self.cache_read_audio_tokens > min(self.input_audio_tokens, read)
+            cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens > input_tokens
+            or input_audio_tokens + input_image_tokens > input_tokens
+            or reasoning_tokens > output_tokens
+            or output_audio_tokens + output_image_tokens > output_tokens
+            or cache_read_audio_tokens > input_audio_tokens
+            or cache_read_audio_tokens > cache_read_tokens
         ):
-            raise self._impossible()
+            raise made._impossible()
+        return made
 
     def _impossible(self) -> UsageError:
         """The error that names the first bucket that cannot be true, with its numbers."""
@@ -75,6 +105,14 @@ class Usage:
                 return UsageError(f"{' + '.join(parts)} = {total} exceeds {parent} = {limit}")
         raise AssertionError("called for a possible usage")
 
+    def _replace(self, **changes: Any) -> Self:
+        """A copy with other values, checked as a new one is."""
+        return type(self)(**{**self._asdict(), **changes})
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
+        """For copies and pickles: the constructor takes names only."""
+        return (), self._asdict()
+
     @property
     def cache_write_tokens(self) -> int:
         """Input tokens written to the cache, at any time to live."""
@@ -84,7 +122,7 @@ class Usage:
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, other: Usage) -> Usage:
+    def __add__(self, other: Usage) -> Usage:  # type: ignore[override]  # not two tuples in a row
         counts: dict[str, Any] = {
             name: getattr(self, name) + getattr(other, name) for name in COUNT_FIELDS
         }
@@ -92,7 +130,7 @@ class Usage:
         return Usage(**counts, source=source)
 
 
-COUNT_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Usage) if f.name != "source")
+COUNT_FIELDS: tuple[str, ...] = _Buckets._fields[:-1]
 
 INCLUSIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("input_tokens", ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")),

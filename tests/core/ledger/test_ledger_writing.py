@@ -61,10 +61,11 @@ def test_threads_write_every_row_once(ledger: Ledger) -> None:
 BAD: list[dict[str, Any]] = [
     {"note": object()},  # no type of SQLite's
     {"usage": Usage(input_tokens=2**63)},  # no integer of SQLite's
+    {"usage": Usage(output_tokens=2**62)},  # one of SQLite's, but no sum of two
 ]
 
 
-@pytest.mark.parametrize("bad", BAD, ids=["type", "size"])
+@pytest.mark.parametrize("bad", BAD, ids=["type", "size", "sum"])
 def test_an_attempt_that_cannot_be_written_takes_no_other_along(
     tmp_path: Path, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -85,7 +86,7 @@ def test_an_attempt_that_cannot_be_written_takes_no_other_along(
     assert f"{rows[1].id!r}" in caplog.text
 
 
-@pytest.mark.parametrize("bad", BAD, ids=["type", "size"])
+@pytest.mark.parametrize("bad", BAD, ids=["type", "size", "sum"])
 def test_in_memory_the_attempt_that_cannot_be_written_is_refused(bad: dict[str, Any]) -> None:
     with Ledger.open("memory://") as ledger:
         good = attempt()
@@ -224,6 +225,7 @@ def test_a_rollup_that_fails_stops_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(_sqlite, "FOLD_EVERY", 2)
+    monkeypatch.setattr(_append, "LARGEST", 2**63)
     huge = Usage(input_tokens=2**62)  # two of them are more than an integer of SQLite's holds
     rows = [attempt(usage=huge) for _ in range(5)]
     with Ledger.open(f"sqlite:///{tmp_path}/books.db") as ledger:

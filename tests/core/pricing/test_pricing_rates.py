@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -125,7 +124,7 @@ GROWTH = (
 def test_more_of_anything_never_costs_less(usage: Usage, buckets, more: int) -> None:
     above = {bucket: str(2 * Decimal(price)) for bucket, price in FULL.items()}
     prices = price_list(FULL, (200_000, above), fees=FEE_PRICES)
-    grown = replace(usage, **{name: getattr(usage, name) + more for name in buckets})
+    grown = usage._replace(**{name: getattr(usage, name) + more for name in buckets})
     assert priced(prices, grown).nanos >= priced(prices, usage).nanos
 
 

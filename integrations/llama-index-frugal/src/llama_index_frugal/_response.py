@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from frugal_chains.tracking import CallEnd, classify_error
@@ -132,7 +131,7 @@ def _partial_reading(chunks: Sequence[Any], provider: str) -> UsageReading | Non
     reading = _reading(chunks, provider, lambda: False)
     if reading is None or any(map(_reason, chunks)):
         return reading
-    return replace(reading, usage=replace(reading.usage, source="mixed"))
+    return reading._replace(usage=reading.usage._replace(source="mixed"))
 
 
 def _anthropic_delta(response: Any) -> Any:
@@ -159,7 +158,7 @@ def _anthropic_reading(
         return reading
     # Zero input makes the tracker count it: what was fresh is not all that was sent.
     shown = Usage(output_tokens=reading.usage.output_tokens, source="mixed")
-    return replace(reading, usage=shown, problems=(*reading.problems, LOST_CACHE))
+    return reading._replace(usage=shown, problems=(*reading.problems, LOST_CACHE))
 
 
 # -- the rest ----------------------------------------------------------------------------------
