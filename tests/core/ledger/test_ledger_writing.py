@@ -21,6 +21,7 @@ from frugal_chains.ledger import (
     Ledger,
     Meter,
     MeterFacts,
+    _append,
     _inbox,
     _page,
     _sqlite,
