@@ -2,14 +2,15 @@
 
     python benchmarks/bench_overhead.py [--quick]
 
-LangChain: a fake chat model that returns usage, invoked bare and with each handler in turn, round
-by round, so that every handler meets the same machine. Ours prices every call and commits it to an
+LangChain: a fake chat model that returns usage, invoked with each handler in turn, each time right
+after the same calls without any, so that both meet the same machine. Ours prices every call and commits it to an
 SQLite ledger on disk before the call returns; the others keep what they keep (langchain-core's
 counter sums tokens in memory; langfuse exports its spans, as it comes, to a server on loopback that
 takes anything, and once more with an exporter that drops them; openinference drops them).
 LlamaIndex: an LLM that answers at once, with its token counter and with `track_cost`.
 
-The overhead is the median over rounds of (time with - time without), per call.
+The overhead is the median over rounds of (time with - time without), per call. What a handler left
+to its threads is waited for after its round: it takes no time from the next one.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from frugal_chains import Ledger
 from langchain_frugal import CostCallbackHandler
 
-CALLS = 200
-ROUNDS = 40
+CALLS = 50
+ROUNDS = 200
 PACKAGES = (
     "langchain-core", "llama-index-core", "langfuse", "openinference-instrumentation-langchain",
 )  # fmt: skip
@@ -99,51 +100,51 @@ class Timing:
     wall_us: float
     cpu_us: float
 
+    def __sub__(self, other: Timing) -> Timing:
+        return Timing(wall_us=self.wall_us - other.wall_us, cpu_us=self.cpu_us - other.cpu_us)
 
-def measure(contenders: list[Contender], *, calls: int, rounds: int) -> dict[str, list[Timing]]:
-    """Timings of every contender in every round; the order turns by one each round."""
-    timings: dict[str, list[Timing]] = {c.name: [] for c in contenders}
+
+def measure(
+    bare: Callable[[], object], contenders: list[Contender], *, rounds: int
+) -> dict[str, Timing]:
+    """What each contender adds to a bare call: the median over rounds of the difference between
+    its calls and the bare ones just before them. The order turns by one each round."""
+    added: dict[str, list[Timing]] = {c.name: [] for c in contenders}
     for contender in contenders:
         with contender.around():
-            for _ in range(calls):
-                contender.once()
+            _time(contender.once)
     gc.collect()
     gc.disable()
     try:
         for turn in range(rounds):
             for offset in range(len(contenders)):
                 contender = contenders[(turn + offset) % len(contenders)]
+                without = _time(bare)
                 with contender.around():
-                    timings[contender.name].append(_time(contender.once, calls))
+                    added[contender.name].append(_time(contender.once) - without)
             gc.collect()
     finally:
         gc.enable()
-    return timings
+    return {name: _median(timings) for name, timings in added.items()}
 
 
-def _time(once: Callable[[], object], calls: int) -> Timing:
+def _time(once: Callable[[], object]) -> Timing:
     wall, cpu = time.perf_counter(), time.thread_time()
-    for _ in range(calls):
+    for _ in range(CALLS):
         once()
     cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
-    return Timing(wall_us=wall / calls * 1e6, cpu_us=cpu / calls * 1e6)
+    return Timing(wall_us=wall / CALLS * 1e6, cpu_us=cpu / CALLS * 1e6)
 
 
-def added(timings: Mapping[str, list[Timing]], base: str) -> dict[str, Timing]:
-    """The median over rounds of the time beyond the base's, in the same round."""
-
-    def median(name: str, field: str) -> float:
-        pairs = zip(timings[name], timings[base], strict=True)
-        return statistics.median(getattr(a, field) - getattr(b, field) for a, b in pairs)
-
-    return {
-        name: Timing(wall_us=median(name, "wall_us"), cpu_us=median(name, "cpu_us"))
-        for name in timings
-    }
+def _median(timings: list[Timing]) -> Timing:
+    return Timing(
+        wall_us=statistics.median(t.wall_us for t in timings),
+        cpu_us=statistics.median(t.cpu_us for t in timings),
+    )
 
 
 @contextmanager
-def langchain_contenders(folder: Path) -> Iterator[list[Contender]]:
+def langchain_contenders(folder: Path) -> Iterator[tuple[Callable[[], object], list[Contender]]]:
     model = FakeChat()
     messages = [("system", "You answer in few words."), ("user", "What is the capital of France?")]
 
@@ -154,19 +155,21 @@ def langchain_contenders(folder: Path) -> Iterator[list[Contender]]:
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(f"sqlite:///{folder}/langchain.db"))
         contenders = [
-            Contender("bare", invoking(None)),
             Contender("no-op handler", invoking(NoOp())),
             Contender("UsageMetadataCallbackHandler", invoking(UsageMetadataCallbackHandler())),
-            Contender("CostCallbackHandler", invoking(CostCallbackHandler(ledger))),
+            Contender(
+                "CostCallbackHandler",
+                invoking(CostCallbackHandler(ledger)),
+                lambda: _then(ledger.totals),
+            ),
         ]
         url = stack.enter_context(sink())
-        others = {
-            "langfuse": _langfuse(stack, "pk-lf-export", base_url=url),
-            "langfuse, export dropped": _langfuse(stack, "pk-lf-drop", span_exporter=_Drop()),
-            "openinference": _openinference(),
-        }
-        contenders += [Contender(name, invoking(handler)) for name, handler in others.items()]
-        yield contenders
+        contenders += [
+            _langfuse(stack, "langfuse", invoking, base_url=url),
+            _langfuse(stack, "langfuse, export dropped", invoking, span_exporter=_Drop()),
+            Contender("openinference", invoking(_openinference())),
+        ]
+        yield invoking(None), contenders
         (total,) = ledger.totals()
         expected = (300 * 150 + 512 * 75 + 64 * 600) * total.attempts
         assert total.nanos == expected, "the calls measured were not booked as they should be"
@@ -186,16 +189,28 @@ class _Drop:
         return True
 
 
-def _langfuse(stack: ExitStack, key: str, **options: Any) -> BaseCallbackHandler:
+@contextmanager
+def _then(work: Callable[[], object]) -> Iterator[None]:
+    yield
+    work()
+
+
+def _langfuse(
+    stack: ExitStack,
+    name: str,
+    invoking: Callable[[BaseCallbackHandler], Callable[[], object]],
+    **options: Any,
+) -> Contender:
     from langfuse import Langfuse
     from langfuse.langchain import CallbackHandler
     from opentelemetry.sdk.trace import TracerProvider
 
+    key = f"pk-lf-{name}"
     client = Langfuse(
         public_key=key, secret_key="sk-lf-bench", tracer_provider=TracerProvider(), **options
     )
     stack.callback(client.shutdown)
-    return CallbackHandler(public_key=key)
+    return Contender(name, invoking(CallbackHandler(public_key=key)), lambda: _then(client.flush))
 
 
 _SINK = """
@@ -242,7 +257,9 @@ def _openinference() -> BaseCallbackHandler:
 
 
 @contextmanager
-def llama_index_contenders(folder: Path) -> Iterator[list[Contender]]:
+def llama_index_contenders(
+    folder: Path,
+) -> Iterator[tuple[Callable[[], object], list[Contender]]]:
     from llama_index.core.base.llms.types import ChatMessage, ChatResponse
     from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
     from llama_index.core.llms import MockLLM
@@ -264,19 +281,20 @@ def llama_index_contenders(folder: Path) -> Iterator[list[Contender]]:
     counter = CallbackManager([TokenCountingHandler(tokenizer=str.split)])
     bare, counted = FakeLLM(), FakeLLM(callback_manager=counter)
     with Ledger.open(f"sqlite:///{folder}/llama_index.db") as ledger:
-        yield [
-            Contender("bare", lambda: bare.chat(messages)),
-            Contender("TokenCountingHandler", lambda: counted.chat(messages)),
-            Contender("track_cost", lambda: bare.chat(messages), lambda: track_cost(ledger)),
-        ]
+        yield (
+            lambda: bare.chat(messages),
+            [
+                Contender("TokenCountingHandler", lambda: counted.chat(messages)),
+                Contender("track_cost", lambda: bare.chat(messages), lambda: track_cost(ledger)),
+            ],
+        )
 
 
-def show_added(title: str, timings: Mapping[str, list[Timing]], over: Mapping[str, Timing]) -> None:
-    print(f"\n{title}: added microseconds per call, median of {len(timings['bare'])} rounds")
+def show_added(title: str, added: Mapping[str, Timing], rounds: int) -> None:
+    print(f"\n{title}: added microseconds per call, median of {rounds} rounds of {CALLS} calls")
     print(f"  {'':32} {'wall':>8} {'cpu':>8}")
-    for name, timing in over.items():
-        if name != "bare":
-            print(f"  {name:32} {timing.wall_us:8.1f} {timing.cpu_us:8.1f}")
+    for name, timing in added.items():
+        print(f"  {name:32} {timing.wall_us:8.1f} {timing.cpu_us:8.1f}")
 
 
 def main() -> None:
@@ -285,14 +303,12 @@ def main() -> None:
     rounds = ROUNDS // 10 if parser.parse_args().quick else ROUNDS
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
-        with langchain_contenders(Path(name)) as contenders:
-            timings = measure(contenders, calls=CALLS, rounds=rounds)
-        chain = added(timings, "bare")
-        show_added("LangChain, chat model invoke", timings, chain)
-        with llama_index_contenders(Path(name)) as contenders:
-            timings = measure(contenders, calls=CALLS, rounds=rounds)
-        index = added(timings, "bare")
-        show_added("LlamaIndex, LLM chat", timings, index)
+        with langchain_contenders(Path(name)) as (bare, contenders):
+            chain = measure(bare, contenders, rounds=rounds)
+        show_added("LangChain, chat model invoke", chain, rounds)
+        with llama_index_contenders(Path(name)) as (bare, contenders):
+            index = measure(bare, contenders, rounds=rounds)
+        show_added("LlamaIndex, LLM chat", index, rounds)
     ours, counter = chain["CostCallbackHandler"].wall_us, chain["UsageMetadataCallbackHandler"]
     figures = {
         "times_usage_metadata_handler": _ratio(ours / counter.wall_us, "lower", asked=3.0),

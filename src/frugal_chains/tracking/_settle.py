@@ -5,6 +5,7 @@ Usage that no provider returned is estimated and flagged, and never zero for a c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from frugal_chains.facts import RequestFacts
@@ -17,6 +18,7 @@ from frugal_chains.usage import Usage
 
 ASSUMED_OUTPUT_CAP_TOKENS = 32_768
 """Held for a call that sets no output cap, on a model whose own cap is not in our table."""
+_ASKED_FOR_1H = "the time to live of cache writes did not come back: the request asked for 1h"
 _WRITES_UNASKED = frozenset({"openai"})
 """Providers that may bill cache writes without a marker in the request (OpenAI from GPT-5.6:
 developers.openai.com, guide on prompt caching, read 2026-11-21)."""
@@ -24,29 +26,20 @@ developers.openai.com, guide on prompt caching, read 2026-11-21)."""
 
 def usage_of(
     start: CallStart, end: CallEnd, counter: TokenCounter, *, streamed: bool
-) -> tuple[Usage, list[str]]:
+) -> tuple[Usage, Sequence[str]]:
     """The usage of a finished call, and notes on why it is not the provider's word."""
-    if end.status == "cached":
-        return Usage(), []
-    if end.reading is None and not end.sent:
-        return Usage(), []
-    provider = end.provider or start.provider
-    if end.reading is None:
-        model = end.model or start.model
-        produced = counter.count_text(end.output_text(), model=model, provider=provider)
-        usage = Usage(
-            input_tokens=_count_input(start, provider, counter),
-            output_tokens=produced.tokens,
-            source="estimated",
-        )
-        return usage, ["no usage came back: tokens were counted here"]
-    usage, notes = end.reading.usage, list(end.reading.problems)
+    reading = end.reading
+    if end.status == "cached" or (reading is None and not end.sent):
+        return Usage(), ()
+    if reading is None:
+        return _counted_here(start, end, counter), ["no usage came back: tokens were counted here"]
+    usage, notes = reading.usage, reading.problems
     if usage.input_tokens == 0 and usage.output_tokens > 0:
         # Every request has input. Zero means that it was reported where nobody reads it:
         # langchain-anthropic streams drop `message_start`, which carries Anthropic's input counts.
-        counted = _count_input(start, provider, counter)
+        counted = _count_input(start, end.provider or start.provider, counter)
         usage = usage._replace(input_tokens=counted, source="mixed")
-        notes.append("input tokens did not come back: they were counted here")
+        notes = *notes, "input tokens did not come back: they were counted here"
     if streamed and usage.cache_write_5m_tokens and start.request().cache_ttl == "1h":
         # Anthropic's streams sum cache writes over all times to live (MessageDeltaUsage has one
         # `cache_creation_input_tokens`), and the longer one costs more.
@@ -55,8 +48,18 @@ def usage_of(
             cache_write_1h_tokens=usage.cache_write_tokens,
             source="mixed",
         )
-        notes.append("the time to live of cache writes did not come back: the request asked for 1h")
+        notes = *notes, _ASKED_FOR_1H
     return usage, notes
+
+
+def _counted_here(start: CallStart, end: CallEnd, counter: TokenCounter) -> Usage:
+    model, provider = end.model or start.model, end.provider or start.provider
+    produced = counter.count_text(end.output_text(), model=model, provider=provider)
+    return Usage(
+        input_tokens=_count_input(start, provider, counter),
+        output_tokens=produced.tokens,
+        source="estimated",
+    )
 
 
 def _count_input(start: CallStart, provider: str, counter: TokenCounter) -> int:
@@ -67,19 +70,20 @@ def price_of(
     start: CallStart, end: CallEnd, usage: Usage, prices: PriceBook, *, at: datetime
 ) -> Price:
     """The price of a finished call. The provider's own charge comes before any list."""
+    reading = end.reading
     if end.status == "cached":
         return Free(price_id="response cache")
-    if end.reading is None and not end.sent:
+    if reading is None and not end.sent:
         return Free(price_id="not billed: answered with an error")
-    tier = (end.reading and end.reading.service_tier) or start.service_tier
+    tier = (reading and reading.service_tier) or start.service_tier
     model, provider = end.model or start.model, end.provider or start.provider
     price = prices.price(usage, model=model, provider=provider, tier=tier, at=at)
-    if isinstance(price, Unpriced) and start.model and start.model != model:
+    if type(price) is Unpriced and start.model and start.model != model:
         # An answer may name a snapshot or deployment that no list has; the asked name may be known.
         asked = prices.price(usage, model=start.model, provider=provider, tier=tier, at=at)
         price = price if isinstance(asked, Unpriced) else asked
-    if end.reading is not None and end.reading.billed_usd is not None:
-        return _billed(end.reading.billed_usd, price, provider)
+    if reading is not None and reading.billed_usd is not None:
+        return _billed(reading.billed_usd, price, provider)
     return price
 
 

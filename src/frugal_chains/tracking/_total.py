@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from decimal import Decimal
-from operator import attrgetter
 
 from frugal_chains.ledger import Attempt
 from frugal_chains.money import usd_from_nanos, usd_text
 from frugal_chains.usage import COUNT_FIELDS, Usage
 
 ADD_UP_EVERY = 256
-_counts_of = attrgetter(*COUNT_FIELDS)
 
 
 class RunningTotal:
@@ -45,7 +43,7 @@ class RunningTotal:
                 self._nanos += sign * (nanos or 0)
                 self._unpriced += sign * (nanos is None)
                 self._estimated += sign * (usage.source != "provider")
-                for index, count in enumerate(_counts_of(usage)):
+                for index, count in enumerate(usage[:-1]):
                     if count:
                         self._counts[index] += sign * count
 

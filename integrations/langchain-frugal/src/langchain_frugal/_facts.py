@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal
+from itertools import chain
+from typing import Any, Final, Literal, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
@@ -38,7 +39,13 @@ _ONE_OF_A_KIND: Final = frozenset(
      "conversation_id", "thread_id", "versions"}
 )  # fmt: skip
 """Metadata that differs in every call or conversation: no use as a label to group by."""
-_CAP_KEYS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
+_NAMED_BY_LANGCHAIN: Final = (("lc_agent_name", "agent"), ("langgraph_node", "node"))
+_THREAD_NAMES: Final = ("thread_id", "session_id", "conversation_id")
+_CAP_ORDER: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
+_CAP_KEYS: Final = frozenset(_CAP_ORDER)
+_TIERS_ASKED: Mapping[Any, str] = {"flex": "flex", "priority": "priority", "batch": "batch"}
+_MODEL_NAMES: Final = ("model_name", "model", "model_id")
+_NOTHING: Final[Mapping[str, Any]] = {}
 _OWN_TAGS: Final = ("seq:", "map:", "retry:", "graph:", "langsmith:", "nostream")
 """Prefixes of tags that LangChain writes itself."""
 
@@ -152,6 +159,7 @@ def call_start(
     parent_id: str,
 ) -> CallStart:
     """The facts of a starting call: whose model, for whom, with which cap."""
+    about = _entries_of(tuple(metadata))
     return CallStart(
         key=key,
         framework=FRAMEWORK,
@@ -161,67 +169,76 @@ def call_start(
         ),
         request=request,
         output_cap_tokens=_output_cap(params, metadata),
-        service_tier=_tier(params.get("service_tier")),
-        purpose=_purpose(metadata, tags),
+        service_tier=_TIERS_ASKED.get(params.get("service_tier"), "standard"),
+        purpose=_purpose(metadata, tags) if tags or about.source else "answer",
         root_id=root_id,
         parent_id=parent_id,
-        thread_id=_thread_id(metadata),
-        tags=_labels(metadata, tags),
+        thread_id=_first_text(metadata, about.threads) if about.threads else "",
+        tags=_labels(metadata, about.labels, tags) if tags or about.labels else {},
     )
 
 
 _provider_id = lru_cache(maxsize=256)(provider_id)
 
 
+class _Entries(NamedTuple):
+    """Which entries of a run's metadata say something to us."""
+
+    labels: tuple[tuple[str, str], ...]
+    """Name in the metadata, and name as a label."""
+    threads: tuple[str, ...]
+    source: bool
+
+
+@lru_cache(maxsize=1024)
+def _entries_of(names: tuple[str, ...]) -> _Entries:
+    """Decided once for all metadata with the same names: a chain's calls have the same ones."""
+    labels = tuple((name, name) for name in names if _is_label(name))
+    labels += tuple((name, label) for name, label in _NAMED_BY_LANGCHAIN if name in names)
+    threads = tuple(name for name in _THREAD_NAMES if name in names)
+    return _Entries(labels=labels, threads=threads, source="lc_source" in names)
+
+
+def _is_label(name: str) -> bool:
+    """Whether a metadata entry is the application's own, and something to group by."""
+    return not name.startswith(_OWN_METADATA) and name not in _ONE_OF_A_KIND
+
+
 def _output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> int | None:
     """The request's cap on output tokens, for all its answers together."""
     cap = metadata.get("ls_max_tokens")
-    for name in _CAP_KEYS:
-        if name in params:
-            cap = params[name]
-            break
+    if not _CAP_KEYS.isdisjoint(params):
+        cap = next((params[name] for name in _CAP_ORDER if name in params), cap)
     return cap * (params.get("n") or 1) if isinstance(cap, int) else None
-
-
-def _tier(asked: Any) -> str:
-    return asked if asked in ("flex", "priority", "batch") else "standard"
 
 
 def _purpose(metadata: Mapping[str, Any], tags: Sequence[str]) -> Purpose:
     source = metadata.get("lc_source")
     if source is not None and (known := _PURPOSES.get(source)) is not None:
         return known
-    if tags and any(tag.startswith("retry:attempt:") for tag in tags):
+    if any(tag.startswith("retry:attempt:") for tag in tags):
         return "retry"
     return "answer"
 
 
-def _thread_id(metadata: Mapping[str, Any]) -> str:
-    get = metadata.get
-    return str(get("thread_id") or get("session_id") or get("conversation_id") or "")
+def _first_text(metadata: Mapping[str, Any], names: Sequence[str]) -> str:
+    return next((str(metadata[name]) for name in names if metadata[name]), "")
 
 
-def _labels(metadata: Mapping[str, Any], tags: Sequence[str]) -> dict[str, str]:
+def _labels(
+    metadata: Mapping[str, Any], names: Sequence[tuple[str, str]], tags: Sequence[str]
+) -> dict[str, str]:
     """The application's own labels: its metadata and tags, the agent's and the node's names."""
     labels: dict[str, str] = {}
-    for name, value in metadata.items():
-        if _is_label(name) and isinstance(value, str | int | bool):
+    for name, label in names:
+        value = metadata[name]
+        if isinstance(value, str | int | bool):
             text = str(value)
             if len(text) <= _MAX_TAG_LENGTH:
-                labels[name] = text
-    if agent := metadata.get("lc_agent_name"):
-        labels["agent"] = str(agent)
-    if node := metadata.get("langgraph_node"):
-        labels["node"] = str(node)
+                labels[label] = text
     if tags and (own := sorted(tag for tag in tags if not tag.startswith(_OWN_TAGS))):
         labels["tags"] = ",".join(own)
     return labels
-
-
-@lru_cache(maxsize=1024)
-def _is_label(name: str) -> bool:
-    """Whether a metadata entry is the application's own, and something to group by."""
-    return not name.startswith(_OWN_METADATA) and name not in _ONE_OF_A_KIND
 
 
 def call_end(response: LLMResult, *, streamed: Callable[[], bool]) -> CallEnd:
@@ -236,13 +253,13 @@ def call_end(response: LLMResult, *, streamed: Callable[[], bool]) -> CallEnd:
     raw = usage or (output and (output.get("token_usage") or output.get("usage")))
     reading = read_langchain_usage(raw, response_metadata=metadata) if raw else None
     if reading is not None:
-        return CallEnd(reading=reading, model=_model(metadata, output or {}))
+        return CallEnd(reading=reading, model=_model(metadata, output or _NOTHING))
     in_pieces = streamed()
     cut = in_pieces and _is_cut(metadata)
     return CallEnd(
         status="aborted" if cut else "ok",
         error_kind="cut" if cut else "",
-        model=_model(metadata, output or {}),
+        model=_model(metadata, output or _NOTHING),
         output_text=lambda: _output_text(response),
         note=_STREAM_HINT if in_pieces and not cut else "",
     )
@@ -266,11 +283,9 @@ def failed_end(error: BaseException, response: LLMResult | None) -> CallEnd:
 
 def _message(response: LLMResult) -> AIMessage | None:
     """The first answer: with n > 1 every other one repeats its usage."""
-    for group in response.generations:
-        for generation in group:
-            message = getattr(generation, "message", None)
-            return message if isinstance(message, AIMessage) else None
-    return None
+    first = next(chain.from_iterable(response.generations), None)
+    message = getattr(first, "message", None)
+    return message if isinstance(message, AIMessage) else None
 
 
 def _output_text(response: LLMResult) -> str:
@@ -291,11 +306,11 @@ def _produced(generation: Generation) -> str:
 
 
 def _model(metadata: Mapping[str, Any], output: Mapping[str, Any]) -> str:
-    for place in (metadata, output):
-        found = place.get("model_name") or place.get("model") or place.get("model_id")
-        if found:
-            return str(found)
-    return ""
+    found = metadata.get("model_name")  # where most integrations put it
+    if not found:
+        places = ((place, name) for place in (metadata, output) for name in _MODEL_NAMES)
+        found = next((found for place, name in places if (found := place.get(name))), "")
+    return str(found)
 
 
 def _is_cut(metadata: Mapping[str, Any]) -> bool:

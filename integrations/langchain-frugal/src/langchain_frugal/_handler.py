@@ -141,13 +141,13 @@ class CostCallbackHandler(BaseCallbackHandler):
     def on_llm_new_token(
         self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any
     ) -> None:
-        self.tracker.first_token(str(run_id))
+        self.tracker.first_token(run_id.hex)
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        self.tracker.first_token(str(run_id))
+        self.tracker.first_token(run_id.hex)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        key = str(run_id)
+        key = run_id.hex
         if self._watches:
             self._unwatch(key)
         if self._batches:
@@ -159,7 +159,7 @@ class CostCallbackHandler(BaseCallbackHandler):
             logger.exception("an attempt may not have been booked")
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        key = str(run_id)
+        key = run_id.hex
         self._unwatch(key)
         _safely(lambda: self.tracker.end(key, failed_end(error, kwargs.get("response"))))
         _safely(lambda: self._close_batch(key))
@@ -173,8 +173,10 @@ class CostCallbackHandler(BaseCallbackHandler):
         metadata: dict[str, Any] | None,
         more: Mapping[str, Any],
     ) -> None:
-        key = str(run_id)
-        root = self._roots.get(parent_run_id, parent_run_id) if parent_run_id else run_id
+        key = run_id.hex
+        root_id, parent_id = key, ""
+        if parent_run_id is not None:
+            root_id, parent_id = self._root_of(parent_run_id).hex, parent_run_id.hex
         try:
             self.tracker.begin(
                 call_start(
@@ -183,8 +185,8 @@ class CostCallbackHandler(BaseCallbackHandler):
                     params=more.get("invocation_params") or {},
                     metadata=metadata or {},
                     tags=tags or (),
-                    root_id=str(root),
-                    parent_id=str(parent_run_id) if parent_run_id else "",
+                    root_id=root_id,
+                    parent_id=parent_id,
                 )
             )
         except errors.BudgetExceeded as refusal:
@@ -241,9 +243,12 @@ class CostCallbackHandler(BaseCallbackHandler):
     def _enter(self, run_id: UUID, parent_run_id: UUID | None) -> None:
         """Remember the outermost run of every run: it is the operation its calls belong to."""
         if parent_run_id is not None:
-            self._roots[run_id] = self._roots.get(parent_run_id, parent_run_id)
+            self._roots[run_id] = self._root_of(parent_run_id)
             if len(self._roots) > _REMEMBERED_RUNS:  # runs that never ended
                 self._roots.pop(next(iter(self._roots)), None)
+
+    def _root_of(self, run_id: UUID) -> UUID:
+        return self._roots.get(run_id, run_id)
 
     def _leave(self, run_id: UUID) -> None:
         self._roots.pop(run_id, None)
@@ -276,13 +281,13 @@ class CostCallbackHandler(BaseCallbackHandler):
         self._leave(run_id)
         if run_id in self._decisions:
             self._decisions.discard(run_id)
-            _safely(lambda: self.tracker.end(str(run_id), decision_end(outputs)))
+            _safely(lambda: self.tracker.end(run_id.hex, decision_end(outputs)))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         self._leave(run_id)
         if run_id in self._decisions:
             self._decisions.discard(run_id)
-            _safely(lambda: self.tracker.end(str(run_id), failed_end(error, None)))
+            _safely(lambda: self.tracker.end(run_id.hex, failed_end(error, None)))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         self._leave(run_id)
