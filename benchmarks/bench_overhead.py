@@ -3,11 +3,11 @@
     python benchmarks/bench_overhead.py [--quick]
 
 LangChain: a fake chat model that returns usage, invoked with each handler in turn, each time right
-after the same calls without any, so that both meet the same machine. Ours prices every call and commits it to an
-SQLite ledger on disk before the call returns; the others keep what they keep (langchain-core's
-counter sums tokens in memory; langfuse exports its spans, as it comes, to a server on loopback that
-takes anything, and once more with an exporter that drops them; openinference drops them).
-LlamaIndex: an LLM that answers at once, with its token counter and with `track_cost`.
+after the same calls without any, so that both meet the same machine. Ours prices every call and has
+it on disk before the call returns; the others keep what they keep (langchain-core's counter sums
+tokens in memory; langfuse exports its spans, as it comes, to a server on loopback that takes
+anything, and once more with an exporter that drops them; openinference drops them). LlamaIndex: an
+LLM that answers at once, with its token counter and with `track_cost`.
 
 The overhead is the median over rounds of (time with - time without), per call. What a handler left
 to its threads is waited for after its round: it takes no time from the next one.

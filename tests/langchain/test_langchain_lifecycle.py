@@ -486,7 +486,7 @@ def test_a_fault_of_the_bookkeeping_never_reaches_the_chain(
 
     model = FakeListChatModel(responses=["fine"] * 3)
     for target, name in (
-        (handler.tracker.prices, "price"),
+        (handler.tracker.prices, "price_at"),
         (ledger.store, "append"),
         (handler.tracker, "begin"),
     ):

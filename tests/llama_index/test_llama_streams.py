@@ -289,7 +289,7 @@ async def test_collector_that_closes_a_stream_in_the_middle_of_our_work_does_not
     scripted.always(Reply(WORDS))
     encodings, calls = shared_encodings(), OpenCalls.of(ledger)
     locks = [
-        ledger.store._lock, calls.lock, calls.lessons._lock, calls.lessons.counter._lock,
+        ledger.store._lock, calls.lock, calls.lessons.counter._lock,
         _gate._lock, *encodings._locks.values(),
     ]  # fmt: skip
     gc.disable()

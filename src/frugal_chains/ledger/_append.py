@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._codec import Labels, labels_of, row_of
-from frugal_chains.ledger._ids import microseconds, whole_text
+from frugal_chains.ledger._codec import labels_of, row_of
+from frugal_chains.ledger._ids import whole_text
 from frugal_chains.ledger._meters import Meter, MeterFacts
 from frugal_chains.ledger._rollup import refold_one
 from frugal_chains.ledger._schema import ROW_COLUMNS, SUM_COLUMNS
 from frugal_chains.ledger._series import SeriesIds
+from frugal_chains.pricing import Free, Price, Priced, Unpriced
 
 _INSERT_ATTEMPT = (
     f"INSERT INTO attempts ({', '.join(ROW_COLUMNS)}, opens_operation) "
@@ -34,40 +35,44 @@ beyond would overflow SQLite's sums over all attempts, which are of 64 bits."""
 _FIRST_SUM: Final = ROW_COLUMNS.index(SUM_COLUMNS[0])
 
 
-class Entry:
+class Entry(NamedTuple):
     """An attempt on its way into the ledger file, and what was held for it."""
 
-    __slots__ = ("_labels", "_values", "attempt", "error", "reservation_id")
+    attempt: Attempt
+    reservation_id: str | None = None
 
-    def __init__(self, attempt: Attempt, *, reservation_id: str | None) -> None:
-        self.attempt = attempt
-        self.reservation_id = reservation_id
-        self.error: Exception | None = None
-        """Why it cannot be written, once that is known."""
-        self._labels: Labels | None = None
-        self._values: tuple[Any, ...] | None = None
-
-    @property
-    def labels(self) -> Labels:
-        """One value for each of `LABEL_COLUMNS`."""
-        return labels_of(self.attempt) if self._labels is None else self._labels
-
-    @property
     def values(self) -> tuple[Any, ...]:
         """One value for each of `ROW_COLUMNS` but the last.
 
         Raises:
             OverflowError: a count or a cost that no attempt can have, and no sum may hold.
         """
-        values = row_of(self.attempt) if self._values is None else self._values
+        values = row_of(self.attempt)
         if max(values[_FIRST_SUM:]) > LARGEST:
             raise OverflowError(f"{max(values[_FIRST_SUM:])} is more than {LARGEST}")
         return values
 
-    def replace_lone_surrogates(self) -> None:
-        """Make every text one that SQLite can keep."""
-        self._labels = tuple(map(whole_text, self.labels))
-        self._values = tuple(whole_text(v) if isinstance(v, str) else v for v in self.values)
+    def without_lone_surrogates(self) -> Entry:
+        """The same with texts that SQLite can keep."""
+        attempt = self.attempt
+        whole: dict[str, Any] = {
+            name: whole_text(text)
+            for name, text in attempt._asdict().items()
+            if isinstance(text, str)
+        }
+        whole["tags"] = {whole_text(k): whole_text(v) for k, v in attempt.tags.items()}
+        whole["price"] = _whole_price(attempt.price)
+        return self._replace(attempt=attempt._replace(**whole))
+
+
+def _whole_price(price: Price) -> Price:
+    match price:
+        case Priced():
+            return price._replace(price_id=whole_text(price.price_id))
+        case Free():
+            return Free(price_id=whole_text(price.price_id))
+        case Unpriced():
+            return Unpriced(reason=whole_text(price.reason))
 
 
 def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
@@ -77,7 +82,7 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
     end when that arrives late; only the difference is then added to the meters.
     """
     attempt = entry.attempt
-    row = (*entry.values, ids.id_of(db, entry.labels))
+    row = (*entry.values(), ids.id_of(db, labels_of(attempt)))
     inserted = bool(db.execute(_INSERT_ATTEMPT, row).rowcount)
     before = None if inserted else _aborted_nanos(db, row[0])
     replaced = before is not None and attempt.status != "aborted"
@@ -95,7 +100,7 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
 def book_all(db: sqlite3.Connection, ids: SeriesIds, entries: Sequence[Entry]) -> None:
     """Write many attempts. Those that are new, hold nothing and concern no meter go in at once."""
     if not registered_meters(db) and not any(entry.reservation_id for entry in entries):
-        rows = [(*entry.values, ids.id_of(db, entry.labels)) for entry in entries]
+        rows = [(*entry.values(), ids.id_of(db, labels_of(entry.attempt))) for entry in entries]
         before = db.total_changes
         db.executemany(_INSERT_ATTEMPT, rows)
         if db.total_changes - before == len(rows):
@@ -160,5 +165,5 @@ def add_to_meters(
     for key in keys:
         db.execute(
             "UPDATE meter_sums SET spent_nanos = spent_nanos + ? WHERE key = ? AND since_us < ?",
-            (nanos, key, microseconds(attempt.at)),
+            (nanos, key, attempt.at_us),
         )

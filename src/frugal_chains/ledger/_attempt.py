@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+from frugal_chains.ledger._ids import moment
 from frugal_chains.pricing import Price, Unpriced
 from frugal_chains.usage import Usage
 
@@ -33,8 +34,8 @@ class Attempt(NamedTuple):
     """32 hex digits, a UUIDv7 of the start: sorts by time."""
     operation_id: str
     """Groups the attempts made for one request of the application. By default the root run."""
-    at: datetime
-    """When the call started; aware, UTC."""
+    at_us: int
+    """When the call started, in microseconds since 1970; `at` is the same as a date."""
     framework: str
     """`langchain`, `llama_index`, or the caller's own word."""
     provider: str
@@ -65,6 +66,11 @@ class Attempt(NamedTuple):
     tags: Mapping[str, str] = _NO_TAGS
     decision: Mapping[str, Any] | None = None
     """What a lever decided for this attempt, as plain JSON."""
+
+    @property
+    def at(self) -> datetime:
+        """When the call started; aware, UTC."""
+        return moment(self.at_us)
 
     @property
     def cost_usd(self) -> Decimal | None:

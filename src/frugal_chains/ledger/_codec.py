@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._ids import microseconds, moment, pack_id, unpack_id
+from frugal_chains.ledger._ids import pack_id, unpack_id
 from frugal_chains.ledger._schema import LABEL_COLUMNS, ROW_COLUMNS
 from frugal_chains.pricing import Free, Price, Priced, Unpriced
 from frugal_chains.usage import COUNT_FIELDS, Usage
@@ -17,10 +16,10 @@ from frugal_chains.usage import COUNT_FIELDS, Usage
 Labels = tuple[str, ...]
 """One value for each of `LABEL_COLUMNS`."""
 
-_TEXT_FIELDS = (
-    "id", "operation_id", "framework", "provider", "model", "model_asked", "purpose", "status",
-    "error_kind", "streamed", "service_tier", "latency_s", "first_token_s", "note", "run_id",
-    "parent_id", "thread_id",
+_PLAIN_FIELDS = (
+    "id", "operation_id", "at_us", "framework", "provider", "model", "model_asked", "purpose",
+    "status", "error_kind", "streamed", "service_tier", "latency_s", "first_token_s", "note",
+    "run_id", "parent_id", "thread_id",
 )  # fmt: skip
 _PRICE_FIELDS = (
     "nanos", "input_nanos", "cache_read_nanos", "cache_write_nanos", "output_nanos", "fee_nanos",
@@ -80,7 +79,7 @@ def row_of(attempt: Attempt) -> tuple[Any, ...]:
     return (
         bytes.fromhex(attempt.id),
         operation,
-        microseconds(attempt.at),
+        attempt.at_us,
         _us(attempt.latency_s),
         _us(attempt.first_token_s),
         operation if run_id == operation_id else pack_id(run_id),
@@ -110,7 +109,7 @@ def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
     return Attempt(
         id=value["id"].hex(),
         operation_id=unpack_id(value["operation_id"]),
-        at=moment(value["at_us"]),
+        at_us=value["at_us"],
         framework=label["framework"],
         provider=label["provider"],
         model=label["model"],
@@ -135,8 +134,7 @@ def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
 
 def attempt_to_json(attempt: Attempt) -> dict[str, Any]:
     """The attempt as plain JSON; `attempt_from_json` is its inverse."""
-    plain: dict[str, Any] = {name: getattr(attempt, name) for name in _TEXT_FIELDS}
-    plain["at"] = attempt.at.isoformat()
+    plain: dict[str, Any] = {name: getattr(attempt, name) for name in _PLAIN_FIELDS}
     plain["usage"] = {
         name: count for name in COUNT_FIELDS if (count := getattr(attempt.usage, name))
     } | {"source": attempt.usage.source}
@@ -151,8 +149,7 @@ def attempt_from_json(plain: Mapping[str, Any]) -> Attempt:
     """The attempt that `attempt_to_json` wrote."""
     price = dict(plain["price"])
     return Attempt(
-        **{name: plain[name] for name in _TEXT_FIELDS},
-        at=datetime.fromisoformat(plain["at"]),
+        **{name: plain[name] for name in _PLAIN_FIELDS},
         usage=Usage(**plain["usage"]),
         price=_price(price, price),
         tags=plain["tags"],

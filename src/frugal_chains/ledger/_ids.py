@@ -13,9 +13,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EXACT_AS_FLOAT = 7_000_000_000 * 1_000_000
 """Until 2191 a float of seconds is less than half a microsecond away from the true time."""
-_VERSION_7 = 0x7 << 76
-_VARIANT = 0x2 << 62
-_COUNTER_BITS = 22
+_VARIANT = 0b10 << 38
+_COUNTER_MASK = 0xFFFFFF
 
 
 def microseconds(at: datetime) -> int:
@@ -31,19 +30,17 @@ def moment(at_us: int) -> datetime:
 
 
 class _Noise:
-    """62 bits that no other process and no other moment has: random bits of this process, and a
-    counter. Asking the system for random bits each time would give up the interpreter's lock."""
+    """What no other process and no other moment has: random bits of this process, and a counter.
+    Asking the system for random bits each time would give up the interpreter's lock."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
         """Draw new bits: at the start, and in a forked child, which inherits its parent's."""
-        self._process = int.from_bytes(os.urandom(5), "big") << _COUNTER_BITS
-        self._counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
-
-    def next(self) -> int:
-        return self._process | next(self._counter) & (1 << _COUNTER_BITS) - 1
+        random = int.from_bytes(os.urandom(5), "big") & (1 << 38) - 1
+        self.process = f"{_VARIANT | random:010x}"
+        self.counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
 
 
 _noise = _Noise()
@@ -57,9 +54,9 @@ def new_id(at_us: int) -> str:
     The 12 bits after the version hold the fraction of the millisecond (RFC 9562, section 6.2,
     method 3), so that ids sort by microsecond.
     """
-    milliseconds, rest_us = divmod(at_us, 1000)
-    fraction = rest_us * 4096 // 1000 << 64
-    return f"{milliseconds << 80 | _VERSION_7 | fraction | _VARIANT | _noise.next():032x}"
+    fraction = at_us % 1000 * 4096 // 1000
+    number = next(_noise.counter) & _COUNTER_MASK
+    return f"{at_us // 1000:012x}7{fraction:03x}{_noise.process}{number:06x}"
 
 
 def first_id(at_us: int) -> bytes:

@@ -171,18 +171,19 @@ class Inbox:
 
     def _keep_arrived(self) -> None:
         """The caller holds the lock and nobody is busy."""
-        while self._arrived:
+        arrived = self._arrived
+        while arrived:
             self._busy = True
             try:
-                self._keep(*self._arrived[0])
-                self._arrived.popleft()  # not before: an interrupt must not lose it
+                entry, line = arrived[0]
+                self._waiting.append(entry)
+                if self._folders:  # not a ledger in memory
+                    self._keep(line)
+                arrived.popleft()  # not before: an interrupt must not lose it
             finally:
                 self._busy = False
 
-    def _keep(self, entry: Entry, line: bytes) -> None:
-        self._waiting.append(entry)
-        if not self._folders:  # a ledger in memory
-            return
+    def _keep(self, line: bytes) -> None:
         if self._unwritten or self._page is None or not self._page.write(line):
             self._unwritten.append(line)
             self._turn_over()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import attempt_from_row, decision_text, labels_of, row_of
-from frugal_chains.ledger._ids import microseconds, pack_id
+from frugal_chains.ledger._ids import pack_id
 from frugal_chains.ledger._schema import LABEL_COLUMNS, SUM_COLUMNS
 from frugal_chains.pricing import Priced
 
@@ -73,7 +73,7 @@ def _plain(attempt: Attempt) -> str:
         "" if first_token_s is None else str(round(first_token_s * 1e6)),
         *labels_of(attempt),
     )) + _NUMBERS % (
-        microseconds(attempt.at),
+        attempt.at_us,
         # In the order of COUNT_FIELDS; spelt out because this is the hot path.
         u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
         u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,

@@ -71,9 +71,8 @@ def book_expired(db: sqlite3.Connection, ids: SeriesIds, *, now: datetime) -> No
 
 def _entry(stub: str) -> Entry:
     attempt = attempt_from_json(json.loads(stub))
-    entry = Entry(attempt, reservation_id=attempt.id)
-    entry.replace_lone_surrogates()  # JSON keeps them; one bad stub must not block every call
-    return entry
+    # JSON keeps lone surrogates; one bad stub must not block every call.
+    return Entry(attempt, attempt.id).without_lone_surrogates()
 
 
 def release(db: sqlite3.Connection, reservation_id: str) -> None:

@@ -44,6 +44,7 @@ from frugal_chains.ledger._writer import Writer
 
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
+Refused = tuple[Entry, Exception]
 
 OPEN_WAIT_S = 10.0
 """How long opening waits for others, who may be creating or migrating the same file."""
@@ -76,6 +77,8 @@ class SqliteStore:
         self._ids = SeriesIds()
         self._since_fold = 0
         self._complained = False
+        self._refused: dict[str, Exception] = {}
+        """Why attempts could not be written, for whoever waits for that: callers in memory."""
         self._start_afresh()
         self._db: sqlite3.Connection | None = None
         self._connection(OPEN_WAIT_S)
@@ -130,7 +133,7 @@ class SqliteStore:
     def append(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
         if self._read_only:
             raise LedgerError(f"ledger {self._path} was opened to be read only")
-        entry = Entry(attempt, reservation_id=reservation_id)
+        entry = Entry(attempt, reservation_id)
         if self._path is None:
             self._append_in_memory(entry)
             return
@@ -145,8 +148,9 @@ class SqliteStore:
             raise LedgerUnavailable("the in-memory ledger was closed")
         self._inbox.put(entry)
         self.flush()
-        if entry.error is not None:
-            raise entry.error
+        refused = self._refused.pop(entry.attempt.id, None)
+        if refused is not None:
+            raise refused
 
     def flush(self) -> bool:
         """Take what has arrived into the file. False when it cannot be written now."""
@@ -163,7 +167,7 @@ class SqliteStore:
         while self._inbox.waiting:
             taken = self._inbox.take()
             try:
-                self._append_all(taken)
+                refused = self._append_all(taken)
             except (*_FILE_ERRORS, LedgerError) as error:
                 self._inbox.put_back(taken)
                 self._complain(error)
@@ -173,7 +177,7 @@ class SqliteStore:
                 raise
             self._inbox.done()
             self._complained = False
-            self._set_aside([entry for entry in taken if entry.error is not None])
+            self._set_aside(refused)
             if self._since_fold >= FOLD_EVERY:
                 self._fold()
             if self._path is not None:
@@ -187,11 +191,13 @@ class SqliteStore:
                 "ledger %s cannot be written (%s): attempts wait beside it", self._path, error
             )
 
-    def _set_aside(self, bad: Sequence[Entry]) -> None:
+    def _set_aside(self, refused: Sequence[Refused]) -> None:
         """An attempt that no ledger can hold is kept for a person to look at."""
-        for entry in bad:
-            logger.error("%s cannot be written: %s", entry.attempt, entry.error)
+        for entry, error in refused:
+            logger.error("%s cannot be written: %s", entry.attempt, error)
             self._inbox.keep_damaged(entry)
+            if self._path is None:
+                self._refused[entry.attempt.id] = error
 
     def _flush_siblings(self) -> None:
         """Let what other openers of this file have in this process be seen: one may record for a
@@ -200,28 +206,26 @@ class SqliteStore:
             if store is not self and store._path is not None and store._path == self._path:
                 store.flush()
 
-    def _append_all(self, batch: Sequence[Entry]) -> None:
-        """Write attempts in one transaction. One that cannot be written does not stop the others.
+    def _append_all(self, batch: Sequence[Entry]) -> list[Refused]:
+        """Write attempts in one transaction; those that no ledger can hold, and why.
 
         Raises `sqlite3.Error` or `LedgerError` when the file cannot be written.
         """
-
         try:
             self._transact(lambda db: book_all(db, self._ids, batch), wait_s=FLUSH_WAIT_S)
-            self._since_fold += len(batch)
         except LedgerError:
             raise
         except Exception as error:
             if _open.blames_the_file(error):
                 raise
-            if len(batch) > 1:
-                for entry in batch:
-                    self._append_all([entry])
-            elif isinstance(error, UnicodeEncodeError):
-                batch[0].replace_lone_surrogates()
-                self._append_all(batch)
-            else:
-                batch[0].error = error
+            if len(batch) > 1:  # one that cannot be written does not stop the others
+                return [refused for entry in batch for refused in self._append_all([entry])]
+            whole = batch[0].without_lone_surrogates()
+            if isinstance(error, UnicodeEncodeError) and whole != batch[0]:
+                return self._append_all([whole])
+            return [(batch[0], error)]
+        self._since_fold += len(batch)
+        return []
 
     def _transact(self, work: Callable[[sqlite3.Connection], T], *, wait_s: float) -> T:
         """`work` in one write transaction; the caller holds the lock."""
@@ -244,8 +248,7 @@ class SqliteStore:
         def take(entries: Sequence[Entry]) -> bool:
             nonlocal found
             found = True
-            self._append_all(entries)
-            return all(entry.error is None for entry in entries)
+            return not self._append_all(entries)
 
         try:
             self._inbox.take_in_others(take)

@@ -31,11 +31,14 @@ class Writer:
         self._arrived = arrived = threading.Event()
         self._owner: Callable[[], Flushes | None] = weakref.ref(owner, lambda _: arrived.set())
         self._started = False
+        self._awake = False
 
     def wake(self) -> None:
         """Something has arrived."""
-        if not self._arrived.is_set():
-            self._arrived.set()
+        if self._awake:  # a look at a field: asking the event is a call, at every attempt
+            return
+        self._awake = True
+        self._arrived.set()
         if not self._started:
             self._started = True
             thread = threading.Thread(target=self._run, name="frugal-ledger", daemon=True)
@@ -56,6 +59,7 @@ class Writer:
         while self._arrived.wait():
             pause.wait(GATHER_S)
             self._arrived.clear()
+            self._awake = False  # before the flush: what comes from now on wakes it again
             owner = self._owner()
             if owner is None:
                 return

@@ -21,7 +21,7 @@ from frugal_chains.usage import Usage
 
 _EPOCH_ORDINAL = 719_163
 """`date(1970, 1, 1).toordinal()`."""
-_DAY_S = 86_400
+_DAY_US = 86_400_000_000
 _MAX_COMPILED = 20_000
 """Compiled days kept. Replays of a year of fifty models fit; more starts over."""
 
@@ -92,12 +92,25 @@ class PriceBook:
             at: When the call started; naive times are UTC. None: now.
         """
         if at is None:
-            seconds = int(time.time())
-            day, second = _EPOCH_ORDINAL + seconds // _DAY_S, seconds % _DAY_S
+            at_us = time.time_ns() // 1000
         else:
             if at.tzinfo is not UTC:
                 at = _in_utc(at)
-            day = at.toordinal()
+            second = (at.hour * 60 + at.minute) * 60 + at.second
+            at_us = (at.toordinal() - _EPOCH_ORDINAL) * _DAY_US + second * 1_000_000
+        return self.price_at(at_us, usage, model=model, provider=provider, tier=tier)
+
+    def price_at(
+        self,
+        at_us: int,
+        usage: Usage,
+        *,
+        model: str,
+        provider: str | None = None,
+        tier: str = "standard",
+    ) -> Price:
+        """`price` for a start in microseconds since 1970, as attempts carry it."""
+        day = _EPOCH_ORDINAL + at_us // _DAY_US
         outcome = self._compiled.get((model, provider, tier, day))
         if type(outcome) is Rates:
             return outcome.price(usage)
@@ -106,9 +119,7 @@ class PriceBook:
                 return Unpriced(reason=_unknown_tier(tier))
             outcome = self._compile(model, provider, tier, day)
         if isinstance(outcome, _ByHour):
-            if at is not None:
-                second = at.hour * 3600 + at.minute * 60 + at.second
-            outcome = outcome.at(second)
+            outcome = outcome.at(at_us % _DAY_US // 1_000_000)
         return outcome.price(usage) if isinstance(outcome, Rates) else outcome
 
     def rates(

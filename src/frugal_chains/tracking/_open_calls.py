@@ -31,14 +31,13 @@ class OpenCall:
     """One call between its start and its end."""
 
     __slots__ = (
-        "at", "counted", "first_token_s", "id", "notes", "operation_id", "reserved", "run_id",
+        "at_us", "counted", "first_token_s", "id", "notes", "operation_id", "reserved", "run_id",
         "start", "started_s", "streamed", "tags", "trackers",
     )  # fmt: skip
 
     def __init__(self, start: CallStart, tracker: Tracker) -> None:
-        at_us = time.time_ns() // 1000
+        self.at_us = at_us = time.time_ns() // 1000
         self.start = start
-        self.at = moment(at_us)
         self.started_s = time.perf_counter()
         self.id = new_id(at_us)
         self.trackers = [tracker]
@@ -65,7 +64,7 @@ class OpenCall:
     @property
     def facts(self) -> MeterFacts:
         return MeterFacts(
-            at=self.at,
+            at=moment(self.at_us),
             run_id=self.run_id,
             operation_id=self.operation_id,
             tags=self.tags,

@@ -6,7 +6,6 @@ Usage that no provider returned is estimated and flagged, and never zero for a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from frugal_chains.facts import RequestFacts
 from frugal_chains.money import nanos_from_usd
@@ -67,7 +66,7 @@ def _count_input(start: CallStart, provider: str, counter: TokenCounter) -> int:
 
 
 def price_of(
-    start: CallStart, end: CallEnd, usage: Usage, prices: PriceBook, *, at: datetime
+    start: CallStart, end: CallEnd, usage: Usage, prices: PriceBook, *, at_us: int
 ) -> Price:
     """The price of a finished call. The provider's own charge comes before any list."""
     reading = end.reading
@@ -77,10 +76,10 @@ def price_of(
         return Free(price_id="not billed: answered with an error")
     tier = (reading and reading.service_tier) or start.service_tier
     model, provider = end.model or start.model, end.provider or start.provider
-    price = prices.price(usage, model=model, provider=provider, tier=tier, at=at)
+    price = prices.price_at(at_us, usage, model=model, provider=provider, tier=tier)
     if type(price) is Unpriced and start.model and start.model != model:
         # An answer may name a snapshot or deployment that no list has; the asked name may be known.
-        asked = prices.price(usage, model=start.model, provider=provider, tier=tier, at=at)
+        asked = prices.price_at(at_us, usage, model=start.model, provider=provider, tier=tier)
         price = price if isinstance(asked, Unpriced) else asked
     if reading is not None and reading.billed_usd is not None:
         return _billed(reading.billed_usd, price, provider)

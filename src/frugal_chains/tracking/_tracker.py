@@ -144,7 +144,7 @@ class Tracker:
         call.counted = counted
         usage = Usage(input_tokens=counted.tokens, source="estimated")
         lost = CallEnd(status="aborted", error_kind="lease_expired")
-        price = price_of(start, lost, usage, self.prices, at=call.at)
+        price = price_of(start, lost, usage, self.prices, at_us=call.at_us)
         exceeded = self._guard_of(call).admit(
             call.facts,
             if_lost=_attempt(call, lost, usage, price, ()),
@@ -174,7 +174,7 @@ class Tracker:
         if call.counted is not None or self._lessons.due(start):
             self._learn(call, usage)
         try:
-            price = price_of(start, end, usage, self.prices, at=call.at)
+            price = price_of(start, end, usage, self.prices, at_us=call.at_us)
         except Exception as error:
             logger.exception("a call could not be priced")
             price = Unpriced(reason=f"pricing failed: {error!r}")
@@ -216,7 +216,7 @@ def _attempt(
     return Attempt(  # by position, in the order of its fields: names take three times as long
         call.id,
         call.operation_id,
-        call.at,
+        call.at_us,
         start.framework,
         end.provider or start.provider,
         model,

@@ -24,7 +24,7 @@ def attempt(at: datetime = NOON, *, nanos: int | None = 1000, **changes: Any) ->
     facts: dict[str, Any] = {
         "id": new_id(microseconds(at)),
         "operation_id": uuid.uuid4().hex,
-        "at": at,
+        "at_us": microseconds(at),
         "framework": "langchain",
         "provider": "openai",
         "model": "gpt-4o",
@@ -99,7 +99,7 @@ def attempts(draw: st.DrawFn) -> Attempt:
     return Attempt(
         id=new_id(microseconds(at)),
         operation_id=draw(_IDS),
-        at=at,
+        at_us=microseconds(at),
         framework=draw(_TEXT),
         provider=draw(_TEXT),
         model=draw(_TEXT),

@@ -176,10 +176,10 @@ def test_hours_of_one_day_do_not_share_a_price() -> None:
 
 def test_no_moment_means_now(monkeypatch: pytest.MonkeyPatch) -> None:
     peak = datetime(2026, 11, 20, 2, tzinfo=UTC)
-    monkeypatch.setattr(book_module.time, "time", peak.timestamp)
+    monkeypatch.setattr(book_module.time, "time_ns", lambda: int(peak.timestamp()) * 10**9)
     assert PriceBook().price(LOT, model="deepseek-flash").cost_usd == Decimal("0.30")
     noon = peak.replace(hour=12)
-    monkeypatch.setattr(book_module.time, "time", noon.timestamp)
+    monkeypatch.setattr(book_module.time, "time_ns", lambda: int(noon.timestamp()) * 10**9)
     assert PriceBook().price(LOT, model="deepseek-flash").cost_usd == Decimal("0.15")
 
 

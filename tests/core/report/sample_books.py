@@ -37,7 +37,7 @@ def attempt(
     return Attempt(
         id=id_,
         operation_id=operation or id_,
-        at=at,
+        at_us=microseconds(at),
         framework="langchain",
         provider=provider,
         model=model,

@@ -285,7 +285,7 @@ def test_a_fault_in_any_part_is_logged_and_the_row_is_kept_if_it_can_be(
     if part == "usage":
         end = CallEnd(output_text=broken)
     target: dict[str, tuple[Any, str]] = {
-        "price": (tracker.prices, "price"),
+        "price": (tracker.prices, "price_at"),
         "record": (ledger.store, "append"),
         "learn": (tracker._lessons, "learn"),
     }
