@@ -38,13 +38,7 @@ def labels_of(attempt: Attempt) -> Labels:
         case Unpriced():
             outcome, price_id, reason = "unpriced", "", price.reason
     return (
-        attempt.framework,
-        attempt.provider,
-        attempt.model,
-        attempt.model_asked,
-        attempt.purpose,
-        attempt.status,
-        attempt.error_kind,
+        *attempt[_FIRST_LABEL:_LAST_LABEL],  # type: ignore[arg-type]  # texts, all of them
         "1" if attempt.streamed else "",
         attempt.service_tier,
         attempt.usage.source,
@@ -53,6 +47,11 @@ def labels_of(attempt: Attempt) -> Labels:
         reason,
         tags_text(attempt.tags),
     )
+
+
+# From `framework` to `error_kind`, the fields are labels as they are and in their order.
+_FIRST_LABEL = Attempt._fields.index("framework")
+_LAST_LABEL = Attempt._fields.index("error_kind") + 1
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
@@ -67,13 +66,6 @@ def _tags_text(tags: tuple[tuple[str, str], ...]) -> str:
 
 def row_of(attempt: Attempt) -> tuple[Any, ...]:
     """One value for each of `ROW_COLUMNS` but the last, its series."""
-    u, p = attempt.usage, attempt.price
-    cost = (
-        (p.nanos, p.input_nanos, p.cache_read_nanos, p.cache_write_nanos, p.output_nanos,
-         p.fee_nanos)
-        if isinstance(p, Priced)
-        else _NO_COST
-    )  # fmt: skip
     operation_id, run_id = attempt.operation_id, attempt.run_id
     operation = pack_id(operation_id)
     return (
@@ -87,13 +79,15 @@ def row_of(attempt: Attempt) -> tuple[Any, ...]:
         attempt.thread_id or None,
         attempt.note or None,
         decision_text(attempt.decision) if attempt.decision is not None else None,
-        # In the order of COUNT_FIELDS; spelt out because this is the hot path.
-        u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
-        u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,
-        u.cache_read_audio_tokens, u.output_audio_tokens, u.input_image_tokens,
-        u.output_image_tokens, u.web_searches, u.code_executions, u.file_searches,
-        *cost,
-    )  # fmt: skip
+        *sums_of(attempt),
+    )
+
+
+def sums_of(attempt: Attempt) -> tuple[int, ...]:
+    """One value for each of `SUM_COLUMNS`: both tuples have their counts in that order."""
+    price = attempt.price
+    costs = price[:-1] if isinstance(price, Priced) else _NO_COST
+    return (*attempt.usage[:-1], *costs)
 
 
 def decision_text(decision: Mapping[str, Any]) -> str:

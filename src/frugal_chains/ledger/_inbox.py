@@ -177,21 +177,21 @@ class Inbox:
             try:
                 entry, line = arrived[0]
                 self._waiting.append(entry)
-                if self._folders:  # not a ledger in memory
-                    self._keep(line)
+                page = self._page
+                if page is None or self._unwritten or not page.write(line):
+                    self._keep_elsewhere(line)
+                if len(self._waiting) > KEPT_IN_MEMORY and not self._unwritten:
+                    self._close_files()
                 arrived.popleft()  # not before: an interrupt must not lose it
             finally:
                 self._busy = False
 
-    def _keep(self, line: bytes) -> None:
-        if self._unwritten or self._page is None or not self._page.write(line):
-            self._unwritten.append(line)
-            self._turn_over()
-        if len(self._waiting) > KEPT_IN_MEMORY and not self._unwritten:
-            self._close_files()
-
-    def _turn_over(self) -> None:
-        """Write what is in memory only to the next file, in the first folder that takes one."""
+    def _keep_elsewhere(self, line: bytes) -> None:
+        """Write a line, and all others that are in memory only, to the next file, in the first
+        folder that takes one. A ledger in memory has none."""
+        if not self._folders:
+            return
+        self._unwritten.append(line)
         self._full += _there(self._page)
         self._page, self._spare = self._spare, None
         data = b"".join(self._unwritten)

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._codec import attempt_from_row, decision_text, labels_of, row_of
+from frugal_chains.ledger._codec import attempt_from_row, decision_text, labels_of, row_of, sums_of
 from frugal_chains.ledger._ids import pack_id
 from frugal_chains.ledger._schema import LABEL_COLUMNS, SUM_COLUMNS
-from frugal_chains.pricing import Priced
 
 _SEPARATOR: Final = "\x1f"  # ASCII's own, for fields: it hardly ever occurs in a text
 _TEXTS: Final = 9
@@ -54,33 +53,23 @@ def entry_of(line: bytes) -> Entry:
 
 
 def _plain(attempt: Attempt) -> str:
-    u, p = attempt.usage, attempt.price
     if len(attempt.id) != _ID_DIGITS:
         raise ValueError(attempt.id)
     latency_s, first_token_s, decision = attempt.latency_s, attempt.first_token_s, attempt.decision
-    if type(p) is Priced:
-        costs = (
-            p.nanos, p.input_nanos, p.cache_read_nanos, p.cache_write_nanos, p.output_nanos,
-            p.fee_nanos,
-        )  # fmt: skip
-    else:
-        costs = (0, 0, 0, 0, 0, 0)
-    return _SEPARATOR.join((
-        attempt.id, attempt.operation_id, attempt.run_id, attempt.parent_id, attempt.thread_id,
-        attempt.note,
-        "" if decision is None else decision_text(decision),
-        "" if latency_s is None else str(round(latency_s * 1e6)),
-        "" if first_token_s is None else str(round(first_token_s * 1e6)),
-        *labels_of(attempt),
-    )) + _NUMBERS % (
-        attempt.at_us,
-        # In the order of COUNT_FIELDS; spelt out because this is the hot path.
-        u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_5m_tokens,
-        u.cache_write_1h_tokens, u.reasoning_tokens, u.input_audio_tokens,
-        u.cache_read_audio_tokens, u.output_audio_tokens, u.input_image_tokens,
-        u.output_image_tokens, u.web_searches, u.code_executions, u.file_searches,
-        *costs,
-    )  # fmt: skip
+    return _SEPARATOR.join(
+        (
+            attempt.id,
+            attempt.operation_id,
+            attempt.run_id,
+            attempt.parent_id,
+            attempt.thread_id,
+            attempt.note,
+            "" if decision is None else decision_text(decision),
+            "" if latency_s is None else str(round(latency_s * 1e6)),
+            "" if first_token_s is None else str(round(first_token_s * 1e6)),
+            *labels_of(attempt),
+        )
+    ) + _NUMBERS % (attempt.at_us, *sums_of(attempt))
 
 
 def _fields(line: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:

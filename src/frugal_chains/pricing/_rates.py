@@ -68,11 +68,12 @@ class Rates:
 
     def price(self, usage: Usage) -> Priced | Unpriced:
         """The exact cost, rounded once; or why it cannot be known."""
-        input_tokens = usage.input_tokens
+        (
+            input_tokens, output, read, write_5m, write_1h, reasoning, input_audio, cached_audio,
+            output_audio, input_image, output_image, web, code, file, _,
+        ) = usage  # fmt: skip
         if input_tokens > self.upto_tokens and self.beyond is not None:
             return self.beyond.price(usage)
-        read, output = usage.cache_read_tokens, usage.output_tokens
-        write_5m, write_1h = usage.cache_write_5m_tokens, usage.cache_write_1h_tokens
         text = input_tokens - read - write_5m - write_1h
         try:
             input_ = text * self._input if text else 0
@@ -81,18 +82,15 @@ class Rates:
             if write_1h:
                 written += write_1h * self._write_1h
             produced = output * self._output if output else 0
-            if usage.reasoning_tokens and self._reasoning_extra:
-                produced += usage.reasoning_tokens * self._reasoning_extra
-            if (
-                usage.input_audio_tokens or usage.input_image_tokens
-                or usage.output_audio_tokens or usage.output_image_tokens
-            ):  # fmt: skip
+            if reasoning and self._reasoning_extra:
+                produced += reasoning * self._reasoning_extra
+            if input_audio or input_image or output_audio or output_image:
                 input_ += self._media_input(usage, text)
-                if usage.cache_read_audio_tokens:
-                    cached += usage.cache_read_audio_tokens * self._cached_audio_extra
+                if cached_audio:
+                    cached += cached_audio * self._cached_audio_extra
                 produced += self._media_output(usage)
             fee = self._request
-            if usage.web_searches or usage.code_executions or usage.file_searches:
+            if web or code or file:
                 fee += self._tool_fees(usage)
         except TypeError:
             return self._missing(usage, text)
