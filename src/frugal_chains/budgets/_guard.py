@@ -74,6 +74,8 @@ class BudgetGuard:
             return ()
         if isinstance(outcome, Refusal):
             raise self._refusal(outcome, facts)
+        if needed_nanos == 0:  # known to be free: it exceeds nothing
+            return ()
         exceeded = judge(self.budgets, outcome, facts=facts, needed_nanos=needed)
         for state in exceeded:
             self._warn_once(state, window_key=state.budget.meter.key(facts))

@@ -48,7 +48,8 @@ def reserve(
     for claim in wanted.claims:
         state = _current(db, ids, claim.meter, claim.key, now=now)
         total = state.spent_nanos + state.reserved_nanos + claim.nanos
-        if claim.limit_nanos is not None and total > claim.limit_nanos:
+        # A call that costs nothing makes no limit worse: the free model still answers.
+        if claim.nanos and claim.limit_nanos is not None and total > claim.limit_nanos:
             return Refusal(claim=claim, state=state)
         before.append(state)
         amounts[claim.key] = max(amounts.get(claim.key, 0), claim.nanos)

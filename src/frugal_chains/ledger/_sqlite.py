@@ -22,8 +22,9 @@ from typing import TypeVar
 
 from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open, _read
-from frugal_chains.ledger._append import Entry, book_all
+from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._file import FILE_ERRORS, LedgerFile, Refused
 from frugal_chains.ledger._forks import let_go_at_fork
 from frugal_chains.ledger._ids import moment
 from frugal_chains.ledger._inbox import Inbox, left_behind
@@ -37,28 +38,21 @@ from frugal_chains.ledger._reserve import (
     states,
 )
 from frugal_chains.ledger._rollup import fold
-from frugal_chains.ledger._series import SeriesIds
 from frugal_chains.ledger._store import AttemptFilter, Health
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.ledger._writer import Writer
 
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
-Refused = tuple[Entry, Exception]
 
 OPEN_WAIT_S = 10.0
 """How long opening waits for others, who may be creating or migrating the same file."""
-FLUSH_WAIT_S = 0.5
-"""How long writing what has arrived waits for other writers, before it is tried again later."""
 RESERVE_WAIT_S = 10.0
 """How long a budget waits for other writers: a call cannot be sent unchecked."""
 READ_WAIT_S = 10.0
 """How long reading waits for a process that repairs the file after another one died."""
 FOLD_EVERY = 256
 """Rows between two updates of the daily rollup; at most this many per process are scanned."""
-
-
-_FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 
 class SqliteStore:
@@ -73,15 +67,12 @@ class SqliteStore:
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         self._path = path.absolute() if path else None  # the working directory may change
         self._read_only = read_only
-        self._closed = False
-        self._ids = SeriesIds()
-        self._since_fold = 0
+        self._file = LedgerFile(self._path, read_only=read_only)
         self._complained = False
         self._refused: dict[str, Exception] = {}
         """Why attempts could not be written, for whoever waits for that: callers in memory."""
         self._start_afresh()
-        self._db: sqlite3.Connection | None = None
-        self._connection(OPEN_WAIT_S)
+        self._file.connection(OPEN_WAIT_S)
         let_go_at_fork(self)
         if not read_only:
             self._settle_in()
@@ -100,22 +91,15 @@ class SqliteStore:
         try:
             self._must_write(self._tidy)
         except LedgerError:
-            self._disconnect()
+            self._let_go()
             raise
         with self._alone():
             self._take_in_others()
 
     def _tidy(self, db: sqlite3.Connection) -> None:
         _open.prune(db)
-        book_expired(db, self._ids, now=moment(time.time_ns() // 1000))
+        book_expired(db, self._file.ids, now=moment(time.time_ns() // 1000))
         fold(db, at_least=FOLD_EVERY)
-
-    def _connection(self, wait_s: float) -> sqlite3.Connection:
-        if self._db is None:
-            if self._closed:
-                raise LedgerUnavailable(f"ledger {self._path or 'memory'} was closed")
-            self._db = _open.connect(self._path, read_only=self._read_only, wait_s=wait_s)
-        return self._db
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -138,13 +122,13 @@ class SqliteStore:
             self._append_in_memory(entry)
             return
         self._inbox.put(entry)
-        if self._closed:
+        if self._file.closed:
             self._inbox.let_go()  # for whoever opens the ledger next
         else:
             self._writer.wake()
 
     def _append_in_memory(self, entry: Entry) -> None:
-        if self._closed:
+        if self._file.closed:
             raise LedgerUnavailable("the in-memory ledger was closed")
         self._inbox.put(entry)
         self.flush()
@@ -155,8 +139,8 @@ class SqliteStore:
     def flush(self) -> bool:
         """Take what has arrived into the file. False when it cannot be written now."""
         with self._lock:
-            if self._busy or self._closed:
-                return self._closed
+            if self._busy or self._file.closed:
+                return self._file.closed
             with self._alone():
                 return self._write_arrivals()
 
@@ -167,8 +151,8 @@ class SqliteStore:
         while self._inbox.waiting:
             taken = self._inbox.take()
             try:
-                refused = self._append_all(taken)
-            except (*_FILE_ERRORS, LedgerError) as error:
+                refused = self._file.write(taken)
+            except (*FILE_ERRORS, LedgerError) as error:
                 self._inbox.put_back(taken)
                 self._complain(error)
                 return False
@@ -178,8 +162,8 @@ class SqliteStore:
             self._inbox.done()
             self._complained = False
             self._set_aside(refused)
-            if self._since_fold >= FOLD_EVERY:
-                self._fold()
+            if self._file.since_fold >= FOLD_EVERY:
+                self._file.fold()
             if self._path is not None:
                 break
         return not self._inbox.set_down
@@ -206,41 +190,6 @@ class SqliteStore:
             if store is not self and store._path is not None and store._path == self._path:
                 store.flush()
 
-    def _append_all(self, batch: Sequence[Entry]) -> list[Refused]:
-        """Write attempts in one transaction; those that no ledger can hold, and why.
-
-        Raises `sqlite3.Error` or `LedgerError` when the file cannot be written.
-        """
-        try:
-            self._transact(lambda db: book_all(db, self._ids, batch), wait_s=FLUSH_WAIT_S)
-        except LedgerError:
-            raise
-        except Exception as error:
-            if _open.blames_the_file(error):
-                raise
-            if len(batch) > 1:  # one that cannot be written does not stop the others
-                return [refused for entry in batch for refused in self._append_all([entry])]
-            whole = batch[0].without_lone_surrogates()
-            if isinstance(error, UnicodeEncodeError) and whole != batch[0]:
-                return self._append_all([whole])
-            return [(batch[0], error)]
-        self._since_fold += len(batch)
-        return []
-
-    def _transact(self, work: Callable[[sqlite3.Connection], T], *, wait_s: float) -> T:
-        """`work` in one write transaction; the caller holds the lock."""
-        db = self._connection(wait_s)
-        _open.begin(db, wait_s=wait_s)
-        try:
-            result = work(db)
-            db.execute("COMMIT")
-        except BaseException:
-            self._ids.forget()
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        return result
-
     def _take_in_others(self) -> bool:
         """Take in the attempts of processes that are gone; whether there were any."""
         found = False
@@ -248,22 +197,13 @@ class SqliteStore:
         def take(entries: Sequence[Entry]) -> bool:
             nonlocal found
             found = True
-            return not self._append_all(entries)
+            return not self._file.write(entries)
 
         try:
             self._inbox.take_in_others(take)
-        except (*_FILE_ERRORS, LedgerError, OSError) as error:
+        except (*FILE_ERRORS, LedgerError, OSError) as error:
             self._complain(error)
         return found
-
-    def _fold(self) -> None:
-        """Bring the rollup up to date, apart from the rows: they stay whatever happens here."""
-        self._since_fold = 0
-        try:
-            self._transact(fold, wait_s=0)
-        except _FILE_ERRORS as error:
-            if not _open.is_busy(error):
-                logger.warning("the rollup of %s cannot be updated: %s", self._path, error)
 
     # -- budgets -------------------------------------------------------------------------------
 
@@ -271,12 +211,12 @@ class SqliteStore:
         self._must_write(lambda db: register(db, meters))
 
     def reserve(self, wanted: Reservation, *, now: datetime) -> Refusal | tuple[MeterState, ...]:
-        outcome = self._must_write(lambda db: reserve(db, self._ids, wanted, now=now))
+        outcome = self._must_write(lambda db: reserve(db, self._file.ids, wanted, now=now))
         if isinstance(outcome, Refusal):
             with self._alone():
                 settled = self._take_in_others()
             if settled:  # what a dead process held may fit now
-                return self._must_write(lambda db: reserve(db, self._ids, wanted, now=now))
+                return self._must_write(lambda db: reserve(db, self._file.ids, wanted, now=now))
         return outcome
 
     def release(self, reservation_id: str) -> None:
@@ -285,7 +225,7 @@ class SqliteStore:
     def meter_states(
         self, meters: Sequence[tuple[Meter, str]], *, now: datetime
     ) -> list[MeterState]:
-        return self._must_write(lambda db: states(db, self._ids, meters, now=now))
+        return self._must_write(lambda db: states(db, self._file.ids, meters, now=now))
 
     def _must_write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one write transaction, or say why the ledger cannot be written."""
@@ -294,15 +234,15 @@ class SqliteStore:
         try:
             while True:
                 with self._alone():
-                    self._connection(RESERVE_WAIT_S)
+                    self._file.connection(RESERVE_WAIT_S)
                     self._write_arrivals()
                     try:
-                        return self._transact(work, wait_s=0)
+                        return self._file.transact(work, wait_s=0)
                     except sqlite3.OperationalError as error:
                         if not _open.is_busy(error) or time.monotonic() >= deadline_s:
                             raise
                 _open.pause()  # without the lock: appends of other threads wait less than this
-        except _FILE_ERRORS as error:
+        except FILE_ERRORS as error:
             if _open.is_damage(error):
                 raise _open.corrupt(self._path, error) from error
             raise LedgerUnavailable(
@@ -316,7 +256,7 @@ class SqliteStore:
         """Run `work` on one snapshot of the books, or say why they cannot be read."""
         self._flush_siblings()
         with self._alone():
-            db = self._connection(READ_WAIT_S)
+            db = self._file.connection(READ_WAIT_S)
             if not self._read_only:
                 self._write_arrivals()
                 self._take_in_others()
@@ -330,7 +270,7 @@ class SqliteStore:
     def attempts(self, which: AttemptFilter) -> Iterator[Attempt]:
         last = b""
         while True:
-            page = self._reading(partial(_read.page, ids=self._ids, which=which, after=last))
+            page = self._reading(partial(_read.page, ids=self._file.ids, which=which, after=last))
             yield from page
             if len(page) < _read.PAGE_ROWS:
                 return
@@ -346,7 +286,7 @@ class SqliteStore:
     ) -> list[list[Totals]]:
         return self._reading(
             lambda db: [
-                _read.totals(db, self._ids, by, since=since, until=until) for by in groupings
+                _read.totals(db, self._file.ids, by, since=since, until=until) for by in groupings
             ]
         )
 
@@ -373,7 +313,7 @@ class SqliteStore:
 
     def health(self) -> Health:
         with self._alone():
-            db = self._connection(READ_WAIT_S)
+            db = self._file.connection(READ_WAIT_S)
             if not self._read_only:
                 self._write_arrivals()
             return _open.health(db, self._path)
@@ -381,10 +321,10 @@ class SqliteStore:
     def close(self) -> None:
         self._writer.stop()
         with self._alone():
-            if not self._closed and not self._read_only:
+            if not self._file.closed and not self._read_only:
                 self._write_arrivals()
-            self._closed = True
-            self._disconnect()
+            self._file.closed = True
+            self._let_go()
             held = self._inbox.held
         if held:
             raise LedgerUnavailable(
@@ -392,10 +332,8 @@ class SqliteStore:
                 "free disk space before the process ends, they are held in memory only"
             )
 
-    def _disconnect(self) -> None:
-        db, self._db = self._db, None
-        if db is not None:
-            db.close()
+    def _let_go(self) -> None:
+        self._file.disconnect()
         self._inbox.let_go()
 
     # -- forks ---------------------------------------------------------------------------------
@@ -404,7 +342,7 @@ class SqliteStore:
         self._lock.acquire()
         self._inbox.lock.acquire()
         if self._path is not None:
-            self._disconnect()
+            self._let_go()
 
     def after_fork(self, *, in_child: bool) -> None:
         if in_child:  # what waits is in files by now, or the parent's to write

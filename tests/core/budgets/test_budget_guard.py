@@ -162,6 +162,18 @@ def test_a_budget_of_nothing_lets_only_free_calls_pass(ledger: Ledger) -> None:
         caller.start(1e-7)
 
 
+def test_a_free_call_passes_a_budget_that_is_used_up(ledger: Ledger) -> None:
+    """Others may have spent more than the limit; a local model adds nothing to it."""
+    ledger.record(attempt(nanos=12 * CENT))
+    caller = Caller(ledger, Budget.usd("0.10", per="day"))
+    row, passed = caller.start(0)
+    assert passed == ()
+    caller.end(row, 0)
+    assert caller.cents() == [(12, 0)]
+    with pytest.raises(BudgetExceeded):
+        caller.start(1e-7)
+
+
 def test_an_end_that_never_comes_is_booked_when_its_lease_is_over(ledger: Ledger) -> None:
     caller = Caller(ledger, Budget.usd("0.10"), Budget.usd("0.10", per="day"), lease_s=60)
     row, _ = caller.start(10)

@@ -22,9 +22,9 @@ from frugal_chains.ledger import (
     Ledger,
     Meter,
     MeterFacts,
+    _file,
     _inbox,
     _open,
-    _sqlite,
     rolling_window,
 )
 from frugal_chains.ledger._append import Entry
@@ -84,7 +84,7 @@ def test_a_url_of_no_known_kind_is_refused(url: str) -> None:
 def test_a_relative_file_stays_where_it_was_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.01)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.01)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     ledger, row = Ledger.open("sqlite:///books.db"), attempt()

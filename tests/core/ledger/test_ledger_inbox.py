@@ -23,8 +23,8 @@ from frugal_chains.ledger import (
     Refusal,
     Reservation,
     _append,
+    _file,
     _inbox,
-    _sqlite,
     _writer,
     left_behind,
     new_id,
@@ -38,7 +38,7 @@ from tests.core.ledger.conformance import claim
 def _idle_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is flushed but by what the test itself does."""
     monkeypatch.setattr(_writer, "GATHER_S", 1000)
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.005)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.005)
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ PLACES: list[tuple[Any, str]] = [
     (_inbox.Page, "clear"),
     (_inbox.Page, "create"),
     (_inbox.Page, "delete"),
-    (_sqlite, "book_all"),
+    (_file, "book_all"),
     (_append, "book"),
 ]
 

@@ -19,8 +19,8 @@ from frugal_chains.ledger import (
     MeterFacts,
     Refusal,
     Reservation,
+    _file,
     _open,
-    _sqlite,
 )
 from tests.core.ledger.books import NOON, attempt
 from tests.core.ledger.children import Child
@@ -237,7 +237,7 @@ def inboxes(path: Path) -> list[Path]:
 def test_a_locked_ledger_does_not_hold_up_the_call_and_loses_nothing(
     path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.05)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.05)
     ledger, rows = Ledger.open(str(path)), [attempt() for _ in range(6)]
     ledger.record(rows[0])
     ledger.store.flush()
@@ -264,7 +264,7 @@ def test_a_locked_ledger_does_not_hold_up_the_call_and_loses_nothing(
 def test_what_waited_for_the_lock_is_written_without_being_asked_for(
     path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.01)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.01)
     ledger, row = Ledger.open(str(path)), attempt()
     let_go = locked()
     ledger.record(row)
@@ -303,7 +303,7 @@ def test_reports_and_budgets_see_what_was_just_recorded(path: Path, asks: str) -
 def test_closing_takes_in_what_waits(
     path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.01)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.01)
     ledger, row = Ledger.open(str(path)), attempt()
     let_go = locked()
     ledger.record(row)
@@ -317,7 +317,7 @@ def test_closing_takes_in_what_waits(
 def test_closing_a_locked_ledger_leaves_its_attempts_for_the_next(
     path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.01)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.01)
     ledger, row = Ledger.open(str(path)), attempt()
     let_go = locked()
     ledger.record(row)
@@ -329,7 +329,7 @@ def test_closing_a_locked_ledger_leaves_its_attempts_for_the_next(
 def test_a_held_amount_is_settled_when_its_row_comes_in_later(
     path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FLUSH_WAIT_S", 0.01)
+    monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.01)
     now = datetime.now(UTC)  # opening drops what was last touched long before now
     meter, row = Meter(window="run"), attempt(now, nanos=30)
     ledger = Ledger.open(str(path))
@@ -348,7 +348,7 @@ def test_the_inbox_of_a_living_process_is_its_own_and_of_a_dead_one_anybodys(pat
     ledger, row = Ledger.open(str(path)), attempt()
 
     def record_and_wait(out: IO[str]) -> None:
-        _sqlite.FLUSH_WAIT_S = 0
+        _file.FLUSH_WAIT_S = 0
         ledger.store._writer.stop()  # type: ignore[attr-defined]
         ledger.record(row)
         out.write("recorded\n")

@@ -22,6 +22,7 @@ from frugal_chains.ledger import (
     Meter,
     MeterFacts,
     _append,
+    _file,
     _inbox,
     _page,
     _sqlite,
@@ -107,14 +108,14 @@ def unhurried(tmp_path: Path) -> Iterator[Ledger]:
 
 def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next commit of attempts is interrupted just before it."""
-    real = _sqlite.book_all
+    real = _file.book_all
 
     def book_all(*arguments: Any) -> None:
-        monkeypatch.setattr(_sqlite, "book_all", real)
+        monkeypatch.setattr(_file, "book_all", real)
         real(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_sqlite, "book_all", book_all)
+    monkeypatch.setattr(_file, "book_all", book_all)
 
 
 def test_an_interrupt_in_the_middle_leaves_the_rows_to_the_next_writer(
@@ -216,9 +217,9 @@ def test_totals_are_of_one_moment_while_another_process_folds(
                 writer.record(attempt())
                 writer.store.flush()
 
-        reader.store._db.set_trace_callback(fold_now)  # type: ignore[attr-defined]
+        reader.store._file._db.set_trace_callback(fold_now)  # type: ignore[attr-defined]
         assert sum(line.attempts for line in reader.totals(["model"])) == 9
-        reader.store._db.set_trace_callback(None)  # type: ignore[attr-defined]
+        reader.store._file._db.set_trace_callback(None)  # type: ignore[attr-defined]
         assert sum(line.attempts for line in reader.totals(["model"])) == 10
 
 
@@ -240,7 +241,7 @@ def test_a_rollup_that_fails_stops_no_row(
 def test_labels_that_differ_for_every_call_do_not_fill_the_memory(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = ledger.store._ids  # type: ignore[attr-defined]
+    labels = ledger.store._file.ids  # type: ignore[attr-defined]
     monkeypatch.setattr(type(labels), "MOST", 10)
     for i in range(40):
         ledger.record(attempt(tags={"request": str(i)}))
@@ -261,7 +262,7 @@ def test_processes_that_write_little_do_not_leave_the_rollup_behind(
                 ledger.record(attempt())
     with Ledger.open(url, read_only=True) as ledger:
         query = "SELECT (SELECT MAX(seq) FROM attempts) - seq FROM folded"
-        (behind,) = ledger.store._db.execute(query).fetchone()  # type: ignore[attr-defined]
+        (behind,) = ledger.store._file._db.execute(query).fetchone()  # type: ignore[attr-defined]
         assert behind <= 20
         assert sum(line.attempts for line in ledger.totals()) == 60
 
@@ -422,17 +423,17 @@ def test_the_writer_goes_on_after_an_error(
     monkeypatch.setattr(_writer, "TRY_AGAIN_S", 0.01)
     path = tmp_path / "books.db"
     with Ledger.open(str(path)) as ledger:
-        real, failed = ledger.store._fold, []  # type: ignore[attr-defined]
+        real, failed = ledger.store._file.fold, []  # type: ignore[attr-defined]
 
         def fail() -> None:
             failed.append(1)
             raise RuntimeError("unheard of")
 
         monkeypatch.setattr(_sqlite, "FOLD_EVERY", 1)
-        monkeypatch.setattr(ledger.store, "_fold", fail)
+        monkeypatch.setattr(ledger.store._file, "fold", fail)
         ledger.record(attempt())
         until(lambda: failed)
-        monkeypatch.setattr(ledger.store, "_fold", real)
+        monkeypatch.setattr(ledger.store._file, "fold", real)
         ledger.record(attempt())
         until(lambda: written(path) == 2)
     assert "unheard of" in caplog.text

@@ -1,0 +1,101 @@
+"""The SQLite file of a ledger: one connection, opened when needed, and its write transactions."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from frugal_chains.errors import LedgerError, LedgerUnavailable
+from frugal_chains.ledger import _open
+from frugal_chains.ledger._append import Entry, book_all
+from frugal_chains.ledger._rollup import fold
+from frugal_chains.ledger._series import SeriesIds
+
+logger = logging.getLogger("frugal_chains.ledger")
+T = TypeVar("T")
+Refused = tuple[Entry, Exception]
+"""An attempt that no ledger can hold, and why."""
+
+FLUSH_WAIT_S = 0.5
+"""How long writing what has arrived waits for other writers, before it is tried again later."""
+FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a file that is locked, full, damaged or gone raises."""
+
+
+class LedgerFile:
+    """Not for several threads at once: its store takes turns. `path` None is memory."""
+
+    def __init__(self, path: Path | None, *, read_only: bool) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._db: sqlite3.Connection | None = None
+        self.ids = SeriesIds()
+        self.since_fold = 0
+        """Rows written since the rollup was brought up to date."""
+        self.closed = False
+
+    def connection(self, wait_s: float) -> sqlite3.Connection:
+        """The connection; opening it may wait for others who create or migrate the file.
+
+        Raises:
+            LedgerUnavailable: the ledger was closed, or the file cannot be opened.
+            LedgerCorrupt, LedgerTooNew: the file cannot be used as it is.
+        """
+        if self._db is None:
+            if self.closed:
+                raise LedgerUnavailable(f"ledger {self._path or 'memory'} was closed")
+            self._db = _open.connect(self._path, read_only=self._read_only, wait_s=wait_s)
+        return self._db
+
+    def disconnect(self) -> None:
+        """Close the connection; the next use opens it again, unless the ledger was closed."""
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def transact(self, work: Callable[[sqlite3.Connection], T], *, wait_s: float) -> T:
+        """`work` in one write transaction."""
+        db = self.connection(wait_s)
+        _open.begin(db, wait_s=wait_s)
+        try:
+            result = work(db)
+            db.execute("COMMIT")
+        except BaseException:
+            self.ids.forget()
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        return result
+
+    def write(self, batch: Sequence[Entry]) -> list[Refused]:
+        """Write attempts in one transaction; those that no ledger can hold, and why.
+
+        Raises `sqlite3.Error` or `LedgerError` when the file cannot be written.
+        """
+        try:
+            self.transact(lambda db: book_all(db, self.ids, batch), wait_s=FLUSH_WAIT_S)
+        except LedgerError:
+            raise
+        except Exception as error:
+            if _open.blames_the_file(error):
+                raise
+            if len(batch) > 1:  # one that cannot be written does not stop the others
+                return [refused for entry in batch for refused in self.write([entry])]
+            whole = batch[0].without_lone_surrogates()
+            if isinstance(error, UnicodeEncodeError) and whole != batch[0]:
+                return self.write([whole])
+            return [(batch[0], error)]
+        self.since_fold += len(batch)
+        return []
+
+    def fold(self) -> None:
+        """Bring the rollup up to date, apart from the rows: they stay whatever happens here."""
+        self.since_fold = 0
+        try:
+            self.transact(fold, wait_s=0)
+        except FILE_ERRORS as error:
+            if not _open.is_busy(error):
+                logger.warning("the rollup of %s cannot be updated: %s", self._path, error)
