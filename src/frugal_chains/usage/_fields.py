@@ -107,7 +107,10 @@ class Fields:
 
     def has(self, *names: str) -> bool:
         """Whether any of `names` is there and not None."""
-        return any(self.get(name) is not None for name in names)
+        for name in names:  # a generator here took a quarter of the time of reading a usage
+            if self.get(name) is not None:
+                return True
+        return False
 
     def part(self, *names: str) -> Fields:
         """The nested value under the first of `names` that is there; empty fields when none is."""

@@ -37,9 +37,10 @@ def _is_anthropic(fields: Fields) -> bool:
 
 def _is_langchain(fields: Fields) -> bool:
     """`input_token_details` is also OpenAI realtime's word; its parts have other names."""
+    if not fields.has("input_token_details", "output_token_details", "total_cost"):
+        return False
     details = fields.part("input_token_details", "output_token_details")
-    own = fields.has("input_token_details", "output_token_details", "total_cost")
-    return own and not details.has("audio_tokens", "cached_tokens", "text_tokens")
+    return not details.has("audio_tokens", "cached_tokens", "text_tokens")
 
 
 SHAPES: Final[tuple[tuple[Detector, Reader], ...]] = (

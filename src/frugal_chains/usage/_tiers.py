@@ -61,11 +61,14 @@ def tier_of(fields: Fields) -> str:
 
 def _langchain_tier(fields: Fields) -> str:
     """The tier that prefixes the keys of a LangChain `usage_metadata`; "" when none does."""
-    read, written = fields.part("input_token_details"), fields.part("output_token_details")
-    for tier in LANGCHAIN_TIERS:
-        keys = (tier, f"{tier}_cache_read", f"{tier}_cache_creation", f"{tier}_reasoning")
-        if read.has(*keys) or written.has(*keys):
-            return tier
+    for name in ("input_token_details", "output_token_details"):
+        if fields.has(name):
+            details = fields.part(name)
+            for tier in LANGCHAIN_TIERS:
+                if details.has(
+                    tier, f"{tier}_cache_read", f"{tier}_cache_creation", f"{tier}_reasoning"
+                ):
+                    return tier
     return ""
 
 
