@@ -34,7 +34,7 @@ from _figures import Figure, show, write_results
 
 from frugal_chains.budgets import Budget, BudgetGuard
 from frugal_chains.errors import BudgetExceeded
-from frugal_chains.ledger import Attempt, Ledger, MeterFacts, moment, new_id
+from frugal_chains.ledger import Attempt, Ledger, MeterFacts, new_id
 from frugal_chains.money import NANOS_PER_USD
 from frugal_chains.pricing import Priced
 from frugal_chains.usage import Usage
@@ -97,7 +97,7 @@ class Caller:
         return Attempt(
             id=new_id(at_us),
             operation_id=uuid.uuid4().hex,
-            at=moment(at_us),
+            at_us=at_us,
             framework="benchmark",
             provider="openai",
             model="gpt-4o",

@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _figures import Figure, show, write_results
 
-from frugal_chains.ledger import Attempt, Ledger, microseconds, moment, new_id
+from frugal_chains.ledger import Attempt, Ledger, microseconds, new_id
 from frugal_chains.pricing import Free, Price, Priced, Unpriced
 from frugal_chains.usage import Usage
 
@@ -84,7 +84,7 @@ def attempt(chance: random.Random, at_us: int, operation_id: str) -> Attempt:
     return Attempt(
         id=new_id(at_us),
         operation_id=operation_id,
-        at=moment(at_us),
+        at_us=at_us,
         framework="langchain",
         provider=provider,
         model=model,
