@@ -9,8 +9,9 @@ tokens in memory; langfuse exports its spans, as it comes, to a server on loopba
 anything, and once more with an exporter that drops them; openinference drops them). LlamaIndex: an
 LLM that answers at once, with its token counter and with `track_cost`.
 
-The overhead is the median over rounds of (time with - time without), per call. What a handler left
-to its threads is waited for after its round: it takes no time from the next one.
+The overhead is the median over rounds of (time with - time without), per call. Rounds are long
+enough for the threads that some handlers leave work to, and end when those have done it: their time
+counts.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from frugal_chains import Ledger
 from langchain_frugal import CostCallbackHandler
 
-CALLS = 50
-ROUNDS = 200
+CALLS = 400
+ROUNDS = 40
 PACKAGES = (
     "langchain-core", "llama-index-core", "langfuse", "openinference-instrumentation-langchain",
 )  # fmt: skip
@@ -91,6 +92,8 @@ class Contender:
     once: Callable[[], object]
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
     """Opened before a round and closed after it, outside the time that is taken."""
+    finish: Callable[[], object] = lambda: None
+    """Waits for what threads have still to do; inside the time."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def measure(
     added: dict[str, list[Timing]] = {c.name: [] for c in contenders}
     for contender in contenders:
         with contender.around():
-            _time(contender.once)
+            _time(contender.once, contender.finish)
     gc.collect()
     gc.disable()
     try:
@@ -121,18 +124,20 @@ def measure(
                 contender = contenders[(turn + offset) % len(contenders)]
                 without = _time(bare)
                 with contender.around():
-                    added[contender.name].append(_time(contender.once) - without)
+                    with_it = _time(contender.once, contender.finish)
+                added[contender.name].append(with_it - without)
             gc.collect()
     finally:
         gc.enable()
     return {name: _median(timings) for name, timings in added.items()}
 
 
-def _time(once: Callable[[], object]) -> Timing:
-    wall, cpu = time.perf_counter(), time.thread_time()
+def _time(once: Callable[[], object], finish: Callable[[], object] = lambda: None) -> Timing:
+    wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(CALLS):
         once()
-    cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
+    finish()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return Timing(wall_us=wall / CALLS * 1e6, cpu_us=cpu / CALLS * 1e6)
 
 
@@ -160,7 +165,7 @@ def langchain_contenders(folder: Path) -> Iterator[tuple[Callable[[], object], l
             Contender(
                 "CostCallbackHandler",
                 invoking(CostCallbackHandler(ledger)),
-                lambda: _then(ledger.totals),
+                finish=ledger.store.flush,
             ),
         ]
         url = stack.enter_context(sink())
@@ -189,12 +194,6 @@ class _Drop:
         return True
 
 
-@contextmanager
-def _then(work: Callable[[], object]) -> Iterator[None]:
-    yield
-    work()
-
-
 def _langfuse(
     stack: ExitStack,
     name: str,
@@ -210,7 +209,7 @@ def _langfuse(
         public_key=key, secret_key="sk-lf-bench", tracer_provider=TracerProvider(), **options
     )
     stack.callback(client.shutdown)
-    return Contender(name, invoking(CallbackHandler(public_key=key)), lambda: _then(client.flush))
+    return Contender(name, invoking(CallbackHandler(public_key=key)), finish=client.flush)
 
 
 _SINK = """
@@ -285,7 +284,12 @@ def llama_index_contenders(
             lambda: bare.chat(messages),
             [
                 Contender("TokenCountingHandler", lambda: counted.chat(messages)),
-                Contender("track_cost", lambda: bare.chat(messages), lambda: track_cost(ledger)),
+                Contender(
+                    "track_cost",
+                    lambda: bare.chat(messages),
+                    lambda: track_cost(ledger),
+                    finish=ledger.store.flush,
+                ),
             ],
         )
 
