@@ -37,6 +37,16 @@ class BudgetGuard:
         if self.budgets:
             ledger.store.register([budget.meter for budget in self.budgets])
 
+    @classmethod
+    def together(cls, guards: Sequence[BudgetGuard]) -> BudgetGuard:
+        """One guard for a call that several trackers of one ledger report, each with its own."""
+        joined = cls.__new__(cls)
+        joined.budgets = tuple(dict.fromkeys(b for guard in guards for b in guard.budgets))
+        joined._ledger = guards[0]._ledger
+        joined._lease = guards[0]._lease
+        joined._warned = guards[0]._warned
+        return joined
+
     def admit(
         self,
         facts: MeterFacts,

@@ -32,6 +32,8 @@ _REPLACE_ATTEMPT = (
 LARGEST: Final = 10**15
 """No attempt uses as many tokens or costs as many nano-USD (a million dollars). A few junk numbers
 beyond would overflow SQLite's sums over all attempts, which are of 64 bits."""
+LEASE_EXPIRED: Final = "lease_expired"
+"""`error_kind` of a call that was booked because its reservation ran out."""
 _FIRST_SUM: Final = ROW_COLUMNS.index(SUM_COLUMNS[0])
 
 
@@ -60,7 +62,7 @@ class Entry(NamedTuple):
             for name, text in attempt._asdict().items()
             if isinstance(text, str)
         }
-        whole["tags"] = {whole_text(k): whole_text(v) for k, v in attempt.tags.items()}
+        whole["tags"] = {whole_text(str(k)): whole_text(str(v)) for k, v in attempt.tags.items()}
         whole["price"] = _whole_price(attempt.price)
         return self._replace(attempt=attempt._replace(**whole))
 
@@ -79,20 +81,23 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
     """Write one attempt, settle what was held for it, and add its cost to the meters.
 
     The same attempt twice is one row. An attempt once booked as `aborted` gives way to the true
-    end when that arrives late; only the difference is then added to the meters.
+    end when that arrives late, and one whose lease had expired to any end that was seen; only the
+    difference is then added to the meters.
     """
     attempt = entry.attempt
     row = (*entry.values(), ids.id_of(db, labels_of(attempt)))
     inserted = bool(db.execute(_INSERT_ATTEMPT, row).rowcount)
-    before = None if inserted else _aborted_nanos(db, row[0])
-    replaced = before is not None and attempt.status != "aborted"
+    before = None if inserted else _given_up(db, row[0])
+    replaced = before is not None and (
+        attempt.status != "aborted" or before.error_kind == LEASE_EXPIRED != attempt.error_kind
+    )
     if replaced:
         _replace(db, row)
     keys: Sequence[str] = ()
     if entry.reservation_id is not None or replaced:
         held = bytes.fromhex(entry.reservation_id or attempt.id)
         keys = settle(db, held, may_return=inserted and attempt.status == "aborted")
-    added = (attempt.price.nanos or 0) - (before or 0)
+    added = (attempt.price.nanos or 0) - (before.nanos if before else 0)
     if added and (inserted or replaced):
         add_to_meters(db, attempt, added, claimed=keys)
 
@@ -109,14 +114,21 @@ def book_all(db: sqlite3.Connection, ids: SeriesIds, entries: Sequence[Entry]) -
         book(db, ids, entry)
 
 
-def _aborted_nanos(db: sqlite3.Connection, attempt_id: bytes) -> int | None:
-    """What an attempt was booked with when it was given up; None when it was not given up."""
+class _GivenUp(NamedTuple):
+    """What stands on the books for a call that was given up."""
+
+    nanos: int
+    error_kind: str
+
+
+def _given_up(db: sqlite3.Connection, attempt_id: bytes) -> _GivenUp | None:
+    """How an attempt was booked when it was given up; None when it was not."""
     found = db.execute(
-        "SELECT a.nanos FROM attempts a JOIN series s ON s.id = a.series "
+        "SELECT a.nanos, k.error_kind FROM attempts a JOIN series s ON s.id = a.series "
         "JOIN kinds k ON k.id = s.kind WHERE a.id = ? AND k.status = 'aborted'",
         (attempt_id,),
     ).fetchone()
-    return None if found is None else int(found[0])
+    return None if found is None else _GivenUp(*found)
 
 
 def _replace(db: sqlite3.Connection, row: tuple[Any, ...]) -> None:

@@ -55,8 +55,12 @@ _LAST_LABEL = Attempt._fields.index("error_kind") + 1
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
-    """Tags as canonical JSON, so that equal tags are one series."""
-    return _tags_text(tuple(tags.items())) if tags else ""
+    """Tags as canonical JSON, so that equal tags are one series; any other value as its text."""
+    if not tags:
+        return ""
+    if {*map(type, tags.values()), *map(type, tags)} != {str}:
+        tags = {str(name): str(value) for name, value in tags.items()}
+    return _tags_text(tuple(tags.items()))
 
 
 @lru_cache(maxsize=1024)

@@ -59,8 +59,8 @@ class LedgerFile:
     def transact(self, work: Callable[[sqlite3.Connection], T], *, wait_s: float) -> T:
         """`work` in one write transaction."""
         db = self.connection(wait_s)
-        _open.begin(db, wait_s=wait_s)
         try:
+            _open.begin(db, wait_s=wait_s)
             result = work(db)
             db.execute("COMMIT")
         except BaseException:

@@ -9,6 +9,7 @@ and each side opens it again when it next needs it.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from functools import partial
 from typing import Protocol
@@ -24,16 +25,25 @@ class LetsGo(Protocol):
         """Let others in again."""
 
 
+def living_stores() -> list[LetsGo]:
+    """Every store that lets go at forks."""
+    with _lock:
+        return list(_stores)
+
+
 def let_go_at_fork(store: LetsGo) -> None:
     """Call `store` before and after every fork of this process, as long as it lives."""
-    _stores.add(store)
+    with _lock:
+        _stores.add(store)
 
 
 _stores: weakref.WeakSet[LetsGo] = weakref.WeakSet()
+_lock = threading.RLock()  # while one thread looks at all of them another may open one
 _forking: list[LetsGo] = []
 
 
 def _before() -> None:
+    _lock.acquire()  # until after the fork: the child must not inherit it held by another thread
     _forking[:] = _stores
     for store in _forking:
         store.before_fork()
@@ -43,6 +53,7 @@ def _after(*, in_child: bool) -> None:
     for store in _forking:
         store.after_fork(in_child=in_child)
     _forking.clear()
+    _lock.release()
 
 
 if hasattr(os, "register_at_fork"):

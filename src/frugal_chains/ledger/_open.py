@@ -75,8 +75,8 @@ def _prepared(db: sqlite3.Connection, path: Path | None, *, wait_s: float) -> sq
 
 
 def _migrate(db: sqlite3.Connection, path: Path | None, *, wait_s: float) -> None:
-    begin(db, wait_s=wait_s)
     try:
+        begin(db, wait_s=wait_s)
         for script in MIGRATIONS[_version(db, path) :]:  # another process may have been faster
             for statement in script.split(";"):
                 db.execute(statement)
@@ -163,8 +163,8 @@ def begin(db: sqlite3.Connection, *, wait_s: float) -> None:
 
 def snapshot(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     """`work` on the books as they are at one moment."""
-    db.execute("BEGIN")
     try:
+        db.execute("BEGIN")
         return work(db)
     finally:
         if db.in_transaction:

@@ -34,7 +34,7 @@ TIME_DIMENSIONS: Mapping[str, tuple[int, str]] = {
     "day": (DAY_US, "%Y-%m-%d"),
     "hour": (HOUR_US, "%Y-%m-%dT%H"),
 }
-_ID_COLUMNS = ("id", "operation_id", "run_id", "parent_id", "thread_id")
+_ID_COLUMNS = ("id", "operation_id", "run_id", "parent_id")
 _SOURCE = LABEL_COLUMNS.index("usage_source")
 _OUTCOME = LABEL_COLUMNS.index("outcome")
 _TAGS = LABEL_COLUMNS.index("tags")
@@ -76,7 +76,7 @@ def _condition(name: str) -> str:
         return (
             f"series IN (SELECT s.id FROM series s JOIN kinds k ON k.id = s.kind WHERE {name} = ?)"
         )
-    if name in _ID_COLUMNS:
+    if name in (*_ID_COLUMNS, "thread_id"):
         return f"{name} = ?"
     raise LedgerError(f"attempts have no {name!r} to filter by; {_ways()}")
 

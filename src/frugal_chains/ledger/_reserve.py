@@ -7,6 +7,7 @@ reserve one step for threads, tasks and processes alike.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from frugal_chains.ledger._schema import LABEL_COLUMNS, SUM_COLUMNS
 from frugal_chains.ledger._series import SeriesIds
 
 _TAGS = LABEL_COLUMNS.index("tags")
+logger = logging.getLogger("frugal_chains.ledger")
+
 _NANOS = 2 + SUM_COLUMNS.index("nanos")
 _HOLD = "UPDATE meter_sums SET reserved_nanos = reserved_nanos + ?, touched_us = ? WHERE key = ?"
 _EVER_US = -1
@@ -65,14 +68,20 @@ def reserve(
 
 def book_expired(db: sqlite3.Connection, ids: SeriesIds, *, now: datetime) -> None:
     """Book the calls whose lease has passed: their process died, or they were forgotten."""
-    query = "SELECT if_lost FROM reservations WHERE expires_us < ? LIMIT 100"
-    for (stub,) in db.execute(query, (microseconds(now),)).fetchall():
-        book(db, ids, _entry(stub))
+    query = "SELECT id, if_lost FROM reservations WHERE expires_us < ? LIMIT 100"
+    for packed, stub in db.execute(query, (microseconds(now),)).fetchall():
+        try:
+            entry = _entry(stub)
+        except Exception:  # whatever it is, it must not block every other call
+            logger.exception("a call whose lease has passed cannot be booked: %s", stub)
+            settle(db, packed)
+        else:
+            book(db, ids, entry)
 
 
 def _entry(stub: str) -> Entry:
     attempt = attempt_from_json(json.loads(stub))
-    # JSON keeps lone surrogates; one bad stub must not block every call.
+    # JSON keeps lone surrogates, which SQLite refuses.
     return Entry(attempt, attempt.id).without_lone_surrogates()
 
 

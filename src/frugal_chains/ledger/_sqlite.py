@@ -25,7 +25,7 @@ from frugal_chains.ledger import _open, _read
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._file import FILE_ERRORS, LedgerFile, Refused
-from frugal_chains.ledger._forks import let_go_at_fork
+from frugal_chains.ledger._forks import let_go_at_fork, living_stores
 from frugal_chains.ledger._ids import moment
 from frugal_chains.ledger._inbox import Inbox, left_behind
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
@@ -76,7 +76,6 @@ class SqliteStore:
         let_go_at_fork(self)
         if not read_only:
             self._settle_in()
-            _stores.add(self)
 
     def _start_afresh(self) -> None:
         self._lock = threading.RLock()
@@ -84,7 +83,8 @@ class SqliteStore:
         self._inbox = Inbox(self._path)
         self._writer = Writer(self)
         # A ledger that is forgotten, not closed, leaves what waits to the next that is opened.
-        weakref.finalize(self, self._inbox.let_go).atexit = False
+        self._forgotten = weakref.finalize(self, self._inbox.let_go)
+        self._forgotten.atexit = False
 
     def _settle_in(self) -> None:
         """Do what earlier processes left undone; finds out whether the file can be written."""
@@ -145,7 +145,8 @@ class SqliteStore:
                 return self._write_arrivals()
 
     def _write_arrivals(self) -> bool:
-        """The caller is `_alone`. A second look catches what a finalizer brought meanwhile."""
+        """The caller is `_alone`. In memory a second look catches what a finalizer brought
+        meanwhile; for a file that wakes the writer."""
         if self._inbox.set_down:
             self._take_in_others()
         while self._inbox.waiting:
@@ -186,7 +187,7 @@ class SqliteStore:
     def _flush_siblings(self) -> None:
         """Let what other openers of this file have in this process be seen: one may record for a
         handler while another reports."""
-        for store in list(_stores):
+        for store in _living():
             if store is not self and store._path is not None and store._path == self._path:
                 store.flush()
 
@@ -346,16 +347,19 @@ class SqliteStore:
 
     def after_fork(self, *, in_child: bool) -> None:
         if in_child:  # what waits is in files by now, or the parent's to write
+            self._forgotten.detach()
             self._start_afresh()
         else:
             self._inbox.lock.release()
             self._lock.release()
 
 
-_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+def _living() -> list[SqliteStore]:
+    """The open stores of this process that can be written."""
+    return [s for s in living_stores() if isinstance(s, SqliteStore) and not s._read_only]
 
 
 @atexit.register
 def _flush_all() -> None:
-    for store in list(_stores):
+    for store in _living():
         store.flush()

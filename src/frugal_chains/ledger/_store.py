@@ -98,4 +98,8 @@ class Store(Protocol):
     def health(self) -> Health: ...
 
     def close(self) -> None:
-        """Take in what waits and let go. Raises `LedgerUnavailable` if attempts stay unwritten."""
+        """Take in what waits and let go. What cannot be written waits on disk for the next opener.
+
+        Raises:
+            LedgerUnavailable: attempts are in memory only, and nothing takes them.
+        """

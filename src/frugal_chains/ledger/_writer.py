@@ -6,6 +6,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Final, Protocol
 
 logger = logging.getLogger("frugal_chains.ledger")
@@ -28,37 +29,43 @@ class Writer:
     with its owner."""
 
     def __init__(self, owner: Flushes) -> None:
-        self._arrived = arrived = threading.Event()
-        self._owner: Callable[[], Flushes | None] = weakref.ref(owner, lambda _: arrived.set())
+        # Finalizers wake the writer, in the writer's own thread too: `put` is reentrant, which
+        # an event is not (docs.python.org/3/library/queue.html, SimpleQueue.put).
+        self._wakes = wakes = SimpleQueue[None]()
+        self._owner: Callable[[], Flushes | None] = weakref.ref(owner, lambda _: wakes.put(None))
         self._started = False
         self._awake = False
 
     def wake(self) -> None:
         """Something has arrived."""
-        if self._awake:  # a look at a field: asking the event is a call, at every attempt
+        if self._awake:  # a look at a field: the queue is asked once for many attempts
             return
         self._awake = True
-        self._arrived.set()
+        self._wakes.put(None)
         if not self._started:
-            self._started = True
-            thread = threading.Thread(target=self._run, name="frugal-ledger", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is going down: write now or never
-                owner = self._owner()
-                if owner is not None:
-                    owner.flush()
+            self._start()
+
+    def _start(self) -> None:
+        self._started = True
+        thread = threading.Thread(target=self._run, name="frugal-ledger", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread to be had, or the interpreter is going down: write now
+            self._started = self._awake = False
+            owner = self._owner()
+            if owner is not None:
+                owner.flush()
 
     def stop(self) -> None:
         """Let the thread end; what waits is left to the caller."""
         self._owner = _gone
-        self._arrived.set()
+        self._wakes.put(None)
 
     def _run(self) -> None:
         pause = threading.Event()  # waiting on it lets a process that ends go at once
-        while self._arrived.wait():
+        while True:
+            self._wakes.get()
             pause.wait(GATHER_S)
-            self._arrived.clear()
             self._awake = False  # before the flush: what comes from now on wakes it again
             owner = self._owner()
             if owner is None:
@@ -71,7 +78,7 @@ class Writer:
             del owner  # the thread must not keep its owner alive
             if not written:
                 pause.wait(TRY_AGAIN_S)
-                self._arrived.set()
+                self._wakes.put(None)
 
 
 def _gone() -> None:

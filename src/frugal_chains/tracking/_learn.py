@@ -45,6 +45,7 @@ class Lessons:
             return
         who = start.provider, start.model
         if counted is None:
+            self._until[who] = LESSON_EVERY - 1  # also when counting fails
             counted = self.counter.count_request(
                 start.request(), model=start.model, provider=start.provider
             )

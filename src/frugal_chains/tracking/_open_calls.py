@@ -6,6 +6,7 @@ Sharing is what makes one call one row, however many handlers report it.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 import weakref
@@ -104,10 +105,17 @@ class OpenCalls:
                 ledger.close_first(found)
             return found
 
+    def forget(self) -> None:
+        """Drop every call: in a forked child they are its parent's to end."""
+        self.lock = threading.RLock()
+        self.open.clear()
+        self._lost.clear()
+
     def close(self) -> None:
         """Give up the calls still open, and keep what was learned about token counts."""
         for key, call in list(self.open.items()):
             call.trackers[0].give_up(key, "lost")
+        self._lost.clear()  # their trackers hold the ledger, which could never be collected
         ledger = self._ledger()
         if ledger is not None and self.lessons.learned:
             self.lessons.learned = False
@@ -116,6 +124,17 @@ class OpenCalls:
 
 _registry: weakref.WeakKeyDictionary[Ledger, OpenCalls] = weakref.WeakKeyDictionary()
 _registry_lock = threading.Lock()
+
+
+def _forget_in_child() -> None:
+    global _registry_lock  # another thread of the parent may have held it
+    _registry_lock = threading.Lock()
+    for calls in list(_registry.values()):
+        calls.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
 
 
 @atexit.register

@@ -17,6 +17,15 @@ _ledgers: dict[str, Ledger] = {}
 _lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    global _lock  # another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def shared_ledger() -> Ledger:
     """The current tracker's ledger; else the one at `$FRUGAL_LEDGER` or `frugal.db`, kept open.
 

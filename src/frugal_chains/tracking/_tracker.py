@@ -14,6 +14,7 @@ from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking._call import CallEnd, CallStart
 from frugal_chains.tracking._learn import Lessons
 from frugal_chains.tracking._open_calls import OpenCall, OpenCalls
+from frugal_chains.tracking._operation import current_operation
 from frugal_chains.tracking._prices import shared_prices
 from frugal_chains.tracking._settle import price_of, usage_of, worst_case
 from frugal_chains.tracking._total import RunningTotal
@@ -39,7 +40,7 @@ class Tracker:
         counter: TokenCounter | None = None,
     ) -> None:
         self.ledger = ledger
-        self.tags = dict(tags or {})
+        self.tags = {str(name): str(value) for name, value in (tags or {}).items()}
         self.prices = prices or shared_prices()
         self.total = RunningTotal()
         self.guard = BudgetGuard(ledger, budgets)
@@ -73,7 +74,7 @@ class Tracker:
             BudgetExceeded: as `begin`.
         """
         call = self._calls.open.get(key)
-        if call is None or not self.guard.budgets:
+        if call is None or not self.guard.budgets or (call.reserved and len(call.trackers) == 1):
             return
         try:
             self._hold(call)
@@ -100,19 +101,20 @@ class Tracker:
         call = self._calls.open.pop(key, None)
         if call is None:
             return self._end_late(key, end)
-        attempt = self._close(call, end)
-        self._record(attempt, reserved=call.reserved)
-        for tracker in call.trackers:
-            tracker.total.add(attempt)
-        return attempt
+        return self._book(call, self._close(call, end))
 
-    def give_up(self, key: str, kind: str) -> Attempt | None:
-        """Book an open call as aborted because its end will not come (`cancelled`, `lost`)."""
-        call = self._calls.open.get(key)
-        attempt = self.end(key, CallEnd(status="aborted", error_kind=kind))
-        if call is not None and attempt is not None:
-            self._calls.remember_lost(key, call, attempt)
-        return attempt
+    def give_up(self, key: str, kind: str, *, output_text: str = "") -> Attempt | None:
+        """Book an open call as aborted because its end will not come (`cancelled`, `lost`).
+
+        `output_text` is what it had produced until then.
+        """
+        call = self._calls.open.pop(key, None)
+        if call is None:
+            return None
+        end = CallEnd(status="aborted", error_kind=kind, output_text=lambda: output_text)
+        attempt = self._close(call, end)
+        self._calls.remember_lost(key, call, attempt)  # first: the end may come at any moment now
+        return self._book(call, attempt)
 
     def withdraw(self, key: str) -> None:
         """Forget an open call that was never sent: no row, and what it held is given back."""
@@ -129,9 +131,19 @@ class Tracker:
         return key in self._calls.open
 
     def pressure(self, tags: Mapping[str, str] | None = None) -> tuple[BudgetState, ...]:
-        """Every budget as it stands now; routers read `downgrade` off it. Raises `LedgerError`."""
-        at = moment(time.time_ns() // 1000)
-        return self.guard.states(MeterFacts(at=at, tags={**self.tags, **(tags or {})}))
+        """Every budget as it stands now; routers read `downgrade` off it. Raises `LedgerError`.
+
+        Inside `operation()` budgets per operation (and per run, where it names one) are those of
+        the operation; outside, of a call that has none yet.
+        """
+        group = current_operation()
+        facts = MeterFacts(
+            at=moment(time.time_ns() // 1000),
+            run_id=group.run_id if group else "",
+            operation_id=group.id if group else "",
+            tags={**self.tags, **(group.tags if group else {}), **(tags or {})},
+        )
+        return self.guard.states(facts)
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -160,8 +172,7 @@ class Tracker:
         if call.reserved:
             self.guard.release(call.id)
             call.reserved = False
-        budgets = dict.fromkeys(b for t in call.trackers for b in t.guard.budgets)
-        return BudgetGuard(self.ledger, tuple(budgets))
+        return BudgetGuard.together([tracker.guard for tracker in call.trackers])
 
     def _close(self, call: OpenCall, end: CallEnd) -> Attempt:
         start = call.start
@@ -188,6 +199,12 @@ class Tracker:
         except Exception:
             logger.exception("nothing was learned from a call")
 
+    def _book(self, call: OpenCall, attempt: Attempt) -> Attempt:
+        self._record(attempt, reserved=call.reserved)
+        for tracker in call.trackers:
+            tracker.total.add(attempt)
+        return attempt
+
     def _record(self, attempt: Attempt, *, reserved: bool) -> None:
         try:
             self.ledger.store.append(attempt, reservation_id=attempt.id if reserved else None)
@@ -196,8 +213,8 @@ class Tracker:
 
     def _end_late(self, key: str, end: CallEnd) -> Attempt | None:
         """The true end of a call that was given up: its row is replaced, its sums corrected."""
-        found = self._calls.take_lost(key)
-        if found is None or end.status == "aborted":
+        found = None if end.status == "aborted" else self._calls.take_lost(key)
+        if found is None:
             return None
         call, before = found
         attempt = self._close(call, end)

@@ -14,7 +14,7 @@ import pytest
 
 from frugal_chains.budgets import Budget, BudgetGuard
 from frugal_chains.errors import BudgetExceeded, LedgerError
-from frugal_chains.ledger import Attempt, Ledger, MeterFacts, _sqlite
+from frugal_chains.ledger import Attempt, Ledger, MeterFacts, _reserve, _sqlite
 from tests.core.ledger.books import NOON, attempt, priced
 
 CENT = 10_000_000
@@ -187,6 +187,33 @@ def test_an_end_that_never_comes_is_booked_when_its_lease_is_over(ledger: Ledger
     caller.end(row, 4)
     assert caller.cents(edge) == [(4, 9), (4, 9)], "the true end corrects every sum"
     assert [a.status for a in ledger.attempts()] == ["ok"]
+
+
+def test_an_end_seen_after_the_lease_replaces_what_was_booked_for_it(ledger: Ledger) -> None:
+    """A long call that was then cancelled: what it had produced by then is known."""
+    caller = Caller(ledger, Budget.usd("0.10", per="day"), lease_s=60)
+    row, _ = caller.start(10)
+    later = NOON + timedelta(seconds=61)
+    assert caller.cents(later) == [(1, 0)]
+    seen = row._replace(error_kind="cancelled", price=priced(7 * CENT))
+    ledger.record(seen, reservation_id=row.id)
+    assert caller.cents(later) == [(7, 0)]
+    ledger.record(row, reservation_id=row.id)
+    assert [a.error_kind for a in ledger.attempts()] == ["cancelled"], "and not the reverse"
+
+
+def test_a_reservation_that_cannot_be_booked_blocks_nobody(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller = Caller(ledger, Budget.usd("0.10", per="day"), lease_s=60)
+    row, _ = caller.start(10)
+
+    def unreadable(plain: Any) -> Any:
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(_reserve, "attempt_from_json", unreadable)
+    caller.start(10, NOON + timedelta(seconds=61))
+    assert row.id in caplog.text
 
 
 def test_a_crashed_process_leaves_its_call_on_the_books(tmp_path: Path) -> None:

@@ -165,6 +165,21 @@ class StoreConformance:
             for which in ({"run_id": "run-1"}, {"thread_id": "talk 9"}):
                 assert list(ledger.attempts(**which)) == [row]
 
+    @pytest.mark.parametrize("thread", [str(uuid.UUID(int=7)), uuid.UUID(int=7).hex])
+    def test_a_conversation_whose_name_is_an_id_is_found(self, thread: str) -> None:
+        row = attempt(thread_id=thread)
+        with self.fresh() as ledger:
+            ledger.record(row)
+            assert list(ledger.attempts(thread_id=thread)) == [row]
+
+    def test_tags_that_are_no_text_harm_nobody(self) -> None:
+        """Equal as keys, as 1 and True are, they are still two values."""
+        with self.fresh() as ledger:
+            ledger.record(attempt(tags={"n": 1}))
+            ledger.record(attempt(tags={"n": True}))
+            ledger.record(attempt(tags={"n": ["a"], "model": None}, model="\ud83d"))
+            assert [row.tags["n"] for row in ledger.attempts()] == ["1", "True", "['a']"]
+
     def test_half_a_character_does_not_lose_the_row(self) -> None:
         broken = "\ud83d cut"
         with self.fresh() as ledger:

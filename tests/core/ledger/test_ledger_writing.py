@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from frugal_chains.ledger import (
     _append,
     _file,
     _inbox,
+    _open,
     _page,
     _sqlite,
     _writer,
@@ -437,6 +439,73 @@ def test_the_writer_goes_on_after_an_error(
         ledger.record(attempt())
         until(lambda: written(path) == 2)
     assert "unheard of" in caplog.text
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of threads may be reached for a moment only."""
+    path = tmp_path / "books.db"
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Ledger.open(str(path)) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            ledger.record(attempt())
+            assert written(path) == 1, "nobody else will write it"
+        ledger.record(attempt())
+        until(lambda: written(path) == 2)
+
+
+def test_an_interrupt_as_a_transaction_begins_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "books.db"
+    with Ledger.open(str(path)) as ledger:
+        real = _open.begin
+
+        def begin(*args: Any, **kwargs: Any) -> None:
+            real(*args, **kwargs)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_open, "begin", begin)
+            with pytest.raises(KeyboardInterrupt):
+                ledger.store.write_note("n", "x")
+        with closing(sqlite3.connect(path, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        ledger.store.write_note("n", "y")
+        assert ledger.store.read_note("n") == "y"
+
+
+def test_stores_that_open_and_close_meanwhile_disturb_no_reader(tmp_path: Path) -> None:
+    ended, opened = threading.Event(), 0
+
+    def open_and_close() -> None:
+        nonlocal opened
+        while not ended.is_set():
+            Ledger.open("memory://").close()
+            opened += 1
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    keep = [Ledger.open("memory://") for _ in range(20)]
+    thread = threading.Thread(target=open_and_close)
+    thread.start()
+    try:
+        with Ledger.open(f"sqlite:///{tmp_path}/books.db") as ledger:
+            for _ in range(3000):
+                ledger.store._flush_siblings()  # type: ignore[attr-defined]
+    finally:
+        ended.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert opened
+    for other in keep:
+        other.close()
 
 
 def test_a_forgotten_ledger_ends_its_thread_and_leaves_its_attempts(tmp_path: Path) -> None:
