@@ -25,7 +25,7 @@ $(READY): $(LOCKS) $(PROJECTS)
 
 setup: $(READY) ## a virtual environment in .venv with everything pinned
 
-demo: $(READY) ## the main job on a real local model, with a real bill
+demo: $(READY) ## the main job and its bill, on a local model; with OPENAI_API_KEY set OpenAI answers, and charges
 	$(BIN)/python examples/demo.py
 
 test: $(READY) ## all tests

@@ -195,6 +195,28 @@ OPENAI_ROWS = (
             source="developers.openai.com/api/docs/models/text-embedding-3-large"),
     _openai("text-embedding-3-small", {"input": "0.02"},
             source="developers.openai.com/api/docs/models/text-embedding-3-small"),
+    # Audio and image tokens. Cached image tokens have a price of their own on these pages, which no
+    # usage tells apart: they are not exercised. Image models have no price for text output.
+    _openai("gpt-realtime-1.5",
+            _io("4", "16", "0.40", input_audio="32", cache_read_audio="0.40", output_audio="64",
+                input_image="5"),
+            source="developers.openai.com/api/docs/models/gpt-realtime-1.5"),
+    _openai("gpt-realtime-2",
+            _io("4", "24", "0.40", input_audio="32", cache_read_audio="0.40", output_audio="64",
+                input_image="5"),
+            source="developers.openai.com/api/docs/models/gpt-realtime-2"),
+    _openai("gpt-realtime-2.1-mini",
+            _io("0.60", "2.40", "0.06", input_audio="10", cache_read_audio="0.30",
+                output_audio="20", input_image="0.80"),
+            source="developers.openai.com/api/docs/models/gpt-realtime-2.1-mini"),
+    _openai("gpt-4o-mini-realtime-preview",
+            _io("0.60", "2.40", "0.30", input_audio="10", cache_read_audio="0.30",
+                output_audio="20"),
+            source="developers.openai.com/api/docs/models/gpt-4o-mini-realtime-preview"),
+    _openai("gpt-image-1", {"input": "5", "input_image": "10", "output_image": "40"},
+            source="openai.com/api/pricing, quoted by community.openai.com/t/1275254"),
+    _openai("gpt-image-1-mini", {"input": "2", "input_image": "2.50", "output_image": "8"},
+            source="developers.openai.com/api/docs/models/gpt-image-1-mini"),
     # Batch
     _openai("gpt-4o", _io("1.25", "5"), tier="batch", source="openai.com/api/pricing, Batch"),
     _openai("gpt-4o", _io("1.25", "5"), tier="batch", at=_day(2025, 6, 1),
@@ -242,6 +264,9 @@ GOOGLE_ROWS = (
             source="ai.google.dev/gemini-api/docs/pricing#gemini-2.5-flash"),
     _google("gemini-2.5-flash-lite", _io("0.10", "0.40", "0.01", input_audio="0.30"),
             source="ai.google.dev/gemini-api/docs/pricing#gemini-2.5-flash-lite"),
+    _google("gemini-2.5-flash-image", _io("0.30", "2.50", output_image="30"),
+            source="developers.googleblog.com 2025-08-26 (all but image output as 2.5 Flash), "
+                   "quoted by blog.laozhang.ai: 1,290 tokens an image at $30 per million"),
     _google("gemini-2.0-flash", _io("0.10", "0.40"), at=_day(2025, 9, 1)),
     _google("gemini-2.0-flash-lite", _io("0.075", "0.30"), at=_day(2025, 9, 1)),
     _google("gemini-1.5-flash", _io("0.075", "0.30"), at=_day(2025, 3, 1),
@@ -479,11 +504,11 @@ def usages(row: Row) -> Iterator[Counts]:
         sizes += [row.above[0], row.above[0] + 1, 3 * row.above[0]]
     for size in sizes:
         yield {"input_tokens": size}
+        yield from _audio_and_images(prices, size)
         if "output" not in prices:
             continue
         yield {"input_tokens": size, "output_tokens": 777, "reasoning_tokens": 333}
         yield from _cached(prices, size)
-        yield from _audio(prices, size)
     for fee in row.fees:
         yield {"input_tokens": 10, _FEE_COUNTS[fee]: 7}
 
@@ -507,11 +532,22 @@ def _cached(prices: Prices, size: int) -> Iterator[Counts]:
         }
 
 
-def _audio(prices: Prices, size: int) -> Iterator[Counts]:
-    if "input_audio" in prices:
-        yield {"input_tokens": size, "input_audio_tokens": size // 2, "output_tokens": 5}
-    if "output_audio" in prices:
-        yield {"input_tokens": size, "output_tokens": 500, "output_audio_tokens": 450}
+def _audio_and_images(prices: Prices, size: int) -> Iterator[Counts]:
+    text = 50 if "output" in prices else 0
+    for kind in ("audio", "image"):
+        if f"input_{kind}" in prices:
+            yield {"input_tokens": size, f"input_{kind}_tokens": size // 2, "output_tokens": text}
+        if f"output_{kind}" in prices:
+            made = {"output_tokens": 450 + text, f"output_{kind}_tokens": 450}
+            yield {"input_tokens": size, **made}
+    if "cache_read_audio" in prices:
+        yield {
+            "input_tokens": size,
+            "cache_read_tokens": size // 3,
+            "input_audio_tokens": size // 2,
+            "cache_read_audio_tokens": size // 4,
+            "output_tokens": text,
+        }
 
 
 def expected_nanos(row: Row, counts: Counts) -> int:
@@ -520,17 +556,24 @@ def expected_nanos(row: Row, counts: Counts) -> int:
     prices = row.prices
     if row.above is not None and n["input_tokens"] > row.above[0]:
         prices = row.above[1]
-    amounts = {
-        "cache_read": n["cache_read_tokens"],
+    inputs = {
+        "cache_read": n["cache_read_tokens"] - n["cache_read_audio_tokens"],
+        "cache_read_audio": n["cache_read_audio_tokens"],
         "cache_write_5m": n["cache_write_5m_tokens"],
         "cache_write_1h": n["cache_write_1h_tokens"],
-        "input_audio": n["input_audio_tokens"],
-        "output_audio": n["output_audio_tokens"],
-        "output": n["output_tokens"] - n["output_audio_tokens"],
+        "input_audio": n["input_audio_tokens"] - n["cache_read_audio_tokens"],
+        "input_image": n["input_image_tokens"],
     }
-    amounts["input"] = n["input_tokens"] - sum(
-        amounts[part] for part in ("cache_read", "cache_write_5m", "cache_write_1h", "input_audio")
-    )
+    outputs = {
+        "output_audio": n["output_audio_tokens"],
+        "output_image": n["output_image_tokens"],
+    }
+    amounts = {
+        **inputs,
+        **outputs,
+        "input": n["input_tokens"] - sum(inputs.values()),
+        "output": n["output_tokens"] - sum(outputs.values()),
+    }
     usd = sum(
         (Fraction(prices[bucket]) * tokens / 1_000_000 for bucket, tokens in amounts.items()
          if tokens),
@@ -543,6 +586,7 @@ def expected_nanos(row: Row, counts: Counts) -> int:
 
 _ALL_COUNTS = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens",
-    "cache_write_1h_tokens", "reasoning_tokens", "input_audio_tokens", "output_audio_tokens",
-    "web_searches", "code_executions", "file_searches",
+    "cache_write_1h_tokens", "reasoning_tokens", "input_audio_tokens", "cache_read_audio_tokens",
+    "output_audio_tokens", "input_image_tokens", "output_image_tokens", "web_searches",
+    "code_executions", "file_searches",
 )  # fmt: skip

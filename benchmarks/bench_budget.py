@@ -154,8 +154,8 @@ def work(url: str, size: Size, number: int, how: str, ready: Any, answers: Any) 
 class Outcome:
     """What was spent, what was ever spent and held at once, and how long it took."""
 
-    spent_usd: float
-    most_usd: float
+    spent_nanos: int
+    most_nanos: int
     calls: int
     refused: int
     left_held_nanos: int
@@ -190,8 +190,8 @@ def run(folder: Path, size: Size, how: str) -> Outcome:
         (total,) = ledger.totals()
         (state,) = watcher.guard.states(_facts(watcher._row()))
     return Outcome(
-        spent_usd=total.nanos / NANOS_PER_USD,
-        most_usd=most / NANOS_PER_USD,
+        spent_nanos=total.nanos,
+        most_nanos=most,
         calls=total.attempts,
         refused=sum(refused for _, _, refused in seen),
         left_held_nanos=state.reserved_nanos,
@@ -234,23 +234,27 @@ def main() -> int:
 
 
 def report(size: Size, ours: Outcome, naive: Outcome) -> dict[str, Figure]:
-    def over(spent_usd: float) -> float:
-        return round(max(spent_usd / size.limit_usd - 1, 0) * 100, 2)
+    limit_nanos = size.limit_usd * NANOS_PER_USD
+
+    def over_nanos(spent_nanos: int) -> int:
+        return max(spent_nanos - limit_nanos, 0)
 
     def middle(values: list[float], part: float) -> float:
         return round(values[int(len(values) * part)], 1)
 
     return {
-        "overshoot_percent": Figure(
-            value=over(max(ours.spent_usd, ours.most_usd)), asked=0, better="lower", unit="%"
+        "overshoot_nanos": Figure(
+            value=over_nanos(max(ours.spent_nanos, ours.most_nanos)),
+            asked=0, better="lower", unit="nano",
         ),
         "used_percent": Figure(
-            value=round(ours.spent_usd / size.limit_usd * 100, 3),
+            value=round(ours.spent_nanos / limit_nanos * 100, 3),
             asked=95, better="higher", unit="%",
         ),
         "left_held_nanos": Figure(value=ours.left_held_nanos, asked=0, better="lower", unit="nano"),
         "check_then_spend_overshoot_percent": Figure(
-            value=over(naive.spent_usd), better="lower", unit="%"
+            value=round(over_nanos(naive.spent_nanos) / limit_nanos * 100, 2),
+            better="lower", unit="%",
         ),
         "calls": Figure(value=ours.calls, better="higher", unit="calls"),
         "refusals": Figure(value=ours.refused, better="lower", unit="refusals"),

@@ -10,7 +10,8 @@ Three parts, each on the durable SQLite file an application would use:
   waiting as SQLite itself waits.
 - Writers are killed with SIGKILL in the middle; every row that was acknowledged must be there.
 - A million rows over 30 days, 12 models, 4 tenants: totals, size, and what one more row costs.
-  The same question beside it as a plain GROUP BY over the rows.
+  The same question beside it as a plain GROUP BY over the rows. A tenth as many rows once more,
+  each tagged with one of 20,000 users: labels are kept once, and these repeat seldom.
 
 `--quick` is a run of seconds for a build server; it prints, and keeps nothing.
 Writes `benchmarks/results/ledger.json`.
@@ -57,6 +58,7 @@ MODELS = (
     ("anthropic", "claude-haiku-4-5"), ("google", "gemini-2.5-pro"),
     ("google", "gemini-2.5-flash"), ("deepseek", "deepseek-chat"), ("mistral", "mistral-large"),
 )  # fmt: skip
+USERS = 20_000
 TENANTS = ("acme", "globex", "initech", "umbrella")
 STATUSES = ("ok",) * 95 + ("error",) * 3 + ("cached", "aborted")
 
@@ -64,12 +66,13 @@ STATUSES = ("ok",) * 95 + ("error",) * 3 + ("cached", "aborted")
 @dataclass(frozen=True, slots=True)
 class Size:
     rows: int
+    rows_of_users: int
     written: int
     repeats: int
 
 
-FULL = Size(rows=1_000_000, written=64_000, repeats=20)
-QUICK = Size(rows=20_000, written=6_400, repeats=5)
+FULL = Size(rows=1_000_000, rows_of_users=100_000, written=64_000, repeats=20)
+QUICK = Size(rows=20_000, rows_of_users=2_000, written=6_400, repeats=5)
 
 
 # -- rows as an application writes them --------------------------------------------------------
@@ -288,6 +291,22 @@ def fill(ledger: Ledger, rows: int, now: datetime) -> None:
         ledger.record(row)
 
 
+def many_tags(folder: Path, size: Size) -> dict[str, Figure]:
+    """The size of rows that name their user: one of many, so that few rows share their labels."""
+    path, now, chance = folder / "users.db", datetime.now(UTC), random.Random(SEED)
+    rows = attempts(size.rows_of_users, since=now - timedelta(days=30), until=now, seed=SEED)
+    with Ledger.open(str(path)) as ledger:
+        for row in rows:
+            user = f"user-{chance.randrange(USERS)}"
+            ledger.record(row._replace(tags={**row.tags, "user": user}))
+    bytes_per_row = path.stat().st_size / size.rows_of_users
+    return {
+        "bytes_per_row_many_tags": Figure(
+            value=round(bytes_per_row, 1), better="lower", unit="bytes"
+        )
+    }
+
+
 def many_rows(folder: Path, size: Size) -> dict[str, Figure]:
     path, now = folder / "million.db", datetime.now(UTC)
     with Ledger.open(str(path)) as ledger:
@@ -361,7 +380,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
     size = QUICK if parser.parse_args().quick else FULL
     figures: dict[str, Figure] = {"rows": Figure(value=size.rows, better="higher", unit="rows")}
-    for part in (many_writers, killed_writers, many_rows):
+    for part in (many_writers, killed_writers, many_rows, many_tags):
         with tempfile.TemporaryDirectory(prefix="bench-ledger") as folder:
             figures |= part(Path(folder), size)
     show(f"ledger, {PROCESSES} processes x {THREADS} threads", figures)

@@ -301,7 +301,7 @@ def show_added(title: str, added: Mapping[str, Timing], rounds: int) -> None:
         print(f"  {name:32} {timing.wall_us:8.1f} {timing.cpu_us:8.1f}")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the rounds")
     rounds = ROUNDS // 10 if parser.parse_args().quick else ROUNDS
@@ -332,6 +332,7 @@ def main() -> None:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     show("overhead", figures)
     print(f"written to {write_results('overhead', figures, versions=versions)}")
+    return int(not all(figure.reached for figure in figures.values()))
 
 
 def _ratio(value: float, better: Literal["higher", "lower"], asked: float | None = None) -> Figure:
@@ -339,4 +340,4 @@ def _ratio(value: float, better: Literal["higher", "lower"], asked: float | None
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,8 +11,6 @@ underneath, called as its documentation shows. Writes `benchmarks/results/prices
 from __future__ import annotations
 
 import gc
-import json
-import platform
 import sys
 import time
 from collections import Counter
@@ -24,19 +22,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from _figures import Figure, show, write_results
 from _oracle_prices import ROWS, UNKNOWN, Counts, Row, expected_nanos, usages
 from rich.console import Console
-from rich.table import Table
 
 from frugal_chains.pricing import PriceBook, Priced, Rates, Unpriced
 from frugal_chains.usage import Usage
 
-RESULT = Path(__file__).resolve().parent / "results" / "prices.json"
 ASKED_US = 2.0
 PASSES = 40
 
 _GENAI_KEYS = {
     "reasoning_tokens": "output_reasoning_tokens",
+    "cache_read_audio_tokens": "cache_audio_read_tokens",
     "file_searches": "storage_searches",
 }
 _GENAI_CONTEXTS = {
@@ -164,10 +162,6 @@ def speeds(book: PriceBook, asked: Sequence[Case]) -> dict[str, float]:
     }
 
 
-def figure(value: float, asked: float | None, better: str, unit: str) -> dict[str, object]:
-    return {"value": value, "asked": asked, "better": better, "unit": unit}
-
-
 def main() -> int:
     book, console = PriceBook(), Console()
     asked = cases()
@@ -176,56 +170,62 @@ def main() -> int:
         row = case.row
         asked_for = f"{row.provider}/{row.model} {row.tier} {row.at:%Y-%m-%d %H:%M} {case.counts}"
         console.print(f"WRONG {asked_for}: {case.nanos} in {row.source}, got {got}")
-    genai_wrong = sum(
-        genai_answer(c.row.model, c.row.provider, c.row.tier, c.row.at, c.counts) != c.nanos
-        for c in asked
-    )
-    genai_unpriced = sum(
-        genai_answer(u.model, u.provider, u.tier, u.at, u.counts) is None for u in UNKNOWN
-    )
-    right = unpriced_as_asked(book)
-    took = speeds(book, asked)
     models = {(row.provider, row.model) for row in ROWS}
     figures = {
-        "models": figure(len(models), 40, "higher", "models"),
-        "prices_compared": figure(len(asked), None, "higher", "prices"),
-        "wrong": figure(len(wrong), 0, "lower", "prices"),
-        "unpriced_where_unknown": figure(right, len(UNKNOWN), "higher", "questions"),
-        "price_us": figure(round(took["price_us"], 3), ASKED_US, "lower", "us/price"),
-        "rates_price_us": figure(round(took["rates_us"], 3), ASKED_US, "lower", "us/price"),
-        "compile_us": figure(round(took["compile_us"], 1), None, "lower", "us/model and day"),
-        "genai_prices_wrong": figure(genai_wrong, None, "lower", "prices"),
-        "genai_prices_unpriced_where_unknown": figure(
-            genai_unpriced, None, "higher", "questions"),
-        "genai_prices_us": figure(round(took["genai_us"], 1), None, "lower", "us/price"),
-    }  # fmt: skip
-    show(console, asked, figures)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        "name": "prices",
-        "versions": {
-            "frugal-chains": version("frugal-chains"),
-            "genai-prices": version("genai-prices"),
-            "python": platform.python_version(),
-        },
-        "seed": None,
-        "figures": figures,
+        "models": Figure(value=len(models), asked=40, better="higher", unit="models"),
+        "prices_compared": Figure(value=len(asked), better="higher", unit="prices"),
+        "wrong": Figure(value=len(wrong), asked=0, better="lower", unit="prices"),
+        "unpriced_where_unknown": Figure(
+            value=unpriced_as_asked(book), asked=len(UNKNOWN), better="higher", unit="questions"
+        ),
+        **genai_figures(asked),
+        **speed_figures(speeds(book, asked)),
     }
-    RESULT.write_text(json.dumps(document, indent=2) + "\n")
-    return 1 if wrong or right < len(UNKNOWN) else 0
+    show_cases(console, asked)
+    show("prices", figures)
+    ours, theirs = figures["price_us"].value, figures["genai_prices_us"].value
+    console.print(f"genai-prices takes {theirs / ours:.0f} times as long for the same price")
+    versions = {"genai-prices": version("genai-prices")}
+    print(f"written: {write_results('prices', figures, versions=versions)}")
+    return int(not all(figure.reached for figure in figures.values()))
 
 
-def show(console: Console, asked: Sequence[Case], figures: dict[str, dict[str, object]]) -> None:
+def genai_figures(asked: Sequence[Case]) -> dict[str, Figure]:
+    """What genai-prices answers: a wrong number and no number are different answers."""
+    answers = [
+        (genai_answer(c.row.model, c.row.provider, c.row.tier, c.row.at, c.counts), c.nanos)
+        for c in asked
+    ]
+    wrong = sum(got is not None and got != nanos for got, nanos in answers)
+    refused = sum(got is None for got, _ in answers)
+    unpriced = sum(
+        genai_answer(u.model, u.provider, u.tier, u.at, u.counts) is None for u in UNKNOWN
+    )
+    return {
+        "genai_prices_wrong": Figure(value=wrong, better="lower", unit="prices"),
+        "genai_prices_refused": Figure(value=refused, better="lower", unit="prices"),
+        "genai_prices_unpriced_where_unknown": Figure(
+            value=unpriced, better="higher", unit="questions"
+        ),
+    }
+
+
+def speed_figures(took_us: Mapping[str, float]) -> dict[str, Figure]:
+    def figure(name: str, digits: int, unit: str, asked: float | None = None) -> Figure:
+        return Figure(value=round(took_us[name], digits), asked=asked, better="lower", unit=unit)
+
+    return {
+        "price_us": figure("price_us", 3, "us/price", ASKED_US),
+        "rates_price_us": figure("rates_us", 3, "us/price", ASKED_US),
+        "compile_us": figure("compile_us", 1, "us/model and day"),
+        "genai_prices_us": figure("genai_us", 1, "us/price"),
+    }
+
+
+def show_cases(console: Console, asked: Sequence[Case]) -> None:
     tiers = Counter(case.row.tier for case in asked)
     sellers = Counter(case.row.provider for case in asked)
     console.print(f"by tier: {dict(tiers)}; by provider: {dict(sellers)}")
-    table = Table("figure", "value", "asked", "unit", title="prices")
-    for name, row in figures.items():
-        asked_for = "" if row["asked"] is None else str(row["asked"])
-        table.add_row(name, str(row["value"]), asked_for, str(row["unit"]))
-    console.print(table)
-    ours, theirs = (float(str(figures[name]["value"])) for name in ("price_us", "genai_prices_us"))
-    console.print(f"genai-prices takes {theirs / ours:.0f} times as long for the same price")
 
 
 if __name__ == "__main__":

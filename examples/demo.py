@@ -3,11 +3,11 @@
     make demo
 
 Asks questions about a small set of documents, several turns each, and prints what the ledger
-holds: attempts, tokens, what the provider's prompt cache saved, what the same traffic would cost on
+holds: attempts, tokens, how much came from the prompt cache, what the same tokens would cost on
 three hosted models, and a budget refusing a call before it is sent.
 
 Without a key a small real model answers on this machine. With OPENAI_API_KEY in the environment
-OpenAI's gpt-4o-mini does (DEMO_MODEL names another one), and the bill is a real one.
+OpenAI's gpt-4o-mini does (DEMO_MODEL names another one): real calls, which OpenAI bills.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from frugal_chains import Budget, BudgetExceeded, Ledger, PriceBook
 from frugal_chains.ledger import Attempt
 from frugal_chains.local import LocalModel
 from frugal_chains.money import usd_text
-from frugal_chains.pricing import Priced
+from frugal_chains.usage import Usage
 
 DOCUMENTS = Path(__file__).parent / "data"
 CHAIN_QUESTIONS = (
@@ -55,6 +55,10 @@ ENGINE_QUESTIONS = ("What happens if my coffee arrives late?", "How do I become 
 HOSTED = (("openai", "gpt-5.1"), ("anthropic", "claude-sonnet-4-5"), ("google", "gemini-2.5-flash"))
 PRICED_LIKE = "gpt-4o-mini"
 """Whose list price the local model's tokens are shown at."""
+CACHED_FROM_TOKENS = 1024
+"""Hosted providers cache no shorter prompt: OpenAI and Claude Sonnet 4.5 from 1,024 tokens on, the
+latter only where asked to, Gemini 2.5 Flash from 2,048 (the providers' pages on prompt caching,
+read 2026-11-21). The local server caches from the first token."""
 FREE = '[[free]]\nprovider = "*"\nmodel = "hashed-words"\n'
 """The demo embeds texts by counting words: no model, no bill."""
 MAX_ANSWER_TOKENS = 40
@@ -87,7 +91,8 @@ def provider() -> Iterator[Provider]:
         yield Provider(
             f"{local.model_name}, a small real model on this machine. Its answers are often wrong; "
             f"its token counts and cache hits are real.\nIt costs nothing: the bill below applies "
-            f"the list price of {PRICED_LIKE} to its tokens",
+            f"the list price of {PRICED_LIKE} to its tokens, those from its cache at the cached "
+            f"price. OpenAI itself caches no prompt below {CACHED_FROM_TOKENS:,} tokens",
             local.openai_base_url,
             "not needed",
             local.model_name,
@@ -190,20 +195,47 @@ def show_attempts(console: Console, attempts: list[Attempt]) -> None:
 
 def show_totals(console: Console, ledger: Ledger) -> None:
     for line in ledger.totals(by=["framework"]):
-        cached, whole = line.usage.cache_read_tokens, line.usage.input_tokens
+        whole = line.usage.input_tokens
+        cached = line.usage.cache_read_tokens / max(whole, 1)
         console.print(
-            f"  {line.key['framework']}: {line.attempts} attempts in {line.operations} operations, "
-            f"{whole:,} input tokens ({cached / max(whole, 1):.0%} from the prompt cache), "
-            f"{line.usage.output_tokens:,} output tokens, {usd_text(line.cost_usd)}"
+            f"  {line.key['framework']}: {line.attempts} attempts, {line.operations} operations "
+            f"started, {whole:,} input tokens ({cached:.0%} from the prompt cache), "
+            f"{line.usage.output_tokens:,} output tokens, "
+            f"{cost_text(line.cost_usd, line.unpriced, line.attempts)}"
         )
 
 
 def show_elsewhere(console: Console, attempts: list[Attempt]) -> None:
+    """Without cache reads: another provider's cache would not have granted those of this one."""
+    longest = max(a.usage.input_tokens for a in attempts)
+    console.print(
+        f"  The same token counts, none of them cached: the longest prompt has {longest:,} tokens, "
+        f"hosted caches begin at {CACHED_FROM_TOKENS:,}."
+    )
     prices = PriceBook.load()
     for name, model in HOSTED:
-        costs = [prices.price(a.usage, model=model, provider=name) for a in attempts]
-        known = sum((c.cost_usd for c in costs if isinstance(c, Priced)), Decimal(0))
-        console.print(f"  {model} ({name}): {usd_text(known)}")
+        costs = [
+            prices.price(uncached(a.usage), model=model, provider=name).cost_usd for a in attempts
+        ]
+        known = [cost for cost in costs if cost is not None]
+        total = cost_text(sum(known, Decimal(0)), len(costs) - len(known), len(costs))
+        console.print(f"  {model} ({name}): {total}")
+
+
+def uncached(usage: Usage) -> Usage:
+    return usage._replace(
+        cache_read_tokens=0,
+        cache_read_audio_tokens=0,
+        cache_write_5m_tokens=0,
+        cache_write_1h_tokens=0,
+    )
+
+
+def cost_text(known_usd: Decimal, unpriced: int, calls: int) -> str:
+    """A sum never without what it leaves out."""
+    if not unpriced:
+        return usd_text(known_usd)
+    return "unpriced" if unpriced == calls else f"{usd_text(known_usd)} + {unpriced} unpriced"
 
 
 def show_refusal(console: Console, model: BaseChatModel, ledger: Ledger) -> None:

@@ -1,4 +1,10 @@
-"""The `frugal` command: looks at the books, the prices and the installation. It changes nothing."""
+"""The `frugal` command: looks at the books, the prices and the installation.
+
+It adds nothing of its own to them. `report` alone may write to a ledger: it first takes in the
+attempts that a killed process left beside it, as any application that opens the ledger would.
+
+Exit codes: 0; 1 when something cannot be read, has no price or is broken; 2 for wrong arguments.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +69,8 @@ def report(
 ) -> None:
     """What was spent: by model, by feature, by day.
 
+    Exit code 0, also without any attempt in the period; 1: the ledger cannot be read.
+
     Example: frugal report --since 7d --by model --by feature
     """
     from frugal_chains.report import report_json, report_view
@@ -76,8 +84,7 @@ def report(
         _print_json(report_json(facts))
     else:
         console = _console()
-        ascii_only = console.options.ascii_only
-        console.print(report_view(facts, width=console.width, ascii_only=ascii_only))
+        console.print(report_view(facts, width=console.width, encoding=console.encoding))
 
 
 @main.command()
@@ -165,25 +172,24 @@ def _read_report(
     url: str | None, by: list[str], since: datetime | None, until: datetime | None
 ) -> ReportFacts:
     from frugal_chains.ledger import Ledger
-    from frugal_chains.report import questions, report_facts
+    from frugal_chains.report import grouping, questions, report_facts
 
     _take_in_what_waits(url)
     with Ledger.open(url, read_only=True) as books:
-        asked = questions(by, books.tag_names())
+        tags = books.tag_names()
+        wanted = grouping(by, tags)
+        asked = questions(wanted, tags)
         answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
         estimated = any(line.estimated for line in answers[()])
-        facts = report_facts(
+        return report_facts(
             answers,
-            by=by,
+            by=wanted,
             ledger=books.url,
             since=since,
             until=until,
             notes=books.estimated_notes(since=since, until=until) if estimated else (),
             waiting=books.store.inbox_files(),
         )
-    if facts is None:
-        raise FrugalError(_nothing(books.url, within=bool(since or until)))
-    return facts
 
 
 def _take_in_what_waits(url: str | None) -> None:
@@ -191,7 +197,7 @@ def _take_in_what_waits(url: str | None) -> None:
     from frugal_chains.ledger import DEFAULT_URL, Ledger, ledger_path, left_behind
 
     path = ledger_path(url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL)
-    if path is not None and path.exists() and left_behind(path):
+    if path is not None and os.path.exists(path) and left_behind(path):
         with suppress(FrugalError):
             Ledger.open(url).close()
 
@@ -237,7 +243,7 @@ def _read_installation(ledger: str | None) -> DoctorFacts:
     try:
         path = find_price_file()
         PriceBook.load(path)
-    except FrugalError as error:
+    except (FrugalError, OSError) as error:
         price_error = str(error)
     return DoctorFacts(
         versions=_versions(WATCHED),
@@ -266,28 +272,34 @@ def _read_ledger(url: str | None) -> LedgerFacts:
     named = os.environ.get("FRUGAL_LEDGER")
     chosen_by = "--ledger" if url else "$FRUGAL_LEDGER" if named else "the default"
     url = url or named or DEFAULT_URL
-    path, health, error = None, None, ""
+    path, exists, health, error = None, True, None, ""
     try:
         path = ledger_path(url)
-        if path is None or path.exists():
+        exists = path is None or _is_there(path)
+        if exists:
             with Ledger.open(url, read_only=True) as books:
                 health = books.store.health()
-    except FrugalError as problem:
+    except (FrugalError, OSError) as problem:
         error = str(problem)
     return LedgerFacts(
         url=url,
         chosen_by=chosen_by,
-        exists=path is None or path.exists(),
+        exists=exists,
         writable=path is None or _writable(path),
         health=health,
         error=error,
     )
 
 
+def _is_there(path: Path) -> bool:
+    """An empty file is no ledger yet: the first tracked call makes it one."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _writable(path: Path) -> bool:
     """Whether a ledger can be written there: SQLite also makes files beside it."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    folder = next(parent for parent in path.parents if os.path.exists(parent))
+    return os.access(folder, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
 
 
 def _now() -> datetime:
@@ -318,24 +330,19 @@ def _print_json(document: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
-def _nothing(url: str, *, within: bool) -> str:
-    if within:
-        return f"{url} has no attempt in that period; leave out --since and --until to see them all"
-    return (
-        f"{url} is empty: no attempt has been recorded yet. Add CostCallbackHandler() to a "
-        "LangChain call, or wrap LlamaIndex calls in track_cost()."
-    )
-
-
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """What went wrong in one sentence, with the way out, and exit code 1."""
     try:
         yield
-    except FrugalError as error:
+    except (FrugalError, OSError) as error:  # such as a folder that may not be looked into
         _fail(str(error))
 
 
 def _fail(message: str) -> NoReturn:
     typer.echo(f"frugal: {message}", err=True)
     raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from contextlib import closing
 from decimal import Decimal
@@ -22,6 +23,8 @@ from frugal_chains.cli import main
 from frugal_chains.ledger import Attempt, Ledger, _sqlite, left_behind
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._inbox import Inbox
+from frugal_chains.usage import Usage
+from tests.core.ledger.children import without_root
 from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 
 COMMANDS = ("report", "prices", "doctor")
@@ -202,12 +205,85 @@ def test_a_missing_ledger_is_named_and_not_created(tmp_path):
 
 def test_an_empty_ledger_says_how_to_fill_it(tmp_path):
     path = write_books(tmp_path / "empty.db", [])
-    failed(run("report", "--ledger", path), "empty", "CostCallbackHandler", "track_cost")
-    failed(run("report", "--ledger", "memory://"), "empty")
+    for books in (path, "memory://"):
+        result = run("report", "--ledger", books)
+        assert result.exit_code == 0
+        for word in ("No attempt has been booked yet", "CostCallbackHandler", "track_cost"):
+            assert word in " ".join(result.stdout.split())
+        total = run_json("report", "--ledger", books)["total"]
+        assert (total["attempts"], total["cost_usd"]) == (0, "0")
 
 
 def test_a_period_without_attempts_says_so(books):
-    failed(run("report", "--ledger", books, "--since", "2030-01-01"), "no attempt in that period")
+    result = run("report", "--ledger", books, "--since", "2030-01-01")
+    assert result.exit_code == 0
+    assert "No attempt since 2030-01-01" in result.stdout
+    document = run_json("report", "--ledger", books, "--since", "2030-01-01", "--by", "feature")
+    assert (document["total"]["attempts"], document["total"]["cost_usd"]) == (0, "0")
+    assert document["tables"] == [{"by": ["feature"], "rows": []}]
+
+
+def test_report_and_doctor_tell_of_attempts_that_no_ledger_can_hold(books, attempts):
+    left_by_a_killed_process(books, attempt(usage=Usage(input_tokens=10**30)))
+    document = run_json("report", "--ledger", books)
+    (kept,) = Path(books).parent.glob("*.damaged")
+    assert (document["waiting"], document["damaged"]) == ([], [str(kept)])
+    assert document["total"]["attempts"] == len(attempts)
+    text = run("report", "--ledger", books).stdout
+    assert "could not be taken in" in " ".join(text.split())
+    _, warning = findings(run_json("doctor", "--ledger", books), "ledger")
+    assert str(kept) in warning["text"]
+    assert "no ledger can hold" in warning["text"]
+
+
+def test_an_empty_file_is_no_ledger_yet_and_a_folder_never_is(tmp_path):
+    (tmp_path / "empty.db").touch()
+    failed(run("report", "--ledger", "empty.db"), "empty file, no ledger yet")
+    (ledger,) = findings(run_json("doctor", "--ledger", "empty.db"), "ledger")
+    assert (ledger["level"], "none yet" in ledger["text"]) == ("note", True)
+    (tmp_path / "folder.db").mkdir()
+    failed(run("report", "--ledger", "folder.db"), "it is a folder", "$FRUGAL_LEDGER")
+    assert "it is a folder" in " ".join(run("doctor", "--ledger", "folder.db").stdout.split())
+
+
+def test_a_deleted_working_directory_is_no_traceback(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    try:
+        failed(run("report"), "working directory was deleted", "absolute")
+        result = run("doctor")
+    finally:
+        monkeypatch.chdir(tmp_path)
+    assert isinstance(result.exception, SystemExit)
+    assert "working directory was deleted" in " ".join(result.stdout.split())
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_traceback(monkeypatch):
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name) / "closed"
+        closed.mkdir(mode=0)
+        monkeypatch.setenv("HOME", str(closed))
+        for command in COMMANDS:  # imported before root is given up: the checkout may be root's
+            run(command, *(["gpt-4o"] if command == "prices" else []))
+        monkeypatch.chdir(name)
+        with without_root():
+            failed(run("report", "--ledger", f"{closed}/books.db"), "Permission denied")
+            failed(run("prices", "gpt-4o"), "Permission denied")
+            result = run("doctor", "--ledger", f"{closed}/books.db")
+        monkeypatch.chdir("/")
+    assert isinstance(result.exception, SystemExit)
+    assert "2 broken" in result.stdout
+
+
+def test_a_password_is_not_printed():
+    url = "postgresql://svc:hunter2@db/books"
+    for command in ("report", "doctor"):
+        for more in ((), ("--json",)):
+            output = run(command, "--ledger", url, *more).output
+            assert "postgresql://***@db/books" in "".join(output.split())
+            assert "hunter2" not in output
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):
@@ -252,6 +328,7 @@ def test_what_cannot_be_read_is_said_plainly(books, arguments, word):
         (["report", "--until", "7x"], "7x"),
         (["report", "--since", "2026-11-02", "--until", "2026-11-01"], "not before"),
         (["prices", "gpt-4o", "--tier", "Batch"], "Batch"),
+        (["report", "--since", "0001-01-01T00:00+05:00"], "0001-01-01"),
         (["prices", "gpt-4o", "--at", "soon"], "soon"),
         (["prices"], "model"),
     ],
@@ -444,9 +521,17 @@ def test_the_program_prints_plain_text_that_fits_60_columns(books):
 
 def test_the_program_survives_an_ascii_terminal(tmp_path):
     path = write_books(tmp_path / "books.db", [attempt(model="modèle-模型", nanos=1)])
-    done = frugal("report", "--ledger", path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    ascii = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "COLUMNS": "60"}
+    done = frugal("report", "--ledger", path, **ascii)
     assert done.returncode == 0, done.stderr
     assert b"mod\\xe8le" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 60
+
+
+def test_it_is_a_module_too(books):
+    command = [sys.executable, "-m", "frugal_chains.cli", "report", "--ledger", books, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["total"]["attempts"] == len(sample())
 
 
 def test_the_program_reports_trouble_on_the_error_stream():

@@ -6,12 +6,21 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
+import uuid
+from decimal import Decimal
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from rich.console import Console
 
-from frugal_chains import Ledger, PriceBook
+from frugal_chains import Ledger, PriceBook, Usage
+from frugal_chains.ledger import Attempt, new_id
+from frugal_chains.pricing import Priced, Unpriced
 from tests.servers import Reply, ScriptedServer, Tokens
 
 ROOT = Path(__file__).parents[2]
@@ -50,10 +59,6 @@ def test_the_snippets_of_the_readme_run_in_order(scripted: ScriptedServer, tmp_p
 
 
 def test_the_prices_toml_of_the_readme_is_valid_and_does_what_it_says(tmp_path: Path) -> None:
-    from decimal import Decimal
-
-    from frugal_chains import Usage
-
     (text,) = _blocks("toml")
     assert set(tomllib.loads(text)) == {"alias", "multiplier", "price", "free"}
     file = tmp_path / "prices.toml"
@@ -66,19 +71,42 @@ def test_the_prices_toml_of_the_readme_is_valid_and_does_what_it_says(tmp_path: 
     assert book.price(usage, model="anything", provider="ollama").cost_usd == 0
 
 
-@pytest.mark.parametrize(
-    "command", [line.strip() for line in README.splitlines() if line.startswith("    frugal ")]
-)
+COMMANDS = {
+    # 12 tokens at $0.15 and 4 at $0.60 per million.
+    "report": r"by model +feature.*gpt-4o-mini +faq +1 .*\$0\.0000042",
+    # Sonnet 4.5 in a batch: half of $3 and $15 (platform.claude.com pricing, read 2026-11-21).
+    "prices": r"batch tier.*input +\$1\.50.*output +\$7\.50",
+    "doctor": r"ledger: sqlite:///\S+frugal.db \(\$FRUGAL_LEDGER\): 1 attempts",
+}
+"""What each command of the README prints, once a call as its snippets make it has been recorded."""
+
+
+@pytest.mark.parametrize("asked", COMMANDS)
 def test_the_commands_of_the_readme_run(
-    command: str, scripted: ScriptedServer, tmp_path: Path
+    asked: str, scripted: ScriptedServer, tmp_path: Path
 ) -> None:
+    commands = [line.split() for line in README.splitlines() if line.startswith("    frugal ")]
+    assert [command[1] for command in commands] == [*COMMANDS]
     environment = _environment(scripted, tmp_path)
-    Ledger.open(environment["FRUGAL_LEDGER"]).close()
+    with Ledger.open(environment["FRUGAL_LEDGER"]) as ledger:
+        ledger.record(_attempt(model="gpt-4o-mini", tags={"tenant": "acme", "feature": "faq"}))
+    program = Path(sys.executable).with_name("frugal")  # as installed
+    (arguments,) = [command[1:] for command in commands if command[1] == asked]
     done = subprocess.run(
-        [sys.executable, "-m", "frugal_chains.cli", *command.split()[1:]],
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        [program, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(COMMANDS[asked], " ".join(done.stdout.split())), done.stdout
+
+
+def _attempt(**fields: Any) -> Attempt:
+    at_us = time.time_ns() // 1000
+    fields.setdefault("usage", Usage(input_tokens=12, output_tokens=4))
+    priced = Priced(nanos=4200, input_nanos=1800, output_nanos=2400, price_id="test")
+    return Attempt(
+        id=new_id(at_us), operation_id=uuid.uuid4().hex, at_us=at_us, framework="langchain",
+        provider="openai", **{"model": "gpt-4o-mini", "price": priced, **fields},
+    )  # fmt: skip
 
 
 def test_the_demo_runs_against_a_provider_when_there_is_a_key(
@@ -106,9 +134,53 @@ def test_the_demo_runs_on_the_local_model(tmp_path: Path) -> None:
     assert "smollm2-135m-instruct" in done.stdout
     assert "applies the list price of gpt-4o-mini" in " ".join(done.stdout.split())
     for model in ("gpt-5.1", "claude-sonnet-4-5", "gemini-2.5-flash"):
-        assert re.search(rf"{re.escape(model)} .*: \$0\.00\d+", done.stdout)
+        assert re.search(rf"{re.escape(model)} .*: \$0\.0\d+", done.stdout)
     text = " ".join(done.stdout.split())
+    longest = re.search(r"none of them cached: the longest prompt has (\d+) tokens", text)
+    assert longest is not None
+    assert int(longest[1]) < 1024  # else a hosted cache might have granted some of it
     cached = re.search(r"langchain: [^:]*?\((\d+)% from the prompt cache\)", text)
     assert cached is not None
     assert int(cached[1]) > 30  # the conversation's beginning is really read from the cache
     assert "budget [run] refused this call" in " ".join(done.stdout.split())
+
+
+# -- what the demo says of a bill --------------------------------------------------------------
+
+
+def _demo() -> ModuleType:
+    spec = spec_from_file_location("demo", ROOT / "examples" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _said(what: str, *about: object) -> str:
+    console = Console(width=200, highlight=False)
+    with console.capture() as captured:
+        getattr(_demo(), what)(console, *about)
+    return captured.get()
+
+
+def test_the_demo_grants_hosted_models_no_cache_reads_of_a_short_prompt() -> None:
+    cached = Usage(input_tokens=600, cache_read_tokens=590, output_tokens=40)
+    said = _said("show_elsewhere", [_attempt(usage=cached), _attempt(usage=cached)])
+    # Two answers to 600 tokens at $1.25, $3 and $0.30 per million, of 40 at $10, $15 and $2.50.
+    for cost in ("$0.0023", "$0.0048", "$0.00056"):
+        assert f": {cost}\n" in said
+    assert "none of them cached: the longest prompt has 600 tokens" in said
+
+
+def test_the_demo_never_shows_an_unknown_cost_as_nothing() -> None:
+    with Ledger.open("memory://") as ledger:
+        ledger.record(_attempt(price=Unpriced(reason="no price")))
+        assert "unpriced" in _said("show_totals", ledger)
+        assert "$" not in _said("show_totals", ledger)
+        ledger.record(_attempt())
+        assert "$0.0000042 + 1 unpriced" in _said("show_totals", ledger)
+    sound = Usage(input_tokens=10, input_audio_tokens=5)  # no Claude takes audio
+    said = _said("show_elsewhere", [_attempt(usage=sound)])
+    assert "claude-sonnet-4-5 (anthropic): unpriced" in said

@@ -15,11 +15,12 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableConfig, RunnableSerializable
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableSerializable
 from langchain_openai import OpenAIEmbeddings
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from frugal_chains import Budget, Ledger
+from frugal_chains.errors import LedgerError
 from langchain_frugal import BudgetExceeded, CostCallbackHandler, TrackedEmbeddings, track_cost
 from tests.servers import Reply, ScriptedServer, Tokens
 
@@ -102,6 +103,23 @@ def test_embeddings_used_outside_any_block_still_join_a_later_one(
     assert spent.attempts == 1
 
 
+def test_a_ledger_that_cannot_be_opened_stops_no_embedding_that_needs_no_books(
+    openai_embeddings: Embeddings, ledger: Ledger, tmp_path: Path, monkeypatch: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FRUGAL_LEDGER", f"sqlite:///{tmp_path}/file/books.db")
+    tracked = TrackedEmbeddings(openai_embeddings)
+    assert tracked.embed_query("hello")
+    assert tracked.embed_query("hello")
+    assert caplog.text.count("embeddings will not be booked") == 1
+    with track_cost(ledger) as spent:  # a block has books of its own
+        tracked.embed_query("hello")
+    assert spent.attempts == 1
+    with pytest.raises(LedgerError):
+        TrackedEmbeddings(openai_embeddings, budgets=[Budget.usd(1)])
+
+
 class _Decides(RunnableSerializable[Any, Any]):
     """What langchain-core 1.8's `BaseDecisionModel` does: a chain run of run type `llm`."""
 
@@ -129,6 +147,16 @@ def test_decision_models_are_booked_though_they_report_as_chains(
     assert (answered.purpose, answered.status, answered.model) == ("classify", "ok", "gpt-4o-mini")
     assert answered.cost_usd == (100 * Decimal("0.15") + 10 * Decimal("0.6")) / 1_000_000
     assert (failed.purpose, failed.status) == ("classify", "error")
+
+
+def test_a_refused_decision_leaves_nothing_behind(ledger: Ledger) -> None:
+    handler = CostCallbackHandler(ledger, budgets=[Budget.usd(0)])
+    chain = RunnableLambda(lambda q: q) | _Decides()
+    with pytest.raises(BudgetExceeded):
+        chain.invoke({"state": "text"}, {"callbacks": [handler]})
+    assert not handler._decisions
+    assert not handler._roots
+    assert list(ledger.attempts()) == []
 
 
 def test_the_real_decision_model_is_booked(handler: CostCallbackHandler, ledger: Ledger) -> None:

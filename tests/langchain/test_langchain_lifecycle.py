@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
@@ -298,8 +298,8 @@ def test_batches_of_several_threads_are_not_mixed_up(
             done.result()
     counts = {line.key["status"]: line.attempts for line in ledger.totals(by=["status"])}
     assert counts == {"ok": 20, "aborted": 10, "error": 10}
-    assert not handler._batches
-    assert not handler._filling
+    assert not handler._batches.under_way
+    assert not handler._batches._announcing
 
 
 def test_batch_with_a_failure_books_every_call(
@@ -497,16 +497,3 @@ def test_a_fault_of_the_bookkeeping_never_reaches_the_chain(
     assert "disk on fire" in caplog.text
     (row,) = ledger.attempts()  # the one whose price failed: kept, and flagged
     assert "disk on fire" in (row.unpriced_reason or "")
-
-
-def test_handlers_that_come_before_a_refusal_still_see_the_start(ledger: Ledger) -> None:
-    class Counter(BaseCallbackHandler):
-        starts = 0
-
-        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-            self.starts += 1
-
-    counter = Counter()
-    model = FakeListChatModel(responses=["x"])
-    model.invoke("hello", config={"callbacks": [counter, CostCallbackHandler(ledger)]})
-    assert counter.starts == 1

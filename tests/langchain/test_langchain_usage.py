@@ -142,9 +142,11 @@ def test_an_anthropic_stream_keeps_its_input(
         assert "input tokens did not come back" in row.note
 
 
+@pytest.mark.parametrize("where", ["block", "request", "model"])
 @pytest.mark.parametrize("ttl", ["5m", "1h"])
 def test_cache_writes_of_an_anthropic_stream_have_the_time_to_live_that_was_asked(
     ttl: str,
+    where: str,
     scripted: ScriptedServer,
     chat_anthropic: Any,
     handler: CostCallbackHandler,
@@ -153,9 +155,14 @@ def test_cache_writes_of_an_anthropic_stream_have_the_time_to_live_that_was_aske
     # The stream's usage sums all writes; only the request says which they were.
     tokens = Tokens(fresh=3, visible=1, **{f"cache_write_{ttl}": 2000})
     scripted.script(Reply("a", usage=tokens))
-    block = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}}
-    message = HumanMessage(content=[block])
-    list(chat_anthropic().stream([message], config={"callbacks": [handler]}))
+    block: dict[str, Any] = {"type": "text", "text": "x"}
+    marker = {"cache_control": {"type": "ephemeral", "ttl": ttl}}
+    if where == "block":
+        block |= marker
+    in_model, in_request = (marker if where == place else {} for place in ("model", "request"))
+    model = chat_anthropic(model_kwargs=in_model)
+    # In the request is where langchain-anthropic's prompt caching middleware puts it.
+    list(model.stream([HumanMessage([block])], config={"callbacks": [handler]}, **in_request))
     (row,) = ledger.attempts()
     factor = {"5m": Decimal("1.25"), "1h": Decimal(2)}[ttl]
     assert row.cost_usd == (3 + 2000 * factor + 5) / MILLION

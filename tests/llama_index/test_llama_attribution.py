@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import CustomLLM, LLMMetadata, MockLLM
+from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.tools import FunctionTool, QueryEngineTool
 from llama_index_instrumentation.dispatcher import instrument_tags
 
@@ -121,6 +122,63 @@ def test_tags_of_the_block_the_operation_and_llama_index(ledger: Ledger) -> None
     row = only(ledger)
     assert row.operation_id == "op-1"
     assert row.tags == {"tenant": "inner", "feature": "search", "step": "one", "user": "7"}
+
+
+class Lazy(CustomLLM):
+    """A wrapper whose stream asks the LLM inside when it is first read."""
+
+    inner: Any
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="lazy")
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any: ...
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        yield from self.inner.stream_complete(prompt)
+
+
+def _in_a_thread(llm: Any) -> Any:
+    thread = threading.Thread(target=llm.complete, args=("hi",))
+    thread.start()
+    return thread.join
+
+
+def _in_a_pool(llm: Any) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(llm.complete, "hi").result
+
+
+def _in_a_stream(llm: Any) -> Any:
+    stream = llm.stream_complete("hi")
+    return lambda: list(stream)
+
+
+def _in_a_lazy_stream(llm: Any) -> Any:
+    return _in_a_stream(Lazy(inner=llm))
+
+
+def _in_a_lazy_stream_of_a_lazy_stream(llm: Any) -> Any:
+    return _in_a_stream(Lazy(inner=Lazy(inner=llm)))
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [_in_a_thread, _in_a_pool, _in_a_stream, _in_a_lazy_stream, _in_a_lazy_stream_of_a_lazy_stream],
+    ids=lambda f: f.__name__,
+)
+async def test_tags_of_llama_index_go_along_to_where_a_call_ends(
+    begin: Callable[[Any], Any], openai_llm: Make, ledger: Ledger
+) -> None:
+    with track_cost(ledger, feature="search"), instrument_tags({"user": "ann"}):
+        finish = begin(openai_llm())
+    with instrument_tags({"step": "reading"}):
+        finish()
+    row = only(ledger)
+    assert (row.tags["feature"], row.tags["user"]) == ("search", "ann")
 
 
 # -- agents ------------------------------------------------------------------------------------

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from llama_index.core import Document, VectorStoreIndex
+from llama_index.core import Document, MockEmbedding, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.llms import CompletionResponse, LLMMetadata, MockLLM
-from llama_index.core.llms.callbacks import llm_completion_callback
+from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata, MockLLM
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.core.tools import FunctionTool
+from llama_index.llms.openai import OpenAI
 from llama_index_instrumentation.dispatcher import instrument_tags
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 from pydantic import BaseModel
@@ -161,6 +164,77 @@ async def test_wrapper_s_inner_call_is_what_the_budget_holds(
     assert only(ledger).usage.source == "provider"
 
 
+class Fallback(OpenAI):
+    """A real model that may ask another one: by its fields it looks like a wrapper."""
+
+    fallback: Any = None
+
+
+class FallbackByHand(Fallback):
+    @llm_chat_callback()
+    def chat(self, messages: Any, **kwargs: Any) -> Any:
+        return super().chat(messages, **kwargs)
+
+
+@pytest.mark.parametrize("cls", [Fallback, FallbackByHand])
+@pytest.mark.parametrize("way", ["chat", "acomplete", "stream_chat"])
+async def test_model_that_holds_another_is_held_itself(
+    way: str, cls: Any, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    llm = openai_llm(cls=cls, fallback=openai_llm(), **CAP)
+    with track_cost(ledger, budgets=[NOTHING]), pytest.raises(BudgetExceeded):
+        await ask(llm, way)
+    assert (rows(ledger), scripted.requests) == ([], [])
+    # Room for one call: nothing of an outer hold is left when the inner call asks.
+    with track_cost(ledger, budgets=[Budget.usd("0.0007", per="lifetime")]):
+        await ask(llm, way)
+    assert "budget not held" not in only(ledger).note
+
+
+class Box:
+    def __init__(self, llm: Any) -> None:
+        self.llm = llm
+
+
+class Hiding(CustomLLM):
+    """A wrapper whose inner LLM is in no field of its own."""
+
+    box: Any
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="wrapper")
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        return self.box.llm.complete(prompt)
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        yield from self.box.llm.stream_complete(prompt)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_wrapper_whose_llm_is_in_a_plain_object_passes(
+    way: str, openai_llm: Make, ledger: Ledger
+) -> None:
+    with track_cost(ledger, budgets=[FOR_THREE]):
+        await ask(Hiding(box=Box(openai_llm(**CAP))), way)
+        with pytest.raises(BudgetExceeded):
+            await ask(Hiding(box=Box(openai_llm(max_tokens=5000))), way)
+    assert only(ledger).model == "gpt-4o-mini"
+    assert "budget not held" not in only(ledger).note
+
+
+@pytest.mark.parametrize("box", [None, {"llm": 1}, Box(None), Box(Box), MockEmbedding(embed_dim=2)])
+async def test_custom_llm_that_holds_no_llm_is_a_model_without_a_price(
+    box: Any, ledger: Ledger
+) -> None:
+    with track_cost(ledger, budgets=[FOR_THREE]), pytest.raises(BudgetExceeded, match="no price"):
+        Hiding(box=box).complete("how many?")
+    assert rows(ledger) == []
+
+
 async def test_unpriced_model_is_refused_with_the_way_out(ledger: Ledger) -> None:
     refusal = pytest.raises(BudgetExceeded, match=r"prices\.toml")
     with track_cost(ledger, budgets=[Budget.usd(1)]), refusal:
@@ -183,6 +257,34 @@ async def test_failed_call_gives_its_reservation_back(
             with pytest.raises(Exception, match="500"):
                 openai_llm(**CAP).chat(MESSAGES)
     assert states(ledger, FOR_THREE) == (0, 0)
+
+
+async def test_other_tasks_run_while_a_budget_waits_for_its_ledger(
+    openai_llm: Make, scripted: ScriptedServer, tmp_path: Path
+) -> None:
+    books = tmp_path / "books.db"
+    with Ledger.open(f"sqlite:///{books}") as ledger:
+        budget = Budget.usd("0.0007", per="lifetime")
+        with (
+            track_cost(ledger, budgets=[budget], feature="search"),
+            closing(sqlite3.connect(books, isolation_level=None)) as other,
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            running = asyncio.create_task(openai_llm(**CAP).achat(MESSAGES))
+            given_up = asyncio.create_task(openai_llm(**CAP).achat(MESSAGES))
+            await asyncio.sleep(0.2)  # which a blocked loop would not return from before the lock
+            assert scripted.requests == []
+            given_up.cancel()
+            await asyncio.wait([given_up], timeout=0.2)
+            assert given_up.cancelled()
+            other.execute("ROLLBACK")
+            await running
+        assert (only(ledger).tags, only(ledger).note) == ({"feature": "search"}, "")
+        for _ in range(50):  # the hold of the call that was given up comes after it, and goes
+            if states(ledger, budget)[1] == 0:
+                break
+            await asyncio.sleep(0.05)
+        assert states(ledger, budget) == (only(ledger).cost_usd, 0)
 
 
 # -- agents and engines ------------------------------------------------------------------------
@@ -385,6 +487,59 @@ async def test_limiter_and_block_share_one_row_and_both_budgets(
     with track_cost(ledger, budgets=[NOTHING]), pytest.raises(BudgetExceeded):
         llm.chat(MESSAGES)  # the block's
     assert states(ledger, FOR_THREE)[1] == 0
+
+
+class Wrapping(Hiding):
+    inner: Any
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        return self.inner.complete(prompt)
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        yield from self.inner.stream_complete(prompt)
+
+
+# StructuredLLM has no streams of completions.
+@pytest.mark.parametrize("way", [way for way in WAYS if "stream_complete" not in way])
+@pytest.mark.parametrize("block", [True, False], ids=["in a block", "alone"])
+@pytest.mark.parametrize("wrap", ["structured", "custom", "custom in custom"])
+async def test_limiter_of_a_wrapper_holds_the_calls_inside(
+    wrap: str, block: bool, way: str, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    scripted.always(Reply('{"count": 3}'))
+    inner = openai_llm("gpt-4o", max_tokens=100)
+    llm: Any = inner.as_structured_llm(Bean)
+    if wrap != "structured":
+        llm = Wrapping(box=None, inner=inner)
+    if wrap == "custom in custom":
+        llm = Wrapping(box=None, inner=llm)
+    budget = Budget.usd("0.0015", per="lifetime")  # a call may cost $0.001 and some input
+    llm.rate_limiter = BudgetRateLimiter(budgets=[budget], ledger=ledger)
+    with track_cost(ledger) if block else nullcontext():
+        await ask(llm, way)
+        assert len(scripted.requests) == 1
+        assert (only(ledger).model, only(ledger).provider) == ("gpt-4o", "openai")
+        assert "budget not held" not in only(ledger).note
+        inner.max_tokens = 1000
+        with pytest.raises(BudgetExceeded):
+            await ask(llm, way)
+    assert len(scripted.requests) == len(rows(ledger)) == 1
+    assert states(ledger, budget)[1] == 0
+    assert inner.rate_limiter is None
+
+
+async def test_limiters_of_wrapper_and_inner_llm_both_hold_a_lazy_stream(
+    openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    inner = openai_llm(**CAP)
+    inner.rate_limiter = BudgetRateLimiter(budgets=[NOTHING], ledger=ledger)
+    with track_cost(ledger):
+        stream = Wrapping(box=None, inner=inner).stream_complete("how many?")
+    with pytest.raises(BudgetExceeded):
+        list(stream)
+    assert (rows(ledger), scripted.requests) == ([], [])
 
 
 async def test_limiter_without_books_lets_no_call_pass(

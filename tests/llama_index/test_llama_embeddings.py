@@ -7,6 +7,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,30 +18,15 @@ from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from frugal_chains import Budget, BudgetExceeded, Ledger
+from frugal_chains.errors import LedgerCorrupt
+from frugal_chains.pricing import PriceBook
 from frugal_chains.tracking import Tracker
 from llama_index_frugal import BudgetRateLimiter, TrackedEmbedding, track_cost
-from tests.llama_index.asking import only, rows
+from tests.llama_index.asking import TEXTS, embed, only, rows
 from tests.servers import Reply, Request, ScriptedServer
 
 Make = Callable[..., Any]
-TEXTS = ["Pinto beans\nare beans.", "Rice is not.", "Lentils are, more or less."]
 WAYS = ("query", "text", "batch", "aquery", "atext", "abatch")
-
-
-async def embed(embedding: Any, way: str, texts: list[str] = TEXTS) -> None:
-    match way:
-        case "query":
-            embedding.get_query_embedding(texts[0])
-        case "text":
-            embedding.get_text_embedding(texts[0])
-        case "batch":
-            embedding.get_text_embedding_batch(texts)
-        case "aquery":
-            await embedding.aget_query_embedding(texts[0])
-        case "atext":
-            await embedding.aget_text_embedding(texts[0])
-        case _:
-            await embedding.aget_text_embedding_batch(texts)
 
 
 def billed_tokens(requests: list[Request]) -> int:
@@ -285,8 +271,67 @@ def test_tracked_embedding_can_be_copied_and_sent_to_a_process(ledger: Ledger) -
     copied = copy.deepcopy(tracked)
     copied.get_query_embedding("hi")
     assert only(ledger).model == "MockEmbedding"
-    sent = pickle.loads(pickle.dumps(tracked))
+    sent = pickle.loads(pickle.dumps(TrackedEmbedding(MockEmbedding(embed_dim=3))))
     assert sent.embedding.embed_dim == 3
+
+
+@pytest.mark.parametrize("setting", ["ledger", "budgets", "tags", "prices"])
+def test_tracked_embedding_with_settings_of_its_own_stays_in_its_process(
+    setting: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy without them would spend without a limit, into other books."""
+    monkeypatch.setenv("FRUGAL_LEDGER", "memory://")
+    options: dict[str, Any] = {
+        "ledger": ledger, "budgets": [Budget.usd(0)], "tags": {"job": "index"},
+        "prices": PriceBook.load(),
+    }  # fmt: skip
+    tracked = TrackedEmbedding(MockEmbedding(embed_dim=3), **{setting: options[setting]})
+    with pytest.raises(TypeError, match="FRUGAL_LEDGER"):
+        pickle.dumps(tracked)
+
+
+def test_tracked_embedding_without_books_still_embeds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    books = tmp_path / "books.db"
+    books.write_text("no ledger, but a text that is long enough to be looked at " * 20)
+    monkeypatch.setenv("FRUGAL_LEDGER", str(books))
+    assert TrackedEmbedding(MockEmbedding(embed_dim=3)).get_query_embedding("hi")
+    assert "not booked" in caplog.text
+    with pytest.raises(LedgerCorrupt):  # budgets cannot be held without books
+        TrackedEmbedding(MockEmbedding(embed_dim=3), budgets=[Budget.usd(0)])
+
+
+class Named(TrackedEmbedding):
+    @classmethod
+    def class_name(cls) -> str:
+        return "Named"
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_subclass_of_tracked_embedding_books_once(
+    way: str, openai_embedding: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    with track_cost(ledger):
+        await embed(Named(openai_embedding()), way)
+    assert only(ledger).provider == "openai"
+    cache = SimpleKVStore()
+    for text in TEXTS:
+        cache.put(text, {"id": [0.0]}, collection="embeddings")
+    with track_cost(ledger):  # no request: there is nothing inside that could be announced
+        await embed(Named(MockEmbedding(embed_dim=1), embeddings_cache=cache), way)
+    assert len(rows(ledger)) == len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_limiter_of_a_tracked_embedding_holds(
+    way: str, openai_embedding: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    tracked = TrackedEmbedding(openai_embedding())
+    tracked.rate_limiter = BudgetRateLimiter(budgets=[Budget.usd(0)], ledger=ledger)
+    with pytest.raises(BudgetExceeded):
+        await embed(tracked, way)
+    assert (scripted.requests, rows(ledger)) == ([], [])
 
 
 def test_tracked_embedding_is_a_transformation(ledger: Ledger) -> None:
@@ -296,8 +341,9 @@ def test_tracked_embedding_is_a_transformation(ledger: Ledger) -> None:
     assert only(ledger).purpose == "embed"
 
 
+@pytest.mark.parametrize("wrap", WRAPPINGS)
 async def test_wrapper_of_the_user_s_own_is_no_attempt(
-    openai_embedding: Make, scripted: ScriptedServer, ledger: Ledger
+    wrap: Any, openai_embedding: Make, scripted: ScriptedServer, ledger: Ledger
 ) -> None:
     class Wrapping(BaseEmbedding):
         inner: Any
@@ -312,8 +358,8 @@ async def test_wrapper_of_the_user_s_own_is_no_attempt(
             return self.inner.get_text_embedding(text)
 
     with track_cost(ledger, budgets=[Budget.usd(1)]):
-        await embed(Wrapping(inner=openai_embedding()), "query")
-        await embed(Wrapping(inner=openai_embedding()), "batch")
-        await embed(Wrapping(inner=openai_embedding()), "abatch")
+        await embed(Wrapping(inner=wrap(openai_embedding())), "query")
+        await embed(Wrapping(inner=wrap(openai_embedding())), "batch")
+        await embed(Wrapping(inner=wrap(openai_embedding())), "abatch")
     assert {row.model for row in rows(ledger)} == {"text-embedding-3-small"}
     assert len(rows(ledger)) == len(scripted.requests) == 7

@@ -7,18 +7,20 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import CompletionResponse, MockLLM
-from llama_index.core.llms.callbacks import llm_completion_callback
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
+from llama_index.llms.openai import OpenAI
 
 from frugal_chains import Ledger, Usage
 from llama_index_frugal import CostEventHandler, CostSpanHandler, track_cost
-from tests.llama_index.asking import MESSAGES, ask, only, rows
-from tests.servers import Reply, ScriptedServer
+from tests.llama_index.asking import MESSAGES, ask, embed, only, rows
+from tests.servers import Reply, ScriptedServer, Tokens
 
 Make = Callable[..., Any]
 INPUT = 10  # tokens of MESSAGES for gpt-4o-mini: 3 of text, 3 + 1 + 3 of frame (OpenAI cookbook)
@@ -154,6 +156,76 @@ async def test_call_refused_by_the_user_s_limiter_is_no_attempt(
     assert (rows(ledger), spent.attempts, scripted.requests) == ([], 0, [])
 
 
+def traced(method: Any) -> Any:
+    """Any decorator of the user's: what it returns has neither the name nor the code."""
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        if not args[0].lets_pass:
+            raise RuntimeError("not now")
+        return method(*args, **kwargs)
+
+    return inner
+
+
+class Decorated:
+    lets_pass = False
+
+    @traced
+    def acquire(self, num_tokens: int = 0) -> None: ...
+
+    @traced
+    async def async_acquire(self, num_tokens: int = 0) -> None: ...
+
+
+class TracedOpenAI(OpenAI):
+    lets_pass: bool = True
+
+    @llm_chat_callback()
+    @traced
+    def chat(self, messages: Any, **kwargs: Any) -> Any:
+        return super().chat(messages, **kwargs)
+
+
+@pytest.mark.parametrize("way", ["chat", "acomplete", "stream_chat"])
+async def test_call_refused_by_a_decorated_limiter_is_no_attempt(
+    way: str, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    llm = openai_llm()
+    llm.rate_limiter = Decorated()
+    with track_cost(ledger), pytest.raises(RuntimeError, match="not now"):
+        await ask(llm, way)
+    assert (rows(ledger), scripted.requests) == ([], [])
+
+
+async def test_failure_in_a_method_decorated_as_the_limiter_s_is_an_attempt(
+    openai_llm: Make, ledger: Ledger
+) -> None:
+    """Functions that one decorator made have one code."""
+    llm = openai_llm(cls=TracedOpenAI, lets_pass=False)
+    llm.rate_limiter = limiter = Decorated()
+    limiter.lets_pass = True
+    with track_cost(ledger), pytest.raises(RuntimeError, match="not now"):
+        llm.chat(MESSAGES)
+    assert only(ledger).status == "error"
+
+
+@pytest.mark.parametrize("refuses", ["handler", "limiter"])
+@pytest.mark.parametrize("way", ["query", "text", "batch", "aquery", "atext", "abatch"])
+async def test_embedding_that_is_refused_is_no_attempt(
+    way: str, refuses: str, openai_embedding: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    counting = TokenCountingHandler(token_budget=1)
+    counting.llm_token_counts.append(_spent_already())
+    embedding = openai_embedding()
+    if refuses == "handler":
+        embedding.callback_manager = CallbackManager([counting])
+    else:
+        embedding.rate_limiter = Decorated()
+    with track_cost(ledger), pytest.raises((ValueError, RuntimeError), match=r"budget|not now"):
+        await embed(embedding, way)
+    assert (rows(ledger), scripted.requests) == ([], [])
+
+
 async def test_wait_for_a_limiter_that_is_cancelled_is_no_attempt(
     openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
 ) -> None:
@@ -212,6 +284,27 @@ async def test_token_budget_that_drops_a_paid_answer_does_not_drop_its_cost(
     assert row.status == "error"
     assert row.usage.input_tokens == INPUT
     assert row.cost_usd
+
+
+@pytest.mark.parametrize("way", ["stream_chat", "astream_chat", "stream_complete"])
+async def test_token_budget_that_drops_a_paid_stream_at_its_end_does_not_drop_its_cost(
+    way: str, openai_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    """All has been read; it raises where the end event would have been sent."""
+    counting = TokenCountingHandler(token_budget=1)
+    llm = openai_llm(
+        callback_manager=CallbackManager([counting]),
+        additional_kwargs={"stream_options": {"include_usage": True}},
+    )
+    scripted.always(Reply("some", usage=Tokens(fresh=1000, visible=7)))
+    with track_cost(ledger) as spent, pytest.raises(ValueError, match="Token budget exceeded"):
+        await ask(llm, way)
+    gc.collect()
+    assert len(scripted.requests) == spent.attempts == 1
+    row = only(ledger)
+    assert (row.status, row.streamed) == ("aborted", True)
+    assert row.usage == Usage(input_tokens=1000, output_tokens=7)
+    assert row.cost_usd == (Decimal("0.15") * 1000 + Decimal("0.6") * 7) / 10**6
 
 
 # -- our own faults ----------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def test_frame_of_a_stream_that_has_ended_is_no_frame_of_it() -> None:
 
     streams, ended = Streams(), stream()
     assert isinstance(ended, GeneratorType)
-    streams.follow(ended, Origin(span_id="s", root_id="s", trackers=()), lambda _: None)
+    streams.follow(ended, Origin(span_id="s", root_id="s", trackers=(), tags={}), lambda _: None)
     assert list(ended) == [1]
     frame = inspect.currentframe()
     streams._by_frame = {id(frame): entry for entry in streams._by_frame.values()}

@@ -3,8 +3,8 @@
 from frugal_chains.ledger._attempt import Attempt, Purpose, Status
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
 from frugal_chains.ledger._ids import microseconds, moment, new_id
-from frugal_chains.ledger._inbox import left_behind
-from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger, ledger_path
+from frugal_chains.ledger._inbox import DAMAGED, left_behind
+from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger, ledger_path, shown_url
 from frugal_chains.ledger._meters import (
     Claim,
     Meter,
@@ -13,12 +13,16 @@ from frugal_chains.ledger._meters import (
     Refusal,
     rolling_window,
 )
+from frugal_chains.ledger._read import LABEL_DIMENSIONS, TIME_DIMENSIONS
 from frugal_chains.ledger._reserve import Reservation
 from frugal_chains.ledger._store import AttemptFilter, Health, Store
 from frugal_chains.ledger._totals import Totals
 
 __all__ = [
+    "DAMAGED",
     "DEFAULT_URL",
+    "LABEL_DIMENSIONS",
+    "TIME_DIMENSIONS",
     "Attempt",
     "AttemptFilter",
     "Claim",
@@ -41,4 +45,5 @@ __all__ = [
     "moment",
     "new_id",
     "rolling_window",
+    "shown_url",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -10,13 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from frugal_chains.errors import LedgerError
+from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._sqlite import SqliteStore
 from frugal_chains.ledger._store import AttemptFilter, Store
 from frugal_chains.ledger._totals import Totals
 
 DEFAULT_URL = "sqlite:///frugal.db"
+_SECRETS = re.compile(r"(?<=://)(?!/).*@|(?<=[?&]password=)[^&]*")
+"""User and password before a host, and a password among the parameters of a URL."""
 
 
 class Closes(Protocol):
@@ -50,7 +53,7 @@ class Ledger:
             read_only: Read a ledger that must not change, such as a copy or another user's.
 
         Raises:
-            LedgerError: the URL is of no known kind.
+            LedgerError: the URL is of no known kind, or relative without a working directory.
             LedgerCorrupt, LedgerTooNew, LedgerUnavailable: the file cannot be used as it is.
         """
         url = url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL
@@ -154,18 +157,35 @@ class Ledger:
 
 
 def ledger_path(url: str) -> Path | None:
-    """The file a URL names; None for memory.
+    """The absolute path of the file a URL names; None for memory.
 
     Raises:
         LedgerError: the URL is of no known kind.
+        LedgerUnavailable: it is relative, and the working directory is gone.
     """
     if url in ("memory://", ":memory:"):
         return None
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return Path(url)
+        return _absolute(url)
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return Path(rest[1:])
+        return _absolute(rest[1:])
     raise LedgerError(
-        f"ledger URL {url!r}: expected sqlite:///relative.db, sqlite:////absolute.db or memory://"
+        f"ledger URL {shown_url(url)!r}: expected sqlite:///relative.db, sqlite:////absolute.db or "
+        "memory://"
     )
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be printed: another program's may carry a password."""
+    return _SECRETS.sub(lambda found: "***@" if found[0].endswith("@") else "***", url)
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).absolute()  # the working directory may change later
+    except FileNotFoundError as error:
+        raise LedgerUnavailable(
+            f"there is no ledger at {path}: the working directory was deleted. Change to another "
+            "one, or set $FRUGAL_LEDGER to an absolute path."
+        ) from error

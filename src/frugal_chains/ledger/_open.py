@@ -33,19 +33,25 @@ def connect(path: Path | None, *, read_only: bool, wait_s: float) -> sqlite3.Con
         LedgerTooNew: a newer version of this library wrote it.
         LedgerUnavailable: it cannot be created, read or written.
     """
+    complaint = _unreadable if read_only else _unavailable
     try:
         if path is None:
             return _prepared(_raw(":memory:"), None, wait_s=wait_s)
+        if path.is_dir():
+            raise LedgerUnavailable(
+                f"ledger {path} cannot be opened: it is a folder. Set $FRUGAL_LEDGER or pass the "
+                "URL of a file."
+            )
         if read_only:
-            return _connect_read_only(path)
+            return _connect_read_only(path, wait_s=wait_s)
         path.parent.mkdir(parents=True, exist_ok=True)
         return _prepared(_raw(str(path)), path, wait_s=wait_s)
     except sqlite3.OperationalError as error:
-        raise LedgerUnavailable(_unavailable(path, error)) from error
+        raise LedgerUnavailable(complaint(path, error)) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise corrupt(path, error) from error
     except OSError as error:
-        raise LedgerUnavailable(_unavailable(path, error)) from error
+        raise LedgerUnavailable(complaint(path, error)) from error
 
 
 def _raw(target: str, *, uri: bool = False) -> sqlite3.Connection:
@@ -111,16 +117,24 @@ def _journal(db: sqlite3.Connection) -> str:
     return str(db.execute("PRAGMA journal_mode").fetchone()[0])
 
 
-def _connect_read_only(path: Path) -> sqlite3.Connection:
+def _connect_read_only(path: Path, *, wait_s: float) -> sqlite3.Connection:
     if not path.exists():
         raise LedgerUnavailable(f"there is no ledger at {path}; set $FRUGAL_LEDGER or pass its URL")
+    if not path.stat().st_size:
+        raise LedgerUnavailable(
+            f"{path} is an empty file, no ledger yet: the first tracked call makes it one"
+        )
     quoted = path.absolute().as_uri()
     db = _raw(f"{quoted}?mode=ro", uri=True)
     try:
-        version = _version(db, path)
-    except sqlite3.OperationalError:
-        # A WAL file in a folder we may not write has no shared memory: read the file alone.
+        version = retrying(lambda: _version(db, path), wait_s=wait_s)
+    except sqlite3.OperationalError as error:
+        # A WAL file in a folder we may not write has no shared memory: read the file alone, if
+        # that is all there is.
         db.close()
+        if is_busy(error):
+            raise
+        _must_have_no_log(path)
         db = _raw(f"{quoted}?immutable=1", uri=True)
         version = _version(db, path)
     if version < len(MIGRATIONS):
@@ -129,6 +143,17 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
             "for writing to migrate it"
         )
     return db
+
+
+def _must_have_no_log(path: Path) -> None:
+    """A log that is left aside would leave its attempts out of every sum, unseen."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise LedgerUnavailable(
+            f"{path} cannot be read whole: its latest attempts are in {log.name}, which SQLite "
+            "does not read in a folder that this user may not write to. Copy both files to a "
+            "folder of your own and open the copy."
+        )
 
 
 def corrupt(path: Path | None, error: Exception) -> LedgerCorrupt:
@@ -144,6 +169,13 @@ def _unavailable(path: Path | None, error: Exception) -> str:
     return (
         f"ledger {path or 'memory'} cannot be opened for writing: {error}. Check that its folder "
         "exists, is writable and has space, or set $FRUGAL_LEDGER to another place."
+    )
+
+
+def _unreadable(path: Path | None, error: Exception) -> str:
+    return (
+        f"ledger {path} cannot be opened: {error}. Check that this user may read it, or set "
+        "$FRUGAL_LEDGER to another place."
     )
 
 
@@ -225,7 +257,8 @@ def prune(db: sqlite3.Connection) -> None:
 
 _WAITING = {
     False: "attempts wait there; they are taken in when the ledger is next opened for writing",
-    True: "attempts that cannot be read wait there for a person",
+    True: "attempts that could not be taken in wait there for a person: their lines cannot be "
+    "read, or no ledger can hold what they say",
 }
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from queue import SimpleQueue
 from typing import Final, Protocol
 
@@ -49,7 +50,8 @@ class Writer:
         self._started = True
         thread = threading.Thread(target=self._run, name="frugal-ledger", daemon=True)
         try:
-            thread.start()
+            # In an empty context: one of the caller's block would keep the block with the thread.
+            Context().run(thread.start)
         except RuntimeError:  # no thread to be had, or the interpreter is going down: write now
             self._started = self._awake = False
             owner = self._owner()

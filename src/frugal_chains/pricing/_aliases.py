@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from frugal_chains.pricing import _genai
+from frugal_chains.pricing._rules import REFUSED_PROVIDERS
 from frugal_chains.providers import PROVIDER_IDS, provider_id
 
 _BEDROCK_ID = re.compile(
@@ -20,6 +22,9 @@ _BEDROCK_ID = re.compile(
 userguide/models-supported.html, read 2026-11-21."""
 _RESOURCE_PATH = re.compile(r"^(?:projects/.*/)?(?:publishers/[^/]+/)?models/")
 """Gemini (`models/x`) and Vertex (`publishers/google/models/x`) resource names."""
+
+_CLOSE = 0.85
+"""One letter missing, added or wrong in a name of six."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +50,25 @@ class Aliases:
     """A user's `[alias]` table: names or globs with one `*`, to `provider:model` or `model`."""
 
     targets: Mapping[str, str] = field(default_factory=dict)
+    """By the lower-case name: model names are the same in either case."""
     providers: frozenset[str] = frozenset()
     """Providers that exist only in the user's own price file."""
 
-    def target_of(self, provider: str, model: str) -> str | None:
-        names = (f"{provider}:{model}", model) if provider else (model,)
+    def target_of(
+        self, provider: str, model: str, used: Collection[str] = ()
+    ) -> tuple[str, str] | None:
+        """The entry that applies, other than those `used`, and where it leads."""
+        lowered = model.lower()
+        names = (f"{provider}:{lowered}", lowered) if provider else (lowered,)
         for name in names:
-            if name in self.targets:
-                return self.targets[name]
+            if name in self.targets and name not in used:
+                return name, self.targets[name]
         for glob, target in self.targets.items():
-            for name in names:
-                if "*" in glob and fnmatchcase(name, glob):
+            for name in reversed(names):  # a `*` stands for the provider only where it must
+                if "*" in glob and glob not in used and fnmatchcase(name, glob):
                     head, _, tail = glob.partition("*")
-                    return target.replace("*", name[len(head) : len(name) - len(tail)], 1)
+                    matched = name[len(head) : len(name) - len(tail)]
+                    return glob, target.replace("*", matched, 1)
         return None
 
     def split(self, name: str) -> tuple[str, str]:
@@ -77,12 +88,28 @@ class Aliases:
         )
 
 
+def misspelt_provider(spelled: str) -> str | None:
+    """The known provider that an unknown id was probably meant to be.
+
+    A name that contains a known one (`openai-eu`) is someone's own, on purpose.
+    """
+    known = {*PROVIDER_IDS, *PROVIDER_IDS.values(), *REFUSED_PROVIDERS, "*"}
+    if spelled in known or _genai.is_listed(spelled):
+        return None
+    candidates = sorted(known | _genai.provider_ids())
+    close = difflib.get_close_matches(spelled, candidates, n=1, cutoff=_CLOSE)
+    return close[0] if close and close[0] not in spelled else None
+
+
 def resolve_name(model: str, provider: str | None, aliases: Aliases) -> Name:
-    """Follow the user's aliases, then the providers' own prefixes, until nothing changes."""
+    """Follow the user's aliases, then the providers' own prefixes, until nothing changes.
+
+    Every alias applies once: `"*-4o" = "azure:*-4o"` matches what it leads to, and means it once.
+    """
     at = provider_id(provider) if provider else ""
-    name, steps = model, [(at, model)]
+    name, steps, used = model, [(at, model)], set[str]()
     while True:
-        moved = _next(at, name, aliases)
+        moved = _aliased(at, name, aliases, used) or _unprefixed(at, name, aliases)
         if moved == (at, name):
             return Name(provider=at, model=name, chain=_told(steps))
         if moved in steps:
@@ -99,11 +126,18 @@ def _step(provider: str, model: str) -> str:
     return f"{provider}:{model}" if provider else model
 
 
-def _next(provider: str, model: str, aliases: Aliases) -> tuple[str, str]:
-    target = aliases.target_of(provider, model)
-    if target is not None:
-        named, rest = aliases.split(target) if ":" in target else ("", target)
-        return named or provider, rest
+def _aliased(provider: str, model: str, aliases: Aliases, used: set[str]) -> tuple[str, str] | None:
+    found = aliases.target_of(provider, model, used)
+    if found is None:
+        return None
+    used.add(found[0])
+    named, rest = aliases.split(found[1]) if ":" in found[1] else ("", found[1])
+    moved = (named or provider, rest)
+    # An alias of a name to itself says nothing: what is left to say stands behind it.
+    return moved if moved != (provider, model) else _aliased(provider, model, aliases, used)
+
+
+def _unprefixed(provider: str, model: str, aliases: Aliases) -> tuple[str, str]:
     if provider in ("", "litellm"):
         named, rest = aliases.split(model)
         return (named, rest) if named else (_inferred(model) or provider, model)

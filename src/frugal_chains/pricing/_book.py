@@ -47,7 +47,9 @@ class PriceBook:
     keeps its hours. After that a price is one dictionary look-up and integer arithmetic.
 
     List prices know nothing of credits, free tiers, currencies, storage of caches by the hour, or
-    the uplift of a regional endpoint; a `[[multiplier]]` in `prices.toml` can say the last.
+    the uplift of a regional endpoint; a `[[multiplier]]` in `prices.toml` can say the last. A day
+    whose price no source at hand gives is unpriced, and Vertex AI is told from the Gemini API only
+    by the provider's spelling (`google_vertexai`) or the model's (`publishers/...`).
     """
 
     def __init__(self, overrides: Overrides | None = None) -> None:

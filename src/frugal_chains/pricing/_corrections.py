@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import date
 
 from frugal_chains.pricing._entries import PriceEntry, Window, utc
+from frugal_chains.pricing._past_prices import PAST_PRICES
 from frugal_chains.pricing._tables import TIERS, price_list
 
 # Chinese public holidays are off-peak; these are the weekdays among those of 2026 since the rule
@@ -148,6 +149,8 @@ _DEEPSEEK_ROWS = (
 )  # fmt: skip
 
 _OPENAI_PRICES = "https://developers.openai.com/api/docs/pricing"
+_FINE_TUNED = "litellm 1.109.1 model_prices_and_context_window_backup.json, cache_read: half of " \
+    "the fine-tuned input price"  # fmt: skip
 _OPENAI_ROWS = (
     PriceEntry(
         id="gpt-4o-2024-05-13", provider="openai", models=("gpt-4o",), until=utc(2024, 10, 3),
@@ -176,6 +179,16 @@ _OPENAI_ROWS = (
         models=("gpt-4o-mini-audio-preview", "gpt-4o-mini-audio-preview-2024-12-17"),
         prices=price_list({"input_audio": "10", "output_audio": "20"}),
         source="https://developers.openai.com/api/docs/models/gpt-4o-mini-audio-preview",
+    ),
+    # genai-prices lists no cached price of fine-tuned models.
+    PriceEntry(
+        id="ft-gpt-4o-cache", provider="openai", overlay=True, models=("ft:gpt-4o-2024-08-06*",),
+        prices=price_list({"cache_read": "1.875"}), source=_FINE_TUNED,
+    ),
+    PriceEntry(
+        id="ft-gpt-4o-mini-cache", provider="openai", overlay=True,
+        models=("ft:gpt-4o-mini-2024-07-18*",),
+        prices=price_list({"cache_read": "0.15"}), source=_FINE_TUNED,
     ),
     PriceEntry(
         id="openai-12h-writes", provider="openai", overlay=True, models=("gpt-6.1-terra*",),
@@ -262,6 +275,7 @@ _OTHER_ROWS = (
     ),
     PriceEntry(
         id="gemini-1.5-pro-cache", provider="google", models=("gemini-1.5-pro*",), overlay=True,
+        since=utc(2024, 10, 1),
         prices=price_list({"cache_read": "0.3125"}, (128_000, {"cache_read": "0.625"})),
         source="https://ai.google.dev/gemini-api/docs/pricing#gemini-1.5-pro",
     ),
@@ -343,6 +357,7 @@ _OTHER_ROWS = (
 
 CORRECTIONS: tuple[PriceEntry, ...] = (
     *_DEEPSEEK_ROWS,
+    *PAST_PRICES,
     *_OPENAI_ROWS,
     *_CLAUDE_ROWS,
     *_OTHER_ROWS,

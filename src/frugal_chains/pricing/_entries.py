@@ -60,10 +60,12 @@ class PriceEntry:
 
     def active(self, provider: str, model: str, at: datetime) -> bool:
         return (
-            self.provider in ("*", provider)
-            and matches(self.models, model)
-            and within(at, self.since, self.until)
-            and (self.window is None or self.window.active(at))
+            self.provider in ("*", provider) and matches(self.models, model) and self.active_at(at)
+        )
+
+    def active_at(self, at: datetime) -> bool:
+        return within(at, self.since, self.until) and (
+            self.window is None or self.window.active(at)
         )
 
 

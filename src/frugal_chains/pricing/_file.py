@@ -31,7 +31,8 @@
     provider = "my-vllm"
 
 The last active entry that matches wins, so a new price is appended with its own `from` and an old
-attempt keeps the price of its day.
+attempt keeps the price of its day. Names are the same in either case, and every alias applies to a
+name once.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frugal_chains.errors import PriceFileError
-from frugal_chains.pricing._aliases import Aliases
+from frugal_chains.pricing._aliases import Aliases, misspelt_provider
 from frugal_chains.pricing._entries import Multiplier, PriceEntry, end_of, start_of
 from frugal_chains.pricing._file_lines import key_lines, line_of
 from frugal_chains.pricing._resolve import Overrides
@@ -149,11 +150,11 @@ def _unknown_key(where: Sequence[str | int]) -> str:
 
 
 def _overrides(document: Document, reader: _Reader, price_id: str) -> Overrides:
-    _check_aliases(document.alias, reader)
+    _check_names(document, reader)
     named = [row.provider for row in document.price] + [row.provider for row in document.free]
     return Overrides(
         aliases=Aliases(
-            targets=document.alias,
+            targets=_targets(document.alias, reader),
             providers=frozenset(provider_id(name) for name in named),
         ),
         entries=tuple(_entry(row, i, reader) for i, row in enumerate(document.price)),
@@ -163,19 +164,53 @@ def _overrides(document: Document, reader: _Reader, price_id: str) -> Overrides:
     )
 
 
-def _check_aliases(aliases: Mapping[str, str], reader: _Reader) -> None:
+def _check_names(document: Document, reader: _Reader) -> None:
+    """What could never match is a mistake: a misspelt provider, or one in front of the model."""
+    for table in ("price", "multiplier", "free"):
+        for index, row in enumerate(getattr(document, table)):
+            provider = provider_id(row.provider)
+            if (meant := misspelt_provider(provider)) is not None:
+                raise reader.error(
+                    (table, index, "provider"),
+                    f"expected a provider; did you mean `{meant}`? got {row.provider!r}",
+                )
+            prefix, *rest = re.split(r"[:/]", row.model, maxsplit=1)
+            if rest and provider_id(prefix) == provider:
+                raise reader.error(
+                    (table, index, "model"), f"expected {rest[0]!r}, as `provider` is given apart, "
+                    f"got {row.model!r}"
+                )  # fmt: skip
+
+
+def _targets(aliases: Mapping[str, str], reader: _Reader) -> dict[str, str]:
+    """The aliases by the name that look-ups use: lower case, the provider in its own spelling."""
+    targets: dict[str, str] = {}
     for name, target in aliases.items():
+        where = ("alias", name)
         if name.count("*") > 1 or target.count("*") > name.count("*"):
             raise reader.error(
-                ("alias", name), f"expected at most one `*`, and in the target only if the name "
+                where, f"expected at most one `*`, and in the target only if the name "
                 f"has one, got {target!r}"
             )  # fmt: skip
-        seen = [name]
-        while (target := aliases.get(seen[-1], "")) and target not in seen:
-            seen.append(target)
-        if target:
-            circle = " -> ".join((*seen, target))
-            raise reader.error(("alias", name), f"expected an end, got a circle: {circle}")
+        provider, colon, model = target.partition(":")
+        if colon and not (provider.strip() and model.strip()):
+            raise reader.error(where, f"expected `provider:model` or `model`, got {target!r}")
+        provider, colon, model = name.lower().partition(":")
+        spelled = f"{provider_id(provider)}:{model}" if colon else provider
+        if spelled in targets:
+            raise reader.error(where, "expected each name once, in whatever case")
+        targets[spelled] = target
+        _check_circle(name, aliases, reader)
+    return targets
+
+
+def _check_circle(name: str, aliases: Mapping[str, str], reader: _Reader) -> None:
+    seen = [name]
+    while (target := aliases.get(seen[-1], "")) and target not in seen:
+        seen.append(target)
+    if target:
+        circle = " -> ".join((*seen, target))
+        raise reader.error(("alias", name), f"expected an end, got a circle: {circle}")
 
 
 def _entry(row: Price, index: int, reader: _Reader) -> PriceEntry:

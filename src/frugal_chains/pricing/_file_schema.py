@@ -7,9 +7,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 
 _MAX_DIGITS = 18
+_MAX_USD = 1_000_000
+"""A dollar a token: above it, the unit was mistaken."""
+_MAX_FACTOR = 10
+"""A larger one is a percentage, or a price, by mistake."""
 
 
 def _number(value: Any) -> Decimal:
@@ -24,16 +28,25 @@ def _number(value: Any) -> Decimal:
     return value
 
 
+def _usd(value: Any) -> Decimal:
+    number = _number(value)
+    if number > _MAX_USD:
+        raise ValueError(f"USD per 1,000,000 tokens or 1,000 calls, at most {_MAX_USD:,}")
+    return number
+
+
 def _factor(value: Any) -> Decimal:
     number = _number(value)
     if number == 0:
         raise ValueError("a factor above 0; for what costs nothing write [[free]]")
+    if number > _MAX_FACTOR:
+        raise ValueError(f"a factor of at most {_MAX_FACTOR}, such as 0.9 to pay 90 %")
     return number
 
 
-Usd = Annotated[Decimal, PlainValidator(_number)]
+Usd = Annotated[Decimal, PlainValidator(_usd)]
 Factor = Annotated[Decimal, PlainValidator(_factor)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 class _Table(BaseModel):

@@ -79,6 +79,10 @@ def is_listed(provider: str) -> bool:
     return provider in _providers()
 
 
+def provider_ids() -> frozenset[str]:
+    return frozenset(_providers())
+
+
 def infer_provider(model: str) -> str | None:
     """The provider whose own naming the model follows, if genai-prices knows one."""
     for provider in _providers().values():

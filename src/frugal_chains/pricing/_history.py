@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from frugal_chains.pricing import _genai
 from frugal_chains.pricing._aliases import Name, resolve_name
-from frugal_chains.pricing._corrections import CORRECTIONS
 from frugal_chains.pricing._entries import Multiplier, PriceEntry, TierRule, matches, start_of
 from frugal_chains.pricing._explain import Explanation, explained
 from frugal_chains.pricing._genai import Listing
-from frugal_chains.pricing._resolve import Overrides, edges, resolve
+from frugal_chains.pricing._resolve import Overrides, corrections_of, edges, resolve
 from frugal_chains.pricing._rules import TIER_RULES
 from frugal_chains.pricing._tables import ServiceTier
 
@@ -44,13 +43,14 @@ def _price_of(line: Explanation) -> tuple[object, ...]:
 
 def _dated(name: Name, listing: Listing | None, overrides: Overrides) -> Iterator[datetime]:
     """Every day and hour at which a row that matches the model begins or ends."""
-    sellers = {"*", name.provider, listing.provider if listing else name.provider}
-    rows: tuple[PriceEntry | TierRule | Multiplier, ...] = (
-        *CORRECTIONS, *TIER_RULES, *overrides.entries, *overrides.multipliers,
+    own: tuple[TierRule | Multiplier | PriceEntry, ...] = (
+        *TIER_RULES, *overrides.entries, *overrides.multipliers,
     )  # fmt: skip
-    for row in rows:
-        if row.provider in sellers and matches(row.models, name.key):
-            yield from filter(None, (row.since, getattr(row, "until", None)))
+    for row in (
+        *corrections_of(name, listing),
+        *(r for r in own if r.provider in ("*", name.provider) and matches(r.models, name.key)),
+    ):
+        yield from filter(None, (row.since, getattr(row, "until", None)))
     if listing is not None:
         yield from _listed_starts(listing)
 

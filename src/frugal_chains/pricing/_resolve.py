@@ -91,6 +91,9 @@ def resolve(
     if not name.provider:
         return replace(answer, reason=f"no provider known for model {model!r}; {WAY_OUT}")
     if _listed_in(FREE_MODELS, name):
+        if name.provider == "google" and _on_vertex(model, provider):
+            why = f"{name.model} is free at the Gemini API, not on Vertex AI"
+            return replace(answer, reason=f"{why}; {WAY_OUT}")
         return replace(answer, free=True, price_id=_list_id())
     listing = _genai.find_listing(name.provider, name.model)
     if listing is not None:
@@ -99,6 +102,8 @@ def resolve(
             listed_as=f"{listing.provider}/{listing.model}",
             context_window_tokens=listing.info.context_window,
         )
+        if listing.provider != name.provider and _by_the_clock(name, listing):
+            return replace(answer, reason=_other_hours(name, listing))
     found = _discounted(_tiered(name, listing, tier, at, overrides), name, at, overrides)
     price_id = _list_id(found.corrected)
     if any(m.discount is not None or tier in m.factors for m in _active(overrides, name, at)):
@@ -111,20 +116,50 @@ def edges(
 ) -> tuple[int, ...]:
     """Minutes of the UTC day at which this model's price may change; the first is 0."""
     name = resolve_name(model, provider, overrides.aliases)
-    minutes = {0}
-    for entry in CORRECTIONS:
-        if entry.provider == name.provider and matches(entry.models, name.key):
-            minutes |= {edge for span in (entry.window.spans if entry.window else ())
-                        for edge in span}  # fmt: skip
-            minutes |= {_minute(moment, midnight) for moment in (entry.since, entry.until)}
     listing = _genai.find_listing(name.provider, name.model) if name.provider else None
+    minutes = {0}
+    for entry in corrections_of(name, listing):
+        minutes |= {edge for span in (entry.window.spans if entry.window else ())
+                    for edge in span}  # fmt: skip
+        minutes |= {_minute(moment, midnight) for moment in (entry.since, entry.until)}
     if listing is not None:
         minutes |= _genai.clock_minutes(listing)
     return tuple(sorted(minute for minute in minutes if 0 <= minute < 24 * 60))
 
 
+def corrections_of(name: Name, listing: Listing | None) -> tuple[PriceEntry, ...]:
+    """The rows that correct this model on some day, in their order.
+
+    A reseller without a price list of its own takes the lister's rows with the lister's price.
+    """
+    sellers = {name.provider, listing.provider if listing else name.provider}
+    return tuple(
+        entry
+        for entry in CORRECTIONS
+        if entry.provider in sellers and matches(entry.models, name.key)
+    )
+
+
+def _by_the_clock(name: Name, listing: Listing) -> bool:
+    rows = corrections_of(name, listing)
+    return bool(_genai.clock_minutes(listing)) or any(row.window is not None for row in rows)
+
+
+def _other_hours(name: Name, listing: Listing) -> str:
+    return (
+        f"{listing.provider} bills {listing.model} by the hour of the day, which {name.provider}, "
+        f"without a price list of its own, need not; {WAY_OUT}"
+    )
+
+
 def _minute(moment: datetime | None, midnight: datetime) -> int:
     return -1 if moment is None else int((moment - midnight).total_seconds() // 60)
+
+
+def _on_vertex(model: str, provider: str | None) -> bool:
+    """`google` is both the Gemini API and Vertex AI; only the spelling tells them apart."""
+    prefix = model.partition("/")[0]
+    return "vertex" in f"{provider or ''} {prefix}".lower() or "publishers/" in model
 
 
 def _listed_in(rows: Iterable[tuple[str, str]], name: Name) -> bool:
@@ -208,11 +243,8 @@ def _corrected(
     found: _Found, name: Name, listing: Listing | None, tier: ServiceTier, at: datetime
 ) -> _Found:
     """Fold the correction rows over a listed price, the later over the earlier."""
-    sellers = {name.provider, listing.provider if listing else name.provider}
-    for entry in CORRECTIONS:
-        if tier not in entry.tiers or entry.provider not in sellers:
-            continue
-        if entry.active(entry.provider, name.key, at):
+    for entry in corrections_of(name, listing):
+        if tier in entry.tiers and entry.active_at(at):
             found = _apply(entry, found)
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from frugal_chains.pricing._entries import BilledAs, TierRule, utc
-from frugal_chains.pricing._tables import Bucket
+from frugal_chains.pricing._tables import BUCKETS, Bucket
 
 _HALF = Decimal("0.5")
 _TEXT: tuple[Bucket, ...] = ("input", "input_image", "output", "reasoning")
@@ -88,6 +88,12 @@ TIER_RULES: tuple[TierRule, ...] = (
         source="https://docs.mistral.ai/capabilities/batch: 50 % discount. Start unconfirmed",
     ),
     TierRule(
+        id="groq-flex", provider="groq", models=("*",), tier="flex", factor=Decimal(1),
+        buckets=BUCKETS, since=utc(2024, 12, 1),
+        source="https://console.groq.com/docs/flex-processing: pricing matches the on-demand "
+        "tier. Start unconfirmed",
+    ),
+    TierRule(
         id="azure-batch", provider="azure", tier="batch", factor=_HALF, buckets=_TEXT,
         models=("gpt-*", "o1*", "o3*", "o4*", "text-embedding-*"), since=utc(2024, 9, 1),
         source="https://learn.microsoft.com/azure/ai-foundry/openai/how-to/batch: 50 % less than "
@@ -112,6 +118,15 @@ _NO_WRITE_CHARGE = (
     "GPT-5.6 family do not charge extra for cache writes"
 )
 _NO_CACHED_PRICE = "https://developers.openai.com/api/docs/pricing: '-' in the cached input column"
+_AUDIO_NEVER_CACHED = (
+    "gpt-4o-audio-preview*", "gpt-4o-mini-audio*", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*",
+    "gpt-audio*",
+)  # fmt: skip
+_NEVER_CACHED = (
+    "gpt-3.5*", "ft:gpt-3.5*", "gpt-4", "gpt-4-*", "ft:gpt-4-0*", "chatgpt-4o-latest", "gpt-4o",
+    "gpt-4o-2024-05-13", "gpt-4o-mini-tts*", *_AUDIO_NEVER_CACHED, "o1-pro*", "o3-pro*",
+    "gpt-5*-pro", "gpt-5*-pro-20*", "computer-use*",
+)  # fmt: skip
 _IMPLICIT = "https://ai.google.dev/gemini-api/docs/caching: implicit caching has no write price"
 _ONE_INPUT_PRICE = (
     "https://ai.google.dev/gemini-api/docs/pricing: one input price for text, image, video and "
@@ -125,8 +140,8 @@ BILLED_AS: tuple[BilledAs, ...] = (
     BilledAs("*", ("*",), "input_image", "input",
              "images are billed as input tokens: OpenAI images guide, Anthropic vision guide, "
              "Gemini tokens guide"),
-    BilledAs("openai", ("*",), "cache_read", "input", _NO_CACHED_PRICE),
-    BilledAs("openai", ("*",), "cache_read_audio", "input_audio", _NO_CACHED_PRICE),
+    BilledAs("openai", _NEVER_CACHED, "cache_read", "input", _NO_CACHED_PRICE),
+    BilledAs("openai", _AUDIO_NEVER_CACHED, "cache_read_audio", "input_audio", _NO_CACHED_PRICE),
     BilledAs("openai", _BEFORE_56, "cache_write_5m", "input", _NO_WRITE_CHARGE),
     BilledAs("openai", _BEFORE_56, "cache_write_1h", "input", _NO_WRITE_CHARGE),
     BilledAs("openai", ("gpt-4o-mini-tts*",), "output_audio", "output",
@@ -149,7 +164,8 @@ BILLED_AS: tuple[BilledAs, ...] = (
 FREE_MODELS: tuple[tuple[str, str], ...] = (
     # https://developers.openai.com/api/docs/guides/moderation: free of charge
     ("openai", "*moderation*"),
-    # https://ai.google.dev/gemini-api/docs/pricing: free of charge, no paid tier
+    # https://ai.google.dev/gemini-api/docs/pricing: free of charge, no paid tier. On Vertex AI
+    # they run on machines that are billed, and `resolve` leaves them unpriced.
     ("google", "gemma-3*"),
     ("google", "gemma-4-26b-a4b-it"),
     ("google", "gemma-4-31b-it"),

@@ -6,7 +6,8 @@ Keys are lower case with `_` between words. Sources, read 2026-11-21:
   (`_BUILTIN_PROVIDERS`), langchain-core 1.8 `BaseChatModel._get_ls_params` (the fallback is the
   class name without `Chat`), `AzureChatOpenAI._get_ls_params`, langchain 1.5
   `agents/middleware/summarization.py` (`amazon_bedrock`, the two `-mantle` names).
-- LlamaIndex `class_name()`: llama-index integrations `llms/*/base.py`.
+- Embeddings of LangChain have no such name, and go by their class: `OllamaEmbeddings`.
+- LlamaIndex `class_name()`: llama-index integrations `llms/*/base.py`, `embeddings/*/base.py`.
 - litellm model prefixes: docs.litellm.ai/docs/providers.
 - Values: the provider ids of genai-prices 0.2.3 `data.py`.
 """
@@ -24,7 +25,6 @@ PROVIDER_IDS: Mapping[str, str] = {
     "azure_openai": "azure",
     "azureaiopenaiapichatmodel": "azure",
     "azureopenai": "azure",
-    "azureopenaiembedding": "azure",
     "amazon": "aws",
     "amazon_bedrock": "aws",
     "amazon_bedrock_converse": "aws",
@@ -36,12 +36,10 @@ PROVIDER_IDS: Mapping[str, str] = {
     "bedrock_mantle_anthropic": "aws",
     "bedrock_mantle_openai": "aws",
     "bedrockconverse": "aws",
-    "bedrockembedding": "aws",
     "openai_mantle": "aws",
     "baseten": "baseten",
     "cerebras": "cerebras",
     "cohere": "cohere",
-    "cohereembedding": "cohere",
     "databricks": "databricks",
     "deepseek": "deepseek",
     "fireworks": "fireworks",
@@ -53,22 +51,20 @@ PROVIDER_IDS: Mapping[str, str] = {
     "google_gemini": "google",
     "google_genai": "google",
     "google_vertexai": "google",
+    "googlegenai": "google",
     "googlegenerativeai": "google",
-    "googlegenaiembedding": "google",
     "vertex": "google",
     "vertex_ai": "google",
     "vertexai": "google",
+    "vertextext": "google",
     "groq": "groq",
     "meta": "meta",
     "mistral": "mistral",
     "mistralai": "mistral",
-    "mistralaiembedding": "mistral",
     "moonshot": "moonshotai",
     "moonshotai": "moonshotai",
     "openai": "openai",
     "openai_responses": "openai",
-    "openaiembedding": "openai",
-    "openaiembeddings": "openai",
     "openrouter": "openrouter",
     "perplexity": "perplexity",
     "together": "together",
@@ -80,10 +76,20 @@ PROVIDER_IDS: Mapping[str, str] = {
     "x_ai": "x-ai",
     "z_ai": "zai",
     "zai": "zai",
-    # Servers on the user's own machine, in their own spelling: see LOCAL_PROVIDERS.
+    # Not one provider: see ROUTERS.
+    "litellm": "litellm",
+    "openai_like": "openai-like",
+    "openailike": "openai-like",
+    # On the user's own machine, in their own spelling: see LOCAL_PROVIDERS.
+    "fastembed": "fastembed",
     "gpt4all": "gpt4all",
+    "huggingface_llm": "huggingface-local",
+    "huggingfaceembedding": "huggingface-local",
+    "huggingfaceembeddings": "huggingface-local",
     "huggingfacellm": "huggingface-local",
+    "huggingfacepipeline": "huggingface-local",
     "llama_cpp": "llama.cpp",
+    "llama_cpp_python": "llama.cpp",
     "llama.cpp": "llama.cpp",
     "llamacpp": "llama.cpp",
     "lm_studio": "lmstudio",
@@ -94,15 +100,22 @@ PROVIDER_IDS: Mapping[str, str] = {
     "xllamacpp": "llama.cpp",
 }
 
+ROUTERS: frozenset[str] = frozenset({"litellm", "openai-like"})
+"""Not one provider: litellm names it before the model, a server that speaks OpenAI's language may
+be anyone's. They have no price list of their own, and are never taken for OpenAI."""
+
 LOCAL_PROVIDERS: frozenset[str] = frozenset(
-    {"gpt4all", "huggingface-local", "llama.cpp", "lmstudio", "local", "mlx", "ollama"}
+    {"fastembed", "gpt4all", "huggingface-local", "llama.cpp", "lmstudio", "local", "mlx", "ollama"}
 )
 """They run the model on the machine of the caller, and no one bills for it.
 
-vLLM and TGI are not here: they serve, but mostly on rented machines, whose cost is not zero.
+`huggingface-local` are the classes that load the weights themselves (transformers,
+sentence-transformers). Plain `huggingface` is not here, as it may be an endpoint that bills. Nor
+are vLLM and TGI: they serve, but mostly on rented machines, whose cost is not zero.
 """
 
-_SUFFIXES = ("_llm", "_chat", "_embedding", "_embeddings", "llm")
+_SUFFIXES = ("_llm", "llm", "_chat", "_embedding", "_embeddings", "embedding", "embeddings")
+"""What class names add to the provider: `Cohere_LLM`, `TogetherLLM`, `OllamaEmbedding(s)`."""
 
 
 def provider_id(name: str) -> str:

@@ -6,7 +6,9 @@ langchain-xai 1.3.0 and langchain-groq 1.1.3 (`data/_profiles.py`, generated fro
 `model_prices_and_context_window_backup.json` of litellm 1.109.1; Anthropic's models overview for
 Claude 3.x and 4.0 (32k Opus, 64k Sonnet, 128k Sonnet 3.7 with its beta header). Where two sources
 disagree the larger number stands, because a reservation must not be too small; except where the
-larger one only repeats the context window (gemini-4, grok-4.20, grok-4.3).
+larger one only repeats the context window (gemini-4, grok-4.20, grok-4.3). The first GPT-4 and the
+16k and 32k models had no other bound than that window (`modelname_to_contextsize` of
+langchain-openai 1.7.3).
 """
 
 from __future__ import annotations
@@ -24,10 +26,13 @@ _OUTPUT_CAPS: Mapping[str, int] = {
     "computer-use-preview-": 1_024,
     "daybreak-": 128_000,
     "gpt-3.5-": 4_096,
+    "gpt-3.5-turbo-16k-": 16_384,
     "gpt-35-turbo-": 4_096,
+    "gpt-35-turbo-16k-": 16_384,
     "gpt-4-": 8_192,
     "gpt-4-0125-": 4_096,
     "gpt-4-1106-": 4_096,
+    "gpt-4-32k-": 32_768,
     "gpt-4-turbo-": 4_096,
     "gpt-4.1-": 32_768,
     "gpt-4.5-": 16_384,
@@ -62,12 +67,10 @@ _OUTPUT_CAPS: Mapping[str, int] = {
     "claude-opus-4-1-": 32_000,
     "claude-opus-4-2025": 32_000,
     "claude-opus-4-5-": 64_000,
-    "claude-opus-4@": 32_000,
     "claude-sonnet-": 128_000,
     "claude-sonnet-4-0-": 64_000,
     "claude-sonnet-4-2025": 64_000,
     "claude-sonnet-4-5-": 64_000,
-    "claude-sonnet-4@": 64_000,
     # Google
     "gemini-1.": 8_192,
     "gemini-2.0-": 8_192,

@@ -1,7 +1,7 @@
 """Report: what the `frugal` command says, as facts, as text for a terminal, and as JSON."""
 
 from frugal_chains.report._doctor import WATCHED, DoctorFacts, Finding, LedgerFacts, diagnose
-from frugal_chains.report._facts import Question, ReportFacts, questions, report_facts
+from frugal_chains.report._facts import Question, ReportFacts, grouping, questions, report_facts
 from frugal_chains.report._json import doctor_json, prices_json, report_json
 from frugal_chains.report._period import moment_of
 from frugal_chains.report._prices import PriceFacts
@@ -20,6 +20,7 @@ __all__ = [
     "diagnose",
     "doctor_json",
     "doctor_view",
+    "grouping",
     "moment_of",
     "prices_json",
     "prices_view",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from frugal_chains.ledger import Health
+from frugal_chains.ledger import DAMAGED, Health, shown_url
 
 Level = Literal["ok", "note", "warning", "broken"]
 
@@ -241,7 +241,7 @@ def _prices(path: str, error: str) -> Finding:
 
 
 def _ledger(ledger: LedgerFacts) -> Iterator[Finding]:
-    where = f"{ledger.url} ({ledger.chosen_by})"
+    where = f"{shown_url(ledger.url)} ({ledger.chosen_by})"
     if ledger.error:
         yield Finding(
             subject="ledger",
@@ -288,8 +288,11 @@ def _health(health: Health, where: str) -> Iterator[Finding]:
 
 
 def _unwait(problem: str) -> str:
-    if ".damaged" in problem:
-        return "its readable lines were taken in; look at the others, then remove the file"
+    if DAMAGED in problem:
+        return (
+            "read the file: one attempt a line. Those that are in the ledger were taken in; when "
+            "the others are settled, remove the file"
+        )
     return "open the ledger for writing once the program that wrote it has ended"
 
 

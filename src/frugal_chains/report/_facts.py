@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from frugal_chains.ledger import Totals
+from frugal_chains.ledger import DAMAGED, LABEL_DIMENSIONS, TIME_DIMENSIONS, Totals
+from frugal_chains.usage import Usage
 
 Question = tuple[str, ...]
 """What `Ledger.totals` is asked to group by."""
@@ -21,6 +22,7 @@ OUTCOMES: Question = ("status", "error_kind")
 PREFERRED_TAG = "feature"
 MAX_TAG_VALUES = 12
 """A tag with more values names individuals (users, threads), not parts of an application."""
+NOTHING = Totals(key={}, attempts=0, operations=0, usage=Usage(), nanos=0, unpriced=0, estimated=0)
 MAX_ROWS = 20
 MAX_DAYS = 14
 
@@ -53,8 +55,8 @@ class ReportFacts:
     ledger: str
     since: datetime | None
     until: datetime | None
-    days: tuple[str, str]
-    """First and last day with an attempt, UTC."""
+    days: tuple[str, str] | None
+    """First and last day with an attempt, UTC; None without any."""
     total: Totals
     tables: tuple[Table, ...]
     unpriced: tuple[UnpricedModel, ...]
@@ -64,11 +66,28 @@ class ReportFacts:
     """Why usage was estimated and what to do about it, with the number of attempts."""
     waiting: tuple[str, ...]
     """Files whose attempts are not in the ledger yet, and so not in this report."""
+    damaged: tuple[str, ...]
+    """Files with attempts that could not be taken in, and are missing until a person looks."""
+
+
+def grouping(by: Sequence[str], tags: Sequence[str]) -> Question:
+    """What the user asked for, every name once and in one spelling: a tag goes by its name alone,
+    by `tag:<name>` only where a label of that name exists."""
+    return tuple(dict.fromkeys(_spelled(name, tags) for name in by))
+
+
+def _spelled(name: str, tags: Sequence[str]) -> str:
+    tag = name.removeprefix("tag:")
+    return tag if tag in tags and not _is_label(tag) else name
+
+
+def _is_label(name: str) -> bool:
+    return name in LABEL_DIMENSIONS or name in TIME_DIMENSIONS
 
 
 def questions(by: Sequence[str], tags: Sequence[str]) -> tuple[Question, ...]:
-    """What to ask the ledger: the user's own grouping, or the default tables."""
-    wanted = (tuple(dict.fromkeys(by)),) if by else (MODELS, *((f"tag:{tag}",) for tag in tags))
+    """What to ask the ledger: the user's own `grouping`, or the default tables."""
+    wanted = (tuple(by),) if by else (MODELS, *(grouping([f"tag:{tag}"], tags) for tag in tags))
     return tuple(dict.fromkeys((WHOLE, *wanted, DAYS, REASONS, OUTCOMES)))
 
 
@@ -81,17 +100,15 @@ def report_facts(
     until: datetime | None = None,
     notes: Sequence[tuple[str, int]] = (),
     waiting: Sequence[str] = (),
-) -> ReportFacts | None:
-    """The report over the ledger's answers to `questions`; None when there is no attempt."""
-    if not answers[WHOLE]:
-        return None
+) -> ReportFacts:
+    """The report over the ledger's answers to `questions`; all zeros when there is no attempt."""
     days = [line.key["day"] for line in answers[DAYS]]
     return ReportFacts(
         ledger=ledger,
         since=since,
         until=until,
-        days=(min(days), max(days)),
-        total=answers[WHOLE][0],
+        days=(min(days), max(days)) if days else None,
+        total=answers[WHOLE][0] if answers[WHOLE] else NOTHING,
         tables=tuple(
             Table(by=question, rows=tuple(answers[question]), limit=limit)
             for question, limit in _shown(answers, by)
@@ -99,7 +116,8 @@ def report_facts(
         unpriced=_unpriced(answers[REASONS]),
         outcomes=tuple(line for line in answers[OUTCOMES] if line.key["status"] != "ok"),
         notes=tuple(notes),
-        waiting=tuple(file for file in waiting if not file.endswith(".damaged")),
+        waiting=tuple(file for file in waiting if not file.endswith(DAMAGED)),
+        damaged=tuple(file for file in waiting if file.endswith(DAMAGED)),
     )
 
 
@@ -108,13 +126,13 @@ def _shown(
 ) -> Iterable[tuple[Question, int | None]]:
     """The tables to show, each with its limit."""
     if by:
-        return ((tuple(dict.fromkeys(by)), None),)
+        return ((tuple(by), None),)
     values = {
         question: _values(lines)
         for question, lines in answers.items()
-        if question and question[0].startswith("tag:")
+        if question and not _is_label(question[0])
     }
-    preferred: Question = (f"tag:{PREFERRED_TAG}",)
+    preferred: Question = (PREFERRED_TAG,)
     few = [question for question, count in values.items() if 0 < count <= MAX_TAG_VALUES]
     tags = [preferred] if values.get(preferred) else few
     return ((MODELS, MAX_ROWS), *((tag, MAX_ROWS) for tag in tags), (DAYS, MAX_DAYS))
@@ -160,4 +178,4 @@ def summed(rows: Iterable[Totals], key: Mapping[str, str]) -> Totals:
 
 def known_cost_usd(line: Totals) -> Decimal | None:
     """The cost of a line; None when not one of its attempts could be priced."""
-    return None if line.attempts == line.unpriced else line.cost_usd
+    return None if line.unpriced and line.attempts == line.unpriced else line.cost_usd

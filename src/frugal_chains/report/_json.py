@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from frugal_chains.ledger import Totals
+from frugal_chains.ledger import Totals, shown_url
 from frugal_chains.pricing import Explanation, Price, Priced
 from frugal_chains.report._doctor import DoctorFacts, Finding
 from frugal_chains.report._facts import ReportFacts, known_cost_usd
@@ -19,24 +19,27 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
     """The report for machines.
 
         {"ledger": url, "since": ISO time or null, "until": ISO time or null,
-         "first_day": "2026-11-01", "last_day": "2026-11-07",
+         "first_day": "2026-11-01", "last_day": "2026-11-07" (null without any attempt),
          "total": SUMS,
          "tables": [{"by": ["model"], "rows": [{"key": {"model": "gpt-4o"}, **SUMS}]}],
          "unpriced": [{"provider", "model", "attempts", "reasons": [text]}],
          "estimated_notes": [{"note", "attempts"}],
          "outcomes": [{"status", "error_kind", **SUMS}],
-         "waiting": [file]}
+         "waiting": [file], "damaged": [file]}
 
-    SUMS: `attempts`, `operations`, `unpriced`, `estimated` (attempts, integers), `cost_usd` (exact
-    decimal as text; null when no attempt could be priced) and `usage` (one integer for each bucket
-    of `Usage`; parents include their parts). The rows of every table sum to `total`.
+    SUMS: `attempts`, `operations` (those whose first attempt is among them), `unpriced`,
+    `estimated` (attempts, integers), `cost_usd` (exact decimal as text; null when there are
+    attempts and none could be priced) and `usage` (one integer for each bucket of `Usage`; parents
+    include their parts). The rows of every table sum to `total`. A tag goes by its name, by
+    `tag:<name>` where a label has that name. The attempts in `waiting` and `damaged` files are
+    missing from all sums; the first are taken in later, the others need a person.
     """
     return {
-        "ledger": facts.ledger,
+        "ledger": shown_url(facts.ledger),
         "since": facts.since and facts.since.isoformat(),
         "until": facts.until and facts.until.isoformat(),
-        "first_day": facts.days[0],
-        "last_day": facts.days[1],
+        "first_day": facts.days and facts.days[0],
+        "last_day": facts.days and facts.days[1],
         "total": _sums(facts.total),
         "tables": [
             {
@@ -57,6 +60,7 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
         "estimated_notes": [{"note": note, "attempts": count} for note, count in facts.notes],
         "outcomes": [{**line.key, **_sums(line)} for line in facts.outcomes],
         "waiting": list(facts.waiting),
+        "damaged": list(facts.damaged),
     }
 
 
@@ -154,5 +158,5 @@ def doctor_json(facts: DoctorFacts, findings: Sequence[Finding]) -> dict[str, An
         "versions": dict(facts.versions),
         "encodings": dict(facts.encodings),
         "price_file": facts.price_file,
-        "ledger": facts.ledger.url,
+        "ledger": shown_url(facts.ledger.url),
     }

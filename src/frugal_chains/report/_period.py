@@ -25,8 +25,8 @@ def moment_of(text: str, *, now: datetime) -> datetime:
         if age is not None:
             return now - int(age[1]) * _UNITS[age[2]]
         at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{text!r} is no time: give an age such as 7d, 24h or 30m, or a date such as 2026-11-01"
         ) from error
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)

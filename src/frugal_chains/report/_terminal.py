@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from frugal_chains.ledger import Totals
+from frugal_chains.ledger import Totals, shown_url
 from frugal_chains.money import usd_text
 from frugal_chains.report._facts import (
     DAYS,
@@ -69,25 +69,73 @@ class _Figures:
         return cls([cell.rjust(width) for cell in (head, *cells)], rank)
 
 
-def report_view(facts: ReportFacts, *, width: int, ascii_only: bool = False) -> RenderableType:
-    """The whole report, to be printed on a console of `width` columns."""
-    parts: list[RenderableType] = [_header(facts)]
-    for table in facts.tables:
-        parts += ["", _table(table, width=width, ascii_only=ascii_only)]
+def report_view(facts: ReportFacts, *, width: int, encoding: str = "utf-8") -> RenderableType:
+    """The whole report, to be printed on a console of `width` columns in `encoding`."""
+    facts = _encodable(facts, encoding)
+    ascii_only = not encoding.startswith("utf")  # as rich sees it, for its boxes
+    parts: list[RenderableType] = [_header(facts)] if facts.total.attempts else [*_nothing(facts)]
+    if facts.total.attempts:
+        for table in facts.tables:
+            parts += ["", _table(table, width=width, ascii_only=ascii_only)]
     parts += [*_unpriced(facts.unpriced), *_estimated(facts), *_outcomes(facts.outcomes)]
-    if facts.waiting:
-        parts += ["", _waiting(facts.waiting)]
-    return Group(*parts)
+    return Group(*parts, *_missing(facts))
+
+
+def _encodable(facts: ReportFacts, encoding: str) -> ReportFacts:
+    """The same with every name as `encoding` can write it: what is escaped later than here is wider
+    than the column that was measured for it."""
+
+    def text(name: str) -> str:
+        return name.encode(encoding, "backslashreplace").decode(encoding)
+
+    def line(totals: Totals) -> Totals:
+        return replace(totals, key={text(k): text(v) for k, v in totals.key.items()})
+
+    return replace(
+        facts,
+        ledger=text(facts.ledger),
+        tables=tuple(
+            replace(table, by=tuple(map(text, table.by)), rows=tuple(map(line, table.rows)))
+            for table in facts.tables
+        ),
+        unpriced=tuple(
+            UnpricedModel(
+                provider=text(model.provider),
+                model=text(model.model),
+                attempts=model.attempts,
+                reasons=tuple(map(text, model.reasons)),
+            )
+            for model in facts.unpriced
+        ),
+        outcomes=tuple(map(line, facts.outcomes)),
+        notes=tuple((text(note), count) for note, count in facts.notes),
+        waiting=tuple(map(text, facts.waiting)),
+        damaged=tuple(map(text, facts.damaged)),
+    )
+
+
+def _nothing(facts: ReportFacts) -> Iterable[RenderableType]:
+    yield fields([("ledger", plain_text(shown_url(facts.ledger)))])
+    yield ""
+    if facts.since or facts.until:
+        period = _asked(facts).strip(" ()")
+        yield title(f"No attempt {period}: leave out --since and --until to see them all.")
+    else:
+        yield title(
+            "No attempt has been booked yet. Add CostCallbackHandler() to a LangChain call, or "
+            "wrap LlamaIndex calls in track_cost()."
+        )
 
 
 def _header(facts: ReportFacts) -> RenderableType:
     total, usage = facts.total, facts.total.usage
-    first, last = facts.days
+    first, last = facts.days or ("", "")
     rows = (
-        ("ledger", plain_text(facts.ledger)),
+        ("ledger", plain_text(shown_url(facts.ledger))),
         ("days", (first if first == last else f"{first} to {last}") + " UTC" + _asked(facts)),
         ("cost", cost_sentence(total)),
-        ("attempts", f"{total.attempts:,} in {total.operations:,} operations"),
+        ("attempts", f"{total.attempts:,}"),
+        ("operations", f"{total.operations:,} started"),
         ("tokens", f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"),
         ("cached", f"{share_text(usage.cache_read_tokens, usage.input_tokens)} of input tokens"),
         ("unpriced", f"{share_text(total.unpriced, total.attempts)} of attempts"),
@@ -244,12 +292,24 @@ def _outcomes(lines: Sequence[Totals]) -> Iterable[RenderableType]:
     yield grid
 
 
-def _waiting(files: Sequence[str]) -> RenderableType:
-    names = ", ".join(plain_text(name) for name in files)
-    return title(
-        f"Not in this report: attempts that wait in {names}. They are taken in when the ledger "
-        "is next opened for writing."
-    )
+def _missing(facts: ReportFacts) -> Iterable[RenderableType]:
+    """What the sums leave out because it is not in the ledger."""
+    if facts.waiting:
+        yield ""
+        yield title(
+            f"Not in this report: attempts that wait in {_names(facts.waiting)}. They are taken in "
+            "when the ledger is next opened for writing."
+        )
+    if facts.damaged:
+        yield ""
+        yield title(
+            f"Not in this report: attempts in {_names(facts.damaged)} that could not be taken in. "
+            "frugal doctor says what to do."
+        )
+
+
+def _names(files: Sequence[str]) -> str:
+    return ", ".join(map(plain_text, files))
 
 
 def _calls(count: int) -> str:

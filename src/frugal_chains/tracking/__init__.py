@@ -1,10 +1,11 @@
 """Tracking: what both adapters do with a call, from its start to its row in the ledger."""
 
-from frugal_chains.tracking._ambient import current_tracker, use_tracker
+from frugal_chains.tracking._ambient import budgets_around, current_tracker, use_tracker
 from frugal_chains.tracking._call import CallEnd, CallStart
 from frugal_chains.tracking._errors import ErrorFacts, classify_error
 from frugal_chains.tracking._operation import Operation, current_operation, operation
 from frugal_chains.tracking._shared import shared_ledger
+from frugal_chains.tracking._threads import carry
 from frugal_chains.tracking._total import RunningTotal
 from frugal_chains.tracking._tracker import Tracker
 from frugal_chains.tracking._watch import CallWatch
@@ -17,6 +18,8 @@ __all__ = [
     "Operation",
     "RunningTotal",
     "Tracker",
+    "budgets_around",
+    "carry",
     "classify_error",
     "current_operation",
     "current_tracker",

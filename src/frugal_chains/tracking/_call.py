@@ -44,6 +44,8 @@ class CallStart(NamedTuple):
     parent_id: str = ""
     thread_id: str = ""
     tags: Mapping[str, str] = _NO_TAGS
+    answers: int = 1
+    """Answers asked for with one request (`n`): each may grow to the model's own cap."""
 
 
 class CallEnd(NamedTuple):
@@ -65,3 +67,5 @@ class CallEnd(NamedTuple):
     sent: bool = True
     """False when the request was refused before it can have been billed (4xx, no connection):
     without a reading its usage is then zero, not an estimate."""
+    of_batch: bool = False
+    """The reading is of several calls together: nothing is to be learned from it about this one."""

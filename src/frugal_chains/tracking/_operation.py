@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from frugal_chains.ledger import new_id
+from frugal_chains.tracking._threads import block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ _current: ContextVar[Operation | None] = ContextVar("frugal_operation", default=
 def operation(
     operation_id: str | None = None, /, *, run_id: str = "", **tags: str
 ) -> Iterator[Operation]:
-    """Group every attempt made inside the block, over any number of framework runs.
+    """Group every attempt made inside the block and in the threads it starts, over any number of
+    framework runs.
 
     Without it each outermost run (a chain, an agent, a query) is an operation of its own.
 
@@ -49,11 +51,8 @@ def operation(
     inherited = outer.tags if outer else {}
     run_id = run_id or (outer.run_id if outer else "")
     made = Operation(id=operation_id, run_id=run_id, tags={**inherited, **tags})
-    token = _current.set(made)
-    try:
+    with block(_current, made):
         yield made
-    finally:
-        _current.reset(token)
 
 
 def current_operation() -> Operation | None:

@@ -104,7 +104,8 @@ def worst_case(
     """The most a call can cost: its input at its dearest, its output up to the cap."""
     output_tokens = start.output_cap_tokens
     if output_tokens is None:
-        output_tokens = max_output_tokens(start.model) or ASSUMED_OUTPUT_CAP_TOKENS
+        own_cap = max_output_tokens(start.model) or ASSUMED_OUTPUT_CAP_TOKENS
+        output_tokens = own_cap * start.answers
     if start.purpose == "embed":
         output_tokens = 0
     plain = Usage(

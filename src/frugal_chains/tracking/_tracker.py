@@ -84,6 +84,8 @@ class Tracker:
         except Exception:
             logger.exception("a call goes on without its budget being held")
             call.notes += ("budget not held: see the log",)
+        if call.reserved and self._calls.open.get(key) is not call:
+            self.guard.release(call.id)  # it ended in another thread while this one waited
 
     def first_token(self, key: str) -> None:
         """Note that the answer is streamed, and when it began; only the first token counts."""
@@ -182,7 +184,7 @@ class Tracker:
         except Exception as error:
             logger.exception("usage of a call could not be estimated")
             usage, notes = Usage(source="estimated"), [f"usage unknown: {error!r}"]
-        if call.counted is not None or self._lessons.due(start):
+        if not end.of_batch and (call.counted is not None or self._lessons.due(start)):
             self._learn(call, usage)
         try:
             price = price_of(start, end, usage, self.prices, at_us=call.at_us)

@@ -21,10 +21,12 @@ _DEEPEST: Final = 500
 
 
 class CallWatch:
-    """Watches the calls of one event loop; not for other threads."""
+    """Watches the calls of one event loop; not for other threads.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    It does not hold its loop: it is kept as long as the loop is, and must not be what keeps it.
+    """
+
+    def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
         self._looking = False
 
@@ -34,7 +36,7 @@ class CallWatch:
         loop = asyncio.get_running_loop()
         found = _watches.get(loop)
         if found is None:
-            found = _watches[loop] = CallWatch(loop)
+            found = _watches[loop] = CallWatch()
         return found
 
     @property
@@ -43,16 +45,21 @@ class CallWatch:
         return self._looking
 
     def add(self, key: str, maker: FrameType, gone: Callable[[str], object]) -> None:
-        """Call `gone(key)` once when the frame `maker`, running now, has ended without `remove`."""
+        """Call `gone(key)` once when the frame `maker`, running now, has ended without `remove`.
+
+        Several may watch one call; the first `remove` ends it for all.
+        """
+        if (watched := self._watched.get(key)) is not None:
+            if gone not in watched.gone:
+                watched.gone.append(gone)
+            return
         task = asyncio.current_task()
         if task is None:
             return
-        watched = _Watched(key, task, maker, gone, self)
-        self._watched[key] = watched
+        watched = self._watched[key] = _Watched(key, task, maker, gone, self)
         task.add_done_callback(watched.task_done)
         if not self._looking:
-            self._looking = True
-            self._loop.call_later(LOOK_EVERY_S, self._look)
+            self._look_later()
 
     def remove(self, key: str) -> None:
         """The call has ended as it should."""
@@ -65,15 +72,20 @@ class CallWatch:
         watched = self._watched.get(key)
         if watched is not None:
             self.remove(key)
-            watched.gone(key)
+            for gone in watched.gone:
+                gone(key)
 
     def _look(self) -> None:
         for watched in list(self._watched.values()):
             if not is_suspended_in(watched.task, watched.maker):
                 self.lost(watched.key)
-        self._looking = bool(self._watched)
-        if self._looking:
-            self._loop.call_later(LOOK_EVERY_S, self._look)
+        self._looking = False
+        if self._watched:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._looking = True
+        asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
 
 
 class _Watched:
@@ -90,7 +102,7 @@ class _Watched:
         self.key = key
         self.task = task
         self.maker = maker
-        self.gone = gone
+        self.gone = [gone]
         self.watch = watch
 
     def task_done(self, task: asyncio.Task[Any]) -> None:

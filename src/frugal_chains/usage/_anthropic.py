@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from frugal_chains.usage._fields import Fields, count_of
 from frugal_chains.usage._repair import Counts, split_writes
+from frugal_chains.usage._tools import tools_in_usage
 
 
 def read_anthropic(fields: Fields, provider: str) -> Counts:
@@ -19,7 +20,7 @@ def read_anthropic(fields: Fields, provider: str) -> Counts:
     counts = _read_message(fields)
     details = fields.part("output_tokens_details")
     counts["reasoning_tokens"] = details.count("thinking_tokens", "reasoning_tokens")
-    counts["web_searches"] = fields.part("server_tool_use").count("web_search_requests")
+    counts.update(tools_in_usage(fields))
     _add_iterations(counts, fields)
     return counts
 
@@ -54,12 +55,16 @@ def _add_iterations(counts: Counts, fields: Fields) -> None:
     (anthropic/types/beta/beta_usage.py, anthropic 1.17.0). An `advisor_message` is not included
     either, and is billed at the rates of its own model (ccusage/ccusage#1115), which one usage
     cannot say: it is added and noted. So is a kind that is not known here.
+
+    Every entry is a request of its own length, and so are the messages that the top level sums up.
     """
+    top, lengths = counts["input_tokens"], []
     for entry in fields.items("iterations"):
-        kind = entry.word("type")
+        kind, extra = entry.word("type"), _read_message(entry)
+        lengths.append(extra["input_tokens"])
         if kind in _INSIDE_TOP_LEVEL:
+            top = 0
             continue
-        extra = _read_message(entry)
         for name, count in extra.items():
             counts[name] += count
         if kind != "compaction":
@@ -68,6 +73,21 @@ def _add_iterations(counts: Counts, fields: Fields) -> None:
                 f"{extra['input_tokens']} input and {extra['output_tokens']} output tokens, which "
                 "may be billed at another model's rates"
             )
+    _note_sum(counts["input_tokens"], max(top, *lengths, 0), fields)
+
+
+LONG_CONTEXT_TOKENS: Final = 200_000
+"""Longer requests to Claude up to Opus 4.6 and Sonnet 4.6 were billed higher as a whole, to these
+two until 2026-03-13 (platform.claude.com/docs/en/about-claude/pricing#long-context-pricing)."""
+
+
+def _note_sum(tokens: int, longest: int, fields: Fields) -> None:
+    """Note a usage that is long only as a sum: its price will be looked up as one long request."""
+    if longest <= LONG_CONTEXT_TOKENS < tokens:
+        fields.problems.append(
+            f"iterations: {tokens} input tokens are several requests, the longest of {longest}: "
+            f"where requests above {LONG_CONTEXT_TOKENS} cost more, the price is too high"
+        )
 
 
 _CUMULATIVE: Final = (
@@ -83,6 +103,7 @@ _STATED: Final = (
     "iterations",
     "service_tier",
     "speed",
+    "inference_geo",
 )
 
 

@@ -126,6 +126,11 @@ class Fields:
             for entry in _entries(self.get(name)):
                 yield Fields(entry, self.problems, f"{self._path}{name}[].")
 
+    def texts(self, *names: str) -> list[str]:
+        """The texts, without empty ones, in the lists under `names`."""
+        entries = (entry for name in names for entry in _entries(self.get(name)))
+        return [entry for entry in entries if isinstance(entry, str) and entry]
+
     def count(self, *names: str) -> int:
         """The count under `names`, several spellings of one quantity: the largest, 0 if none."""
         largest = 0

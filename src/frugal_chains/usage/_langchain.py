@@ -9,7 +9,9 @@ and langchain_anthropic 1.7.7, `_response_to_result` in langchain-google-genai.
   tier as a prefix, and a key named like the tier holds the rest of the parent.
 - Gemini: tool-use prompts are in `total_tokens` only.
 - Dropped on the way, and found in `response_metadata` where the integration keeps the raw usage:
-  Anthropic's iterations, searches and speed, DeepSeek's cache hits, OpenRouter's and xAI's charge.
+  Anthropic's iterations, searches, speed and geography, DeepSeek's cache hits, the charge of
+  OpenRouter, xAI and Perplexity, xAI's tools; beside it, Google's grounding.
+- Kept in the content of the message alone: the searches and code of OpenAI's responses.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from frugal_chains.usage._reading import UsageReading
 from frugal_chains.usage._repair import finish
 from frugal_chains.usage._shapes import read_langchain
 from frugal_chains.usage._tiers import TIERS, billed_usd_of, tier_of
+from frugal_chains.usage._tools import tools_beside_usage
 from frugal_chains.usage._usage import Usage
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -50,12 +53,14 @@ _LOST_IN_TRANSLATION: Final = (
     "prompt_cache_hit_tokens",
     "cost",
     "cost_in_usd_ticks",
+    "server_side_tool_usage_details",
+    "num_sources_used",
 )
 """Raw fields that matter to the bill and that `usage_metadata` has no place for."""
 
 
 def read_langchain_usage(
-    usage_metadata: object, *, response_metadata: object = None
+    usage_metadata: object, *, response_metadata: object = None, content: object = None
 ) -> UsageReading | None:
     """Read an `AIMessage.usage_metadata`; never raises.
 
@@ -63,9 +68,28 @@ def read_langchain_usage(
     `usage_metadata` the raw usage there is read instead. None when neither holds any usage, as on
     a hit of LangChain's cache whose first answer had none: `{"total_cost": 0}`. On a hit with
     usage the tokens are those of the first answer, and `billed_usd` is "0".
+
+    `content` of the message adds the searches and code executions of OpenAI's responses, which
+    are billed but stand nowhere else; in `output_version="v0"` they are in
+    `additional_kwargs["tool_outputs"]`. Without it they are not seen.
     """
-    return _read_plain(usage_metadata, response_metadata) or _read_any(
+    reading = _read_plain(usage_metadata, response_metadata) or _read_any(
         usage_metadata, response_metadata
+    )
+    return _with_tools(reading, content) if reading and type(content) is list else reading
+
+
+def _with_tools(reading: UsageReading, content: list[Any]) -> UsageReading:
+    """The reading with the server-side tools among the blocks of a message's content."""
+    fields = Fields({"output": content})
+    found = tools_beside_usage(fields)
+    added = {name: n for name, n in found.items() if not getattr(reading.usage, name)}
+    if not added and not fields.problems:
+        return reading
+    source = "mixed" if fields.problems else reading.usage.source
+    return reading._replace(
+        usage=reading.usage._replace(**added, source=source),
+        problems=(*reading.problems, *fields.problems),
     )
 
 
@@ -119,10 +143,14 @@ def _plain_tier(response_metadata: Mapping[str, Any]) -> str | None:
     for key in _RAW_KEYS:
         raw = response_metadata.get(key)
         if raw:
-            if any(raw.get(name) for name in _LOST_IN_TRANSLATION) or raw.get("speed") == "fast":
+            if (
+                any(map(raw.get, _LOST_IN_TRANSLATION))
+                or raw.get("speed") == "fast"
+                or raw.get("inference_geo") == "us"
+            ):
                 return None
             word = word or raw.get("service_tier")
-    if "serviceTier" in response_metadata:
+    if "serviceTier" in response_metadata or response_metadata.get("grounding_metadata"):
         return None
     return TIERS.get(word) if word else ""
 
@@ -134,6 +162,8 @@ def _read_any(usage_metadata: object, response_metadata: object) -> UsageReading
     raws = [metadata.part(key) for key in _RAW_KEYS]
     tier = next((tier for part in (fields, *raws, metadata) if (tier := tier_of(part))), "")
     counts = read_langchain(fields, metadata.word("model_provider"))
+    if any(counts.values()):
+        counts |= tools_beside_usage(metadata)
     billed_usd = billed_usd_of(fields)
     reading = finish(counts, fields.problems, tier=tier, billed_usd=billed_usd)
     if reading is None:

@@ -20,6 +20,7 @@ from frugal_chains.usage._shapes import (
     read_openai_responses,
 )
 from frugal_chains.usage._tiers import billed_usd_of, tier_of
+from frugal_chains.usage._tools import tools_beside_usage
 
 Detector = Callable[[Fields], bool]
 Reader = Callable[[Fields, str], Counts]
@@ -62,7 +63,8 @@ SHAPES: Final[tuple[tuple[Detector, Reader], ...]] = (
     # Embeddings of Voyage and others state a total alone.
     (_any_of("total_tokens"), read_openai_chat),
 )  # fmt: skip
-"""Which names betray which shape, most telling first."""
+"""Which names betray which shape, most telling first. A shape that counts nothing was none: the
+`tokens` of llama.cpp's `/completion` are no counts of Cohere's but a list of ids."""
 
 WRAPPERS: Final = (
     "usage",  # most responses; LlamaIndex raw["usage"] and additional_kwargs["usage"]
@@ -104,11 +106,15 @@ def _read(
     tier = tier_of(fields) or tier
     for detects, reads in SHAPES:
         if detects(fields):
-            counts = {**reads(fields, provider), **fees}
-            return finish(counts, fields.problems, tier=tier, billed_usd=billed_usd_of(fields))
+            counts = reads(fields, provider)
+            for name, count in fees.items():
+                counts[name] = counts.get(name) or count  # the usage knows best what is billed
+            reading = finish(counts, fields.problems, tier=tier, billed_usd=billed_usd_of(fields))
+            if reading is not None:
+                return reading
     if not depth:
         return None
-    fees = {**fees, **_openai_searches(fields)}
+    fees = {**fees, **tools_beside_usage(fields)}
     for name in WRAPPERS:
         if fields.has(name):
             inner = fields.part(name)
@@ -116,19 +122,3 @@ def _read(
             if reading is not None:
                 return reading
     return None
-
-
-def _openai_searches(fields: Fields) -> Counts:
-    """Searches among the output items of an OpenAI response, which its usage does not count.
-
-    Source: openai/types/responses/response_function_web_search.py (openai 2.54.0): of the actions
-    only `search` queries the web; `open_page` and `find_in_page` read what it found.
-    """
-    counts: Counts = {}
-    for item in fields.items("output"):
-        kind = item.word("type")
-        if kind == "web_search_call" and item.part("action").word("type") in ("search", ""):
-            counts["web_searches"] = counts.get("web_searches", 0) + 1
-        elif kind == "file_search_call":
-            counts["file_searches"] = counts.get("file_searches", 0) + 1
-    return counts

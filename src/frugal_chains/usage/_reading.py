@@ -16,8 +16,9 @@ class UsageReading(NamedTuple):
     `fast` (Anthropic's `speed`, OpenAI) and `ultrafast` (OpenAI) have prices of their own too.
     Empty where it does not say: the tier that the request asked for then holds."""
     problems: tuple[str, ...] = ()
-    """What was contradictory or impossible in the raw numbers, with both numbers. When not empty,
-    `usage.source` is `mixed`."""
+    """What was contradictory or impossible in the raw numbers, with both numbers; and what is
+    billed but has no place in `usage`: tools without a bucket, Anthropic's surcharge for inference
+    in the US, several requests under one usage. When not empty, `usage.source` is `mixed`."""
     billed_usd: str | None = None
-    """The provider's own charge when the response carries one (OpenRouter `usage.cost`, xAI
-    `cost_in_usd_ticks`), as decimal text."""
+    """The provider's own charge when the response carries one (OpenRouter and Perplexity
+    `usage.cost`, xAI `cost_in_usd_ticks`), as decimal text."""

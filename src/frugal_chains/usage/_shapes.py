@@ -12,6 +12,7 @@ from typing import Final
 from frugal_chains.usage._fields import Fields
 from frugal_chains.usage._repair import Counts, add_what_stands_beside, check_total, split_writes
 from frugal_chains.usage._tiers import LANGCHAIN_TIERS
+from frugal_chains.usage._tools import google_billed_searches, tools_in_usage
 
 
 def read_openai_chat(fields: Fields, provider: str) -> Counts:
@@ -51,7 +52,7 @@ def read_openai_chat(fields: Fields, provider: str) -> Counts:
         "input_image_tokens": prompt.count("image_tokens"),
         "output_audio_tokens": completion.count("audio_tokens"),
         "output_image_tokens": completion.count("image_tokens"),
-        "web_searches": fields.part("server_tool_use").count("web_search_requests"),
+        **tools_in_usage(fields),
     }
     add_what_stands_beside(counts, total, provider)
     check_total(counts, total, fields.problems)
@@ -66,11 +67,13 @@ def _openai_writes(details: Fields, total: int = 0) -> tuple[int, int]:
     """Cache writes, split by retention where the response does.
 
     Source: InputTokensDetailsCacheWriteTokensDetails in openai/types/responses/response_usage.py
-    (openai 3.54.0).
+    (openai 3.54.0). litellm keeps Anthropic's names and puts them into
+    `cache_creation_token_details` (BerriAI/litellm#15056, read by DataDog/dd-trace-py#16843).
     """
     total = max(total, details.count("cache_write_tokens", "cache_creation_tokens"))
-    split = details.part("cache_write_tokens_details")
-    five, hour = split.count("ttl_30m_tokens"), split.count("ttl_12h_tokens")
+    split = details.part("cache_write_tokens_details", "cache_creation_token_details")
+    five = split.count("ttl_30m_tokens", "ephemeral_5m_input_tokens")
+    hour = split.count("ttl_12h_tokens", "ephemeral_1h_input_tokens")
     return split_writes(total, five, hour, details.problems)
 
 
@@ -97,6 +100,7 @@ def read_openai_responses(fields: Fields, provider: str) -> Counts:
         "input_image_tokens": read.count("image_tokens"),
         "output_audio_tokens": written.count("audio_tokens"),
         "output_image_tokens": written.count("image_tokens"),
+        **tools_in_usage(fields),
     }
     add_what_stands_beside(counts, total)
     check_total(counts, total, fields.problems)
@@ -193,6 +197,7 @@ def read_gemini(fields: Fields, provider: str) -> Counts:
         "output_tokens": written,
         "cache_read_tokens": fields.count("cachedContentTokenCount", "cached_content_token_count"),
         "reasoning_tokens": thoughts,
+        "web_searches": google_billed_searches(fields),
     }
     for name, lists in _GEMINI_DETAILS.items():
         for entry in fields.items(*lists):

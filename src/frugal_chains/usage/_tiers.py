@@ -42,8 +42,18 @@ _MAX_USD: Final = 10**6
 """A larger charge is junk: sums of it would overflow the nano-USD of a ledger."""
 
 
+_US_ONLY: Final = (
+    "inference_geo = 'us' costs 1.1 times the list price, which is left out; if all requests ask "
+    "for it, give `discount = 1.1` in a [[multiplier]] of prices.toml"
+)
+"""docs.aws.amazon.com/claude-platform, data residency (read 2026-11-21): "A 1.1x pricing multiplier
+applies"; `global` costs the list price. A reading has no place for it: it multiplies every tier."""
+
+
 def tier_of(fields: Fields) -> str:
     """The tier that served, as `UsageReading.service_tier` spells it; "" when not stated."""
+    if fields.get("inference_geo") == "us":
+        fields.problems.append(_US_ONLY)
     if fields.word("speed") == "fast":
         # Anthropic's fast mode is no service tier and has prices of its own
         # (anthropic/types/beta/beta_usage.py; the `speed: fast` prices of genai-prices 0.2.3).
@@ -78,12 +88,17 @@ def billed_usd_of(fields: Fields) -> str | None:
     OpenRouter: `cost`, in credits of 1 USD. With the caller's own key (`is_byok`) that is only
     OpenRouter's fee, and `cost_details.upstream_inference_cost` comes on top
     (openrouter.ai/docs/use-cases/usage-accounting, read 2026-11-21).
-    xAI: `cost_in_usd_ticks`. LangChain: `total_cost`, 0 on a hit of its cache.
+    xAI: `cost_in_usd_ticks`. Perplexity: `cost.total_cost`, the sum of its parts: tokens, request
+    and tools (docs.perplexity.ai, responses of sonar and of the agent API). LangChain:
+    `total_cost`, 0 on a hit of its cache.
     """
     ticks = _usd(fields.get("cost_in_usd_ticks"), per_usd=_XAI_TICKS_PER_USD)
     if ticks is not None:
         return f"{ticks:f}"
     cost = _usd(fields.get("cost"))
+    if cost is None and fields.has("cost"):
+        parts = fields.part("cost")
+        cost = _usd(parts.get("total_cost")) if parts.word("currency") in ("usd", "") else None
     if cost is None:
         cost = _usd(fields.get("total_cost"))
     elif fields.get("is_byok") is True:

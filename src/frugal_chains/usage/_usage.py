@@ -34,8 +34,11 @@ class _Buckets(NamedTuple):
     input_image_tokens: int = 0
     output_image_tokens: int = 0
     web_searches: int = 0
-    """Server-side searches billed per request, beside the tokens."""
+    """Server-side searches as they are billed beside the tokens: by search, or by the request that
+    searched (Gemini before 3)."""
     code_executions: int = 0
+    """Runs of code on the provider's machines. OpenAI and Anthropic bill the container, not the
+    run: a count above 0 then leaves the attempt unpriced, rather than priced too low."""
     file_searches: int = 0
     source: UsageSource = "provider"
     """`provider`: as returned; `estimated`: counted here; `mixed`: returned in part or repaired."""

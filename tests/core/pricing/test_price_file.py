@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -155,6 +157,16 @@ output = 6
         ('"internal/*" = "openai:*"', "internal/gpt-4.1-nano", None, "0.1"),
         ('"a" = "b"\n"b" = "c"\n"c" = "openai:gpt-4o"', "a", None, "2.5"),
         ('"gpt-4o" = "openai:gpt-4o-2024-05-13"', "gpt-4o", "openai", "5"),
+        # A glob that matches what it leads to applies once.
+        ('"*" = "azure:*"', "gpt-4o", None, "2.5"),
+        ('"*-4o" = "azure:*-4o"', "gpt-4o", "openai", "2.5"),
+        ('"*" = "openrouter:openai/*"', "gpt-4o", None, "2.5"),
+        ('"*" = "openai:*-mini"', "gpt-4o", None, "0.15"),
+        ('"gpt-4o" = "openai:gpt-4o"\n"gpt-*" = "openai:gpt-4.1"', "gpt-4o", "openai", "2"),
+        # Names are the same in either case, as they are without an alias.
+        ('"Prod-Chat" = "openai:gpt-4o-mini"', "prod-CHAT", None, "0.15"),
+        ('"INTERNAL/*" = "openai:*"', "internal/GPT-4.1-nano", None, "0.1"),
+        ('"Azure_OpenAI:Prod" = "openai:gpt-4o-mini"', "prod", "azure", "0.15"),
     ],
 )  # fmt: skip
 def test_aliases(
@@ -175,6 +187,22 @@ def test_globs_that_lead_in_a_circle_are_unpriced_not_endless(load_prices: LoadP
     got = bill(book, "a", "openai")
     assert isinstance(got, Unpriced)
     assert "circle: openai:a -> openai:b-1 -> openai:a" in got.reason
+
+
+def test_every_name_comes_to_an_end() -> None:
+    # In a process of its own: what goes wrong here is an endless loop.
+    program = """
+from itertools import combinations, product
+from frugal_chains.pricing._aliases import Aliases, resolve_name
+pairs = list(product(("*", "*-4o", "a*", "*a", "b", "azure:*"),
+                     ("*", "azure:*-4o", "a*", "*ab", "azure:*", "litellm/*", "openai:b")))
+for count in (1, 2):
+    for table in combinations(pairs, count):
+        for name in ("gpt-4o", "a", "b", "azure:ba"):
+            resolve_name(name, None, Aliases(targets=dict(table)))
+            resolve_name(name, "openai", Aliases(targets=dict(table)))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_free_models(load_prices: LoadPrices) -> None:
@@ -282,6 +310,28 @@ ERRORS = (
     ('[alias]\n"a*b*" = "c"\n', 2, "alias.a*b*", "at most one `*`"),
     ('[alias]\n"a" = "b*"\n', 2, "alias.a", "in the target only if the name has one"),
     ('[alias]\na = "b"\nb = "a"\n', 2, "alias.a", "a circle: a -> b -> a"),
+    ('[[price]]\nprovider = " "\nmodel = "b"\ninput = 1\n', 2, "price.provider", "not empty"),
+    ('[[price]]\nprovider = "opnai"\nmodel = "b"\ninput = 1\n', 2, "price.provider",
+     "did you mean `openai`?"),
+    ('[[multiplier]]\nprovider = "antropic"\ndiscount = 0.9\n', 2, "multiplier.provider",
+     "did you mean `anthropic`?"),
+    ('[[free]]\nprovider = "bedrok"\n', 2, "free.provider", "did you mean `bedrock`?"),
+    ('[[free]]\nprovider = "olama"\n', 2, "free.provider", "did you mean `ollama`?"),
+    ('[[price]]\nprovider = "openai"\nmodel = "openai:gpt-4o"\ninput = 1\n', 3, "price.model",
+     "'gpt-4o', as `provider` is given apart"),
+    ('[[multiplier]]\nprovider = "google_genai"\nmodel = "gemini/gemini-*"\ndiscount = 0.9\n', 3,
+     "multiplier.model", "'gemini-*', as `provider` is given apart"),
+    ('[[price]]\nprovider = "a"\nmodel = "b"\ninput = 2_500_000\n', 4, "price.input",
+     "at most 1,000,000"),
+    ('[[multiplier]]\nprovider = "a"\ndiscount = 90\n', 3, "multiplier.discount",
+     "such as 0.9 to pay 90 %"),
+    ('[[multiplier]]\nprovider = "a"\nbatch = 1e18\n', 3, "multiplier.batch",
+     "a factor of at most 10"),
+    ('[alias]\na = ":"\n', 2, "alias.a", "`provider:model` or `model`"),
+    ('[alias]\na = " "\n', 2, "alias.a", "not empty"),
+    ('[alias]\na = "openai:"\n', 2, "alias.a", "`provider:model` or `model`"),
+    ('[alias]\na = " : x"\n', 2, "alias.a", "`provider:model` or `model`"),
+    ('[alias]\nab = "x"\nAB = "y"\n', 3, "alias.AB", "each name once"),
     ('[[price]]\nprovider = "a" # "\nmodel = \'#"""\'\ninput = -1\n', 4, "price.input",
      "a number of at least 0"),
     ('[alias]\na = "b"\n[[free]]\nprovider = "x"\n[[free]]\nprovider = 3\n', 6, "free.provider",
@@ -301,6 +351,19 @@ def test_an_error_names_file_line_field_and_what_was_expected(
     assert message.startswith(f"{tmp_path / 'prices.toml'}:{line}: {where}"), message
     assert "expected" in message
     assert expected in message
+
+
+@pytest.mark.parametrize(
+    "provider", ["acme", "my-vllm", "openai-eu", "openai2", "azure_eastus", "vllm", "Google GenAI"]
+)
+def test_a_provider_of_one_s_own_is_no_misspelling(load_prices: LoadPrices, provider: str) -> None:
+    book = load_prices(f'[[price]]\nprovider = "{provider}"\nmodel = "m"\ninput = 3\n')
+    assert usd(bill(book, "m", provider)) == "3"
+
+
+def test_an_uplift_of_ten_times_is_still_a_factor(load_prices: LoadPrices) -> None:
+    book = load_prices('[[multiplier]]\nprovider = "openai"\ndiscount = 10\n')
+    assert usd(bill(book, "gpt-4o")) == "25"
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:

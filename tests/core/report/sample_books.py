@@ -9,7 +9,7 @@ from typing import Any
 
 from frugal_chains.ledger import Attempt, Ledger, microseconds, new_id
 from frugal_chains.pricing import Free, Priced, Unpriced
-from frugal_chains.report import ReportFacts, questions, report_facts
+from frugal_chains.report import ReportFacts, grouping, questions, report_facts
 from frugal_chains.usage import Usage
 
 FIRST_DAY = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
@@ -76,10 +76,11 @@ def cost_of(attempts: Iterable[Attempt]) -> Decimal:
     return Decimal(f"{nanos // 10**9}.{nanos % 10**9:09d}")
 
 
-def report_of(attempts: Iterable[Attempt], by: Sequence[str] = ()) -> ReportFacts | None:
+def report_of(attempts: Iterable[Attempt], by: Sequence[str] = ()) -> ReportFacts:
     """The report over these attempts, by way of a real ledger."""
     with Ledger.open("memory://") as books:
         for each in attempts:
             books.record(each)
-        answers = {asked: books.totals(asked) for asked in questions(by, books.tag_names())}
-        return report_facts(answers, by=by, notes=books.estimated_notes())
+        wanted = grouping(by, books.tag_names())
+        answers = {asked: books.totals(asked) for asked in questions(wanted, books.tag_names())}
+        return report_facts(answers, by=wanted, notes=books.estimated_notes())

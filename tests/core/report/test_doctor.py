@@ -112,7 +112,11 @@ CASES = {
     ),
     "a spill that cannot be read": (
         unsound(f"{DAMAGED}: attempts wait there", spills=(DAMAGED,)),
-        ("ledger", "warning", "attempts wait", "look at the others"),
+        ("ledger", "warning", "attempts wait", "when the others are settled, remove the file"),
+    ),
+    "another program's ledger": (
+        ledger(health=None, url="mysql://me:hunter2@db/x", error="expected sqlite:///relative.db"),
+        ("ledger", "broken", "mysql://***@db/x", "$FRUGAL_LEDGER"),
     ),
     "kept in memory": (
         ledger(health=replace(SOUND, location="memory")),

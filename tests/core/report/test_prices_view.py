@@ -103,8 +103,16 @@ def history_of(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("model", "provider", "changes"),
     [
-        # mistral-small-latest moved to Small 4 (mistral.ai/pricing, 2026-03-16).
-        ("mistral-small-latest", "mistral", [("2026-03-16", ["$0.15", "$0.60"])]),
+        # Small 24.09, Small 3 (sources in pricing/_past_prices.py), Small 4 (mistral.ai/pricing).
+        (
+            "mistral-small-latest",
+            "mistral",
+            [
+                ("2024-09-17", ["$0.20", "$0.60"]),
+                ("2025-01-30", ["$0.10", "$0.30"]),
+                ("2026-03-16", ["$0.15", "$0.60"]),
+            ],
+        ),
         # Announced: ai.google.dev/gemini-api/docs/pricing, read 2026-11-21.
         ("gemini-3.7-flash", "google", [("2027-01-01", ["$1.50", "$7.50"])]),
     ],

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import tempfile
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from frugal_chains.ledger import Ledger, ledger_path
+from frugal_chains.errors import LedgerError, LedgerUnavailable
+from frugal_chains.ledger import Ledger, _sqlite, ledger_path, shown_url
 from frugal_chains.ledger._inbox import _folders
 from frugal_chains.usage import Usage
+from tests.core.ledger.children import without_root
 from tests.core.report.sample_books import FIRST_DAY, attempt
 
 GUESS = Usage(input_tokens=1, source="estimated")
@@ -117,10 +122,72 @@ def test_inboxes_in_the_systems_folder_are_found(tmp_path, monkeypatch):
     ("url", "path"),
     [
         ("memory://", None),
-        ("sqlite:///frugal.db", Path("frugal.db")),
+        ("sqlite:///frugal.db", Path.cwd() / "frugal.db"),
         ("sqlite:////var/lib/frugal.db", Path("/var/lib/frugal.db")),
-        ("books/frugal.db", Path("books/frugal.db")),
+        ("books/frugal.db", Path.cwd() / "books/frugal.db"),
+        ("a:b@c.db", Path.cwd() / "a:b@c.db"),
     ],
 )
 def test_a_url_names_its_file(url, path):
     assert ledger_path(url) == path
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://svc:hunter2@db:5432/books", "postgresql://***@db:5432/books"),
+        ("postgresql://svc:hun/t@er2@db/books", "postgresql://***@db/books"),
+        ("mysql://db/x?user=me&password=hunter2&ssl=1", "mysql://db/x?user=me&password=***&ssl=1"),
+        ("sqlite:////home/me@work/books.db", "sqlite:////home/me@work/books.db"),
+        ("a:b@c.db", "a:b@c.db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url, shown):
+    assert shown_url(url) == shown
+    if "hunter2" in url:
+        with pytest.raises(LedgerError, match="expected sqlite:///") as raised:
+            ledger_path(url)
+        assert "hunter2" not in str(raised.value)
+
+
+def copied(path: Path, to: Path) -> Path:
+    """A backup of a ledger in use: the file and its log, and no shared memory."""
+    to.mkdir()
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copy(path.with_name(name), to / name)
+        (to / name).chmod(0o644)
+    to.chmod(0o555)
+    return to / path.name
+
+
+def test_a_copy_whose_log_cannot_be_read_is_refused_and_a_folded_one_is_read():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with Ledger.open(str(folder / "books.db")) as books:
+            books.record(attempt(nanos=7))
+            books.store.flush()
+            live = copied(folder / "books.db", folder / "live")
+        (folder / "books.db-wal").write_bytes(b"")  # closing the ledger has folded it in
+        still = copied(folder / "books.db", folder / "still")
+        with without_root():
+            with pytest.raises(LedgerUnavailable, match=r"books.db-wal.*Copy both files"):
+                Ledger.open(str(live), read_only=True)
+            with Ledger.open(str(still), read_only=True) as books:
+                assert books.totals()[0].nanos == 7
+        shutil.copytree(live.parent, folder / "own", copy_function=shutil.copy)
+        (folder / "own").chmod(0o755)
+        with Ledger.open(str(folder / "own" / "books.db"), read_only=True) as books:
+            assert books.totals()[0].nanos == 7, "the way out works"
+
+
+def test_a_busy_file_is_waited_for_and_not_read_without_its_log(tmp_path, monkeypatch):
+    path = tmp_path / "books.db"
+    with Ledger.open(str(path)) as books:
+        books.record(attempt(nanos=7))
+    monkeypatch.setattr(_sqlite, "OPEN_WAIT_S", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as busy:
+        busy.execute("PRAGMA locking_mode = EXCLUSIVE")
+        busy.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LedgerUnavailable, match="locked"):
+            Ledger.open(str(path), read_only=True)

@@ -42,8 +42,10 @@ def test_a_time_is_read_as_utc(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "7", "-7d", "7y", "1.5d", "2026-13-01", "999999w"]
-)
+    "text",
+    ["", "yesterday", "7", "-7d", "7y", "1.5d", "2026-13-01", "999999w",
+     "0001-01-01T00:00+05:00", "9999-12-31T23:59-05:00"],
+)  # fmt: skip
 def test_what_is_no_time_is_refused_with_a_way_out(text):
     with pytest.raises(ValueError, match="7d, 24h or 30m, or a date such as 2026-11-01"):
         moment_of(text, now=NOW)

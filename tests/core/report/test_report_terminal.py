@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -19,11 +21,12 @@ from frugal_chains.usage import Usage
 from tests.core.report.sample_books import HINT, NO_PRICE, cost_of, report_of, sample
 
 
-def printed(facts: ReportFacts, *, width: int = 100, ascii_only: bool = False) -> str:
-    out = io.StringIO()
+def printed(facts: ReportFacts, *, width: int = 100, encoding: str = "utf-8") -> str:
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # raises for what it cannot encode
     console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
-    console.print(report_view(facts, width=width, ascii_only=ascii_only))
-    return out.getvalue()
+    console.print(report_view(facts, width=width, encoding=console.encoding))
+    out.seek(0)
+    return out.read()
 
 
 def amounts(text: str) -> list[Decimal]:
@@ -40,7 +43,6 @@ def section(text: str, head: str) -> list[str]:
 
 def facts_of(**change: object) -> ReportFacts:
     facts = report_of(sample())
-    assert facts is not None
     fields = {name: getattr(facts, name) for name in ReportFacts.__dataclass_fields__}
     return ReportFacts(**{**fields, **change})
 
@@ -56,7 +58,8 @@ def test_the_shown_rows_add_up_to_the_shown_total_to_the_last_digit(width, head)
 def test_the_header_counts_what_the_cost_leaves_out():
     text = printed(facts_of())
     assert "$3.487786362 + 2 calls unpriced, 3 estimated" in text
-    assert "9 in 8 operations" in text
+    assert re.search(r"^attempts +9 *$", text, re.MULTILINE)
+    assert re.search(r"^operations +8 started *$", text, re.MULTILINE)
     assert "22.2% of attempts" in text  # 2 of 9 unpriced
     assert "33.3% of attempts" in text  # 3 of 9 estimated
     assert "34.4% of input tokens" in text  # 3,000 of 8,720 cached
@@ -105,8 +108,10 @@ def test_errors_and_aborts_are_shown_by_kind():
 
 def test_attempts_outside_the_ledger_file_are_told():
     text = printed(facts_of(waiting=("/books/frugal.db.7.inbox",)))
-    assert "Not in this report" in text
-    assert "/books/frugal.db.7.inbox" in text
+    assert "Not in this report: attempts that wait in /books/frugal.db.7.inbox" in text
+    text = " ".join(printed(facts_of(damaged=("/books/frugal.db.7.damaged",))).split())
+    assert "Not in this report: attempts in /books/frugal.db.7.damaged that could not be" in text
+    assert "frugal doctor says" in text
 
 
 def test_the_total_line_counts_tokens_and_flags_too():
@@ -140,7 +145,7 @@ def test_the_last_fourteen_days_have_a_line_and_the_rest_share_one():
 def test_bars_compare_days_and_a_small_day_is_no_empty_one():
     days = (day(1, 0), day(2, 1), day(3, 500_000), day(4, 1_000_000))
     table = Table(by=("day",), rows=days)
-    rows = section(printed(facts_of(tables=(table,)), ascii_only=True), "by day")
+    rows = section(printed(facts_of(tables=(table,)), encoding="ascii"), "by day")
     assert [row.count("#") for row in rows[:4]] == [0, 1, 6, 12]
     unicode_rows = section(printed(facts_of(tables=(table,))), "by day")
     assert [row.count("█") for row in unicode_rows[:4]] == [0, 1, 6, 12]
@@ -206,9 +211,36 @@ def test_at_sixty_columns_names_fold_and_no_amount_is_cut(rows):
 
 
 def test_it_can_be_read_without_colour_or_unicode():
-    text = printed(facts_of(), ascii_only=True)
+    text = printed(facts_of(), encoding="ascii")
     assert "█" not in text
-    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    console = Console(file=out, width=80, highlight=False)
-    console.print(report_view(facts_of(), width=80, ascii_only=console.options.ascii_only))
-    out.flush()
+    assert text.isascii()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_names_are_written_in_the_terminals_encoding_before_they_are_measured(encoding):
+    name = "модель-日本"
+    row = Totals(key={"model": name}, attempts=1, operations=1, usage=Usage(), nanos=1,
+                 unpriced=1, estimated=1)  # fmt: skip
+    facts = facts_of(
+        ledger=f"/{name}.db",
+        tables=(Table(by=("model",), rows=(row,)),),
+        unpriced=(UnpricedModel(provider=name, model=name, attempts=1, reasons=(name,)),),
+        outcomes=(replace(row, key={"status": "error", "error_kind": name}),),
+        notes=((name, 1),),
+        waiting=(f"{name}.1.inbox",),
+        damaged=(f"{name}.2.damaged",),
+    )
+    text = printed(facts, width=60, encoding=encoding)
+    assert max(map(cell_len, text.splitlines())) <= 60
+    whole = name.encode(encoding, "backslashreplace").decode(encoding)
+    assert "".join(text.split()).count(whole) >= 5
+
+
+def test_a_period_without_attempts_is_a_sentence_and_what_is_missing_is_still_told():
+    empty = report_of([])
+    since = datetime(2030, 1, 1, tzinfo=UTC)
+    text = printed(replace(empty, ledger="/books.db", since=since, damaged=("b.damaged",)))
+    assert "No attempt since 2030-01-01 00:00: leave out --since and --until" in text
+    assert "/books.db" in text
+    assert "b.damaged" in text
+    assert "CostCallbackHandler() to a LangChain call" in printed(empty)

@@ -9,6 +9,7 @@ from tiktoken.model import MODEL_PREFIX_TO_ENCODING, MODEL_TO_ENCODING
 
 from frugal_chains.providers import (
     bare_model_name,
+    is_bedrock_id,
     max_output_tokens,
     model_family,
     tokenizer_facts,
@@ -61,6 +62,11 @@ def test_encodings(model: str, provider: str | None, encoding: str, own: bool) -
         ("google_genai:gemini-3-pro", None, "gemini-3-flash"),
         ("meta.llama3-1-70b-instruct-v1:0", "aws", "llama-3.1-8b"),
         ("mistral:7b", "ollama", "mistral-large-latest"),
+        ("anthropic/claude-opus-4.7", "openrouter", "claude-opus-4-7"),
+        ("anthropic/claude-3.5-sonnet", "openrouter", "claude-3-5-sonnet-20241022"),
+        ("claude-opus-4-7@default", "google_vertexai", "claude-opus-4-7"),
+        ("claude-sonnet-4-5@20250929", "google_vertexai", "claude-sonnet-4-5"),
+        ("us.deepseek.r1-v1:0", "aws", "deepseek-reasoner"),
         ("tuned-model", "anthropic", "claude-opus-5"),
         ("tuned-model", "mistralai", "mistral-large-latest"),
     ],
@@ -86,12 +92,43 @@ def test_claude_changed_its_tokenizer_with_opus_4_7() -> None:
         ("ft:gpt-4o-mini-2024-07-18:acme::9x", "gpt-4o-mini-2024-07-18", "gpt-4o-mini"),
         ("openai:gpt-5", "gpt-5", "gpt-5"),
         ("llama3.1:8b", "llama3.1:8b", "llama3.1:8b"),
+        ("anthropic/claude-opus-4.7", "claude-opus-4-7", "claude-opus-4-7"),
+        ("anthropic/claude-3.7-sonnet:thinking", "claude-3-7-sonnet", "claude-3-7-sonnet"),
+        ("claude-opus-4-7@default", "claude-opus-4-7", "claude-opus-4-7"),
+        ("claude-3-5-sonnet@20240620", "claude-3-5-sonnet-20240620", "claude-3-5-sonnet"),
+        ("claude-2.1", "claude-2.1", "claude-2.1"),
+        ("openai/gpt-4o:floor", "gpt-4o", "gpt-4o"),
+        ("openai/gpt-4o:extended", "gpt-4o:extended", "gpt-4o:extended"),
+        ("global.deepseek.v3-v1:0", "deepseek-v3-v1:0", "deepseek-v3"),
+        ("moonshotai.kimi-k2.5", "kimi-k2.5", "kimi-k2.5"),
     ],
 )
 def test_model_names(model: str, bare: str | None, family: str) -> None:
     assert model_family(model) == family
     if bare is not None:
         assert bare_model_name(model) == bare
+
+
+@pytest.mark.parametrize(
+    ("model", "bedrock"),
+    [
+        ("anthropic.claude-opus-5-v1:0", True),
+        ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", True),
+        ("in.amazon.nova-pro-v1:0", True),
+        ("global.minimax.minimax-m2", True),
+        ("moonshot.kimi-k2-thinking", True),
+        ("openai.gpt-oss-120b-1:0", True),
+        ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.meta.llama4", True),
+        ("arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/x", True),
+        ("claude-opus-5", False),
+        ("anthropic/claude-opus-4.7", False),
+        ("deepseek-chat", False),
+        ("llama3.1:8b", False),
+        ("arn:aws:sagemaker:us-east-1:123456789012:endpoint/x", False),
+    ],
+)
+def test_ids_of_bedrock(model: str, bedrock: bool) -> None:
+    assert is_bedrock_id(model) is bedrock
 
 
 # models.dev, as LangChain's packages ship it. Where litellm's map allows more, the larger stands.
@@ -129,6 +166,18 @@ def test_output_caps_agree_with_the_published_profiles(package: str) -> None:
         ("ft:gpt-4.1-mini-2025-04-14:acme::1", 32_768),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", 64_000),
         ("claude-3-5-sonnet-20241022", 8_192),
+        ("anthropic/claude-3.5-sonnet", 8_192),
+        ("anthropic/claude-opus-4.1", 32_000),
+        ("anthropic/claude-sonnet-4.5:floor", 64_000),
+        ("claude-sonnet-4-5@20250929", 64_000),
+        ("claude-opus-4@20250514", 32_000),
+        ("openai/gpt-4o:floor", 16_384),
+        # `modelname_to_contextsize` of langchain-openai 1.7.3: their window was the only bound.
+        ("gpt-4-32k", 32_768),
+        ("gpt-4-32k-0613", 32_768),
+        ("gpt-4", 8_192),
+        ("gpt-3.5-turbo-16k", 16_384),
+        ("gpt-35-turbo-16k", 16_384),
         ("text-embedding-3-large", 0),
         ("never-heard-of", None),
         ("", None),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -143,3 +145,63 @@ async def test_other_calls_of_the_same_task_are_not_drawn_along() -> None:
 
     await two()
     assert lost == ["given up"]
+
+
+async def _watched_by(goners: list[Any], seconds: float) -> None:
+    """A call of which several are told, one of them twice."""
+    watch = CallWatch.of_running_loop()
+    for gone in goners:
+        watch.add("k", sys._getframe(), gone)
+    await asyncio.gather(asyncio.sleep(seconds))
+    for _ in goners:
+        watch.remove("k")
+
+
+@pytest.mark.parametrize("how", ["task", "timeout"])
+async def test_all_who_watch_a_call_hear_of_its_loss_once(how: str) -> None:
+    first: list[str] = []
+    second: list[str] = []
+    call = _watched_by([first.append, second.append, first.append], 9)
+    if how == "task":
+        task = asyncio.create_task(call)
+        await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.sleep(0.02)
+    else:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await call
+        await asyncio.sleep(SOON_S)
+    assert (first, second) == (["k"], ["k"])
+
+
+async def test_a_call_that_several_watch_leaves_nothing_at_its_task() -> None:
+    class Frame:  # stands for what a call's frame holds: prompts, answers
+        pass
+
+    async def call() -> weakref.ref[Frame]:
+        held = Frame()
+        await _watched_by([lost.append, held_by.append], 0)
+        return weakref.ref(held)
+
+    lost: list[str] = []
+    held_by: list[str] = []
+    task: Any = asyncio.current_task()
+    before = len(task._callbacks or ())
+    held = await call()
+    assert len(task._callbacks or ()) == before
+    gc.collect()
+    assert held() is None
+    assert (lost, held_by) == ([], [])
+
+
+def test_event_loops_are_not_kept_by_their_watch() -> None:
+    loops = []
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(_call("k", [], 0))
+        loop.close()
+        loops.append(weakref.ref(loop))
+    del loop
+    gc.collect()
+    assert [reference() for reference in loops] == [None] * 3

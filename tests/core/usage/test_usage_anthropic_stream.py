@@ -98,6 +98,13 @@ def test_searches_and_compaction_come_with_the_delta() -> None:
     assert reading.usage.web_searches == 1
 
 
+def test_where_the_model_ran_comes_with_the_start() -> None:
+    start = {**START, "inference_geo": "us"}
+    reading = read_usage(merge_anthropic_stream(start, {"output_tokens": 89}))
+    assert reading is not None
+    assert "inference_geo" in reading.problems[0]
+
+
 def test_the_delta_alone_is_noted_for_its_missing_input() -> None:
     reading = read_usage(MessageDeltaUsage(output_tokens=89))
     assert reading is not None

@@ -338,6 +338,21 @@ def test_each_field_that_only_the_raw_usage_has(
     assert read_langchain_usage(PLAIN, response_metadata=response_metadata) == expected
 
 
+def test_the_charge_of_perplexity_is_found() -> None:
+    raw = {**CHAT, "cost": {"request_cost": 0.006, "total_cost": 0.019}}
+    reading = read_langchain_usage(PLAIN, response_metadata={"token_usage": raw})
+    assert reading is not None
+    assert reading.billed_usd == "0.019"
+
+
+@pytest.mark.parametrize(("geo", "noted"), [("us", True), ("global", False)])
+def test_where_the_model_ran_is_noted_if_it_costs_more(geo: str, noted: bool) -> None:
+    raw = {**MESSAGE, "service_tier": "standard", "inference_geo": geo}
+    reading = read_langchain_usage(PLAIN, response_metadata={"usage": raw})
+    assert reading is not None
+    assert (reading.service_tier, bool(reading.problems)) == ("standard", noted)
+
+
 def test_a_cache_hit_without_usage_stays_without_though_the_raw_usage_is_kept() -> None:
     metadata = {"token_usage": CHAT}
     assert read_langchain_usage({"total_cost": 0}, response_metadata=metadata) is None
@@ -383,7 +398,7 @@ def test_what_langchain_anthropic_drops_is_found_in_its_response_metadata() -> N
                 "speed": "fast",
                 "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 0},
                 "iterations": [
-                    {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500, **entry},
+                    {"type": "compaction", "input_tokens": 160000, "output_tokens": 3500, **entry},
                     {
                         "type": "message",
                         "model": "claude-opus-5",
@@ -405,7 +420,7 @@ def test_what_langchain_anthropic_drops_is_found_in_its_response_metadata() -> N
     assert answer.usage_metadata["total_tokens"] == 24000, "LangChain leaves compaction out"
     reading = read_langchain_usage(answer.usage_metadata, response_metadata=result.llm_output)
     assert reading == UsageReading(
-        usage=Usage(input_tokens=203000, output_tokens=4500, web_searches=2), service_tier="fast"
+        usage=Usage(input_tokens=183000, output_tokens=4500, web_searches=2), service_tier="fast"
     )
 
 
@@ -414,7 +429,8 @@ def test_what_langchain_anthropic_drops_is_found_in_its_response_metadata() -> N
                      "output_token_details": {"audio": 0, "reasoning": 2}}]
 )  # fmt: skip
 def test_reading_costs_no_more_than_building_what_it_returns(details: dict[str, Any]) -> None:
-    """A ratio, so that it holds on any machine: about 1.2 to 1.6 where this was written."""
+    """A ratio, so that it holds on any machine: about 1.3 to 1.8 where this was written. Of many
+    short rounds one is undisturbed, whatever else the machine does."""
     metadata = {**PLAIN, **details}
     reading = read_langchain_usage(metadata)
     assert reading is not None
@@ -425,6 +441,6 @@ def test_reading_costs_no_more_than_building_what_it_returns(details: dict[str, 
     def read() -> UsageReading | None:
         return read_langchain_usage(metadata)
 
-    building_s = min(timeit.repeat(build, number=2000, repeat=7))
-    reading_s = min(timeit.repeat(read, number=2000, repeat=7))
+    building_s = min(timeit.repeat(build, number=100, repeat=150))
+    reading_s = min(timeit.repeat(read, number=100, repeat=150))
     assert reading_s < 2.5 * building_s

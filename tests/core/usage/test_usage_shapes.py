@@ -163,9 +163,9 @@ CASES: list[Case] = [
     ),
     (
         "anthropic: compaction is billed beside the top level",
-        # platform.claude.com, compaction: 23,000/1,000 at the top, 180,000/3,500 for the summary.
+        # platform.claude.com, compaction, with a shorter conversation: see COMPACTION.
         {
-            "input_tokens": 23000,
+            "input_tokens": 20000,
             "output_tokens": 1000,
             "iterations": [
                 {
@@ -177,14 +177,23 @@ CASES: list[Case] = [
                 },
                 {
                     "type": "message",
-                    "input_tokens": 23000,
+                    "input_tokens": 20000,
                     "output_tokens": 1000,
                     "cache_read_input_tokens": 0,
                     "cache_creation_input_tokens": 0,
                 },
             ],
         },
-        Usage(input_tokens=203000, output_tokens=4500),
+        Usage(input_tokens=200000, output_tokens=4500),
+    ),
+    (
+        "anthropic: a request that is long by itself is long",
+        {
+            "input_tokens": 205000,
+            "output_tokens": 1000,
+            "iterations": [{"type": "compaction", "input_tokens": 180000, "output_tokens": 3500}],
+        },
+        Usage(input_tokens=385000, output_tokens=4500),
     ),
     (
         "anthropic: a declined attempt before a fallback is not billed",
@@ -525,15 +534,31 @@ CASES: list[Case] = [
     ),
     (
         "llama.cpp /completion: tokens_cached is no hit count",
-        # As a llama.cpp server of xllamacpp 2026.10.11549 answered, second call.
+        # As a llama.cpp server of xllamacpp 2026.10.11549 answered, second call. `tokens` is always
+        # there, and empty unless `return_tokens` asks for the ids (`to_json_non_oaicompat` in
+        # llama.cpp tools/server/server-task.cpp).
         {
+            "index": 0,
             "content": " Paris.",
+            "tokens": [],
+            "id_slot": 0,
+            "stop": True,
             "tokens_predicted": 8,
             "tokens_evaluated": 8,
             "tokens_cached": 15,
             "timings": {"cache_n": 7, "prompt_n": 1, "predicted_n": 8, "prompt_ms": 10.777},
         },
         Usage(input_tokens=8, output_tokens=8, cache_read_tokens=7),
+    ),
+    (
+        "llama.cpp /completion with the ids of its tokens",
+        {"tokens": [12366, 13], "tokens_predicted": 2, "tokens_evaluated": 8},
+        Usage(input_tokens=8, output_tokens=2),
+    ),
+    (
+        "an empty shape before the one that counts",
+        {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 3, "output_tokens": 4},
+        Usage(input_tokens=3, output_tokens=4),
     ),
     (
         "llama.cpp chat: usage before timings",
@@ -594,6 +619,30 @@ CASES: list[Case] = [
             output_tokens=60,
             cache_read_tokens=1843,
             cache_write_5m_tokens=1000,
+        ),
+    ),
+    (
+        "litellm: the times to live of the writes, in Anthropic's names",
+        {
+            "prompt_tokens": 1100,
+            "completion_tokens": 10,
+            "total_tokens": 1110,
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_creation_tokens": 1000,
+                "cache_creation_token_details": {
+                    "ephemeral_5m_input_tokens": 300,
+                    "ephemeral_1h_input_tokens": 700,
+                },
+            },
+            "cache_creation_input_tokens": 1000,
+            "cache_read_input_tokens": 0,
+        },
+        Usage(
+            input_tokens=1100,
+            output_tokens=10,
+            cache_write_5m_tokens=300,
+            cache_write_1h_tokens=700,
         ),
     ),
 ]
@@ -681,7 +730,22 @@ CHARGES = [
     ({"cost": True}, None),
     ({"cost": float("nan")}, None),
     ({"cost": -1}, None),
-    ({"cost": {"total_cost": 1}}, None),
+    # A response of Perplexity's sonar-pro, and one of its agent API.
+    (
+        {
+            "cost": {
+                "input_tokens_cost": 0.000966,
+                "output_tokens_cost": 0.01221,
+                "request_cost": 0.006,
+                "total_cost": 0.019176,
+            }
+        },
+        "0.019176",
+    ),
+    ({"cost": {"currency": "USD", "tool_calls_cost": 0.005, "total_cost": 0.0174}}, "0.0174"),
+    ({"cost": {"currency": "EUR", "total_cost": 0.0174}}, None),
+    ({"cost": {"request_cost": 1}}, None),
+    ({"cost": {"total_cost": "free"}}, None),
     ({}, None),
 ]
 
@@ -691,23 +755,6 @@ def test_the_charge_of_the_provider_is_read(extra: dict[str, Any], billed_usd: s
     reading = read_usage({"prompt_tokens": 1, "completion_tokens": 1, **extra})
     assert reading is not None
     assert reading.billed_usd == billed_usd
-
-
-def test_searches_of_an_openai_response_are_counted_not_its_page_visits() -> None:
-    reading = read_usage(
-        {
-            "output": [
-                {"type": "web_search_call", "action": {"type": "search", "query": "q"}},
-                {"type": "web_search_call", "action": {"type": "open_page", "url": "u"}},
-                {"type": "web_search_call", "action": {"type": "search", "query": "r"}},
-                {"type": "file_search_call", "queries": ["q"]},
-                {"type": "message", "content": []},
-            ],
-            "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
-        }
-    )
-    assert reading is not None
-    assert reading.usage == Usage(input_tokens=1, output_tokens=2, web_searches=2, file_searches=1)
 
 
 def test_without_a_total_xai_counts_reasoning_beside() -> None:
@@ -761,6 +808,48 @@ def test_advisor_tokens_are_counted_and_noted_with_their_model() -> None:
     assert reading.usage.input_tokens == 2 + 226584 + 7853 + 159419
     assert reading.usage.output_tokens == 491 + 7805
     assert reading.usage.source == "mixed"
-    (problem,) = reading.problems
+    problem, of_the_sum = reading.problems
     assert "claude-opus-4-7" in problem
     assert "159419" in problem
+    assert "several requests" in of_the_sum
+
+
+COMPACTION: dict[str, Any] = {
+    # platform.claude.com, compaction: 23,000/1,000 at the top, 180,000/3,500 for the summary.
+    "input_tokens": 23000,
+    "output_tokens": 1000,
+    "iterations": [
+        {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500},
+        {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+    ],
+}
+
+
+def test_a_sum_of_requests_that_is_longer_than_any_of_them_is_noted() -> None:
+    """Claude Opus 4.6 cost twice as much above 200,000 tokens, a request."""
+    reading = read_usage(COMPACTION)
+    assert reading is not None
+    assert reading.usage == Usage(input_tokens=203000, output_tokens=4500, source="mixed")
+    (problem,) = reading.problems
+    assert "203000" in problem
+    assert "180000" in problem
+
+
+def test_messages_that_the_top_level_sums_up_are_requests_of_their_own() -> None:
+    message = {"type": "message", "input_tokens": 150000, "output_tokens": 500}
+    raw = {"input_tokens": 300000, "output_tokens": 1000, "iterations": [message, message]}
+    reading = read_usage(raw)
+    assert reading is not None
+    assert reading.usage == Usage(input_tokens=300000, output_tokens=1000, source="mixed")
+    assert "150000" in reading.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("geo", "noted"), [("us", 1), ("global", 0), ("not_available", 0), (None, 0)]
+)
+def test_inference_in_the_us_is_noted_because_it_costs_more(geo: Any, noted: int) -> None:
+    raw = {"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 0}
+    reading = read_usage({**raw, "inference_geo": geo})
+    assert reading is not None
+    assert len(reading.problems) == noted
+    assert all("1.1" in problem for problem in reading.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -25,6 +26,8 @@ from frugal_chains.tracking import (
 from langchain_frugal._errors import BudgetExceeded
 from langchain_frugal._facts import FRAMEWORK
 
+logger = logging.getLogger("langchain_frugal")
+
 T = TypeVar("T")
 
 
@@ -43,6 +46,11 @@ class TrackedEmbeddings(Embeddings):
         budgets: Limits that hold for these calls.
         tags: Added to every attempt.
         prices: None: list prices behind the user's `prices.toml`.
+
+    Raises:
+        LedgerError: here, when it was given budgets, tags or prices and the ledger cannot be
+            opened. Without them nothing depends on the books: the calls go on, unbooked.
+        BudgetExceeded: from the calls, when a budget with `on_exceeded="stop"` has no room.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class TrackedEmbeddings(Embeddings):
         self.provider = provider_id(provider or _provider_of(embeddings))
         self._own: Tracker | None = None
         self._plain: Tracker | None = None
+        self._has_no_books = False
         if ledger is not None or budgets or tags or prices is not None:
             self._own = Tracker(
                 ledger or shared_ledger(), budgets=budgets, tags=tags, prices=prices
@@ -83,9 +92,9 @@ class TrackedEmbeddings(Embeddings):
         try:
             result = work()
         except BaseException as error:
-            tracker.end(key, _failed(error))
+            _end(tracker, key, _failed(error))
             raise
-        tracker.end(key, CallEnd())
+        _end(tracker, key, CallEnd())
         return result
 
     async def _async(self, texts: Sequence[str], work: Callable[[], Awaitable[T]]) -> T:
@@ -93,14 +102,16 @@ class TrackedEmbeddings(Embeddings):
         try:
             result = await work()
         except BaseException as error:
-            tracker.end(key, _failed(error))
+            _end(tracker, key, _failed(error))
             raise
-        tracker.end(key, CallEnd())
+        _end(tracker, key, CallEnd())
         return result
 
-    def _begin(self, texts: Sequence[str]) -> tuple[Tracker, str]:
+    def _begin(self, texts: Sequence[str]) -> tuple[Tracker | None, str]:
         tracker = self._tracker()
         key = uuid.uuid4().hex
+        if tracker is None:
+            return None, key
         start = CallStart(
             key=key,
             framework=FRAMEWORK,
@@ -118,15 +129,24 @@ class TrackedEmbeddings(Embeddings):
             raise BudgetExceeded.of(refusal) from None
         return tracker, key
 
-    def _tracker(self) -> Tracker:
+    def _tracker(self) -> Tracker | None:
         """Its own when it was given anything of its own, else the block's, else a plain one."""
         if self._own is not None:
             return self._own
         if (ambient := current_tracker()) is not None:
             return ambient
-        if self._plain is None:
-            self._plain = Tracker(shared_ledger())
+        if self._plain is None and not self._has_no_books:
+            try:
+                self._plain = Tracker(shared_ledger())
+            except errors.LedgerError:
+                self._has_no_books = True  # opening may wait for a lock: once is enough
+                logger.exception("embeddings will not be booked")
         return self._plain
+
+
+def _end(tracker: Tracker | None, key: str, end: CallEnd) -> None:
+    if tracker is not None:
+        tracker.end(key, end)
 
 
 def _failed(error: BaseException) -> CallEnd:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Self
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
@@ -21,24 +18,21 @@ from frugal_chains.budgets import Budget
 from frugal_chains.facts import RequestFacts
 from frugal_chains.ledger import Ledger
 from frugal_chains.pricing import PriceBook
-from frugal_chains.tracking import CallWatch, RunningTotal, Tracker, shared_ledger
+from frugal_chains.tracking import CallEnd, CallWatch, RunningTotal, Tracker, shared_ledger
+from langchain_frugal._batches import Batch, Batches, forget_oldest
+from langchain_frugal._ends import call_end, decision_end, failed_end, pieces_text
 from langchain_frugal._errors import BudgetExceeded
 from langchain_frugal._facts import (
-    call_end,
+    RETRIED,
     call_start,
-    decision_end,
     decision_facts,
-    failed_end,
     prompt_facts,
     request_facts,
 )
+from langchain_frugal._silent import in_a_loop, silent_maker
 
 logger = logging.getLogger("langchain_frugal")
 
-_SILENT_WHEN_CANCELLED: Final = frozenset(
-    {BaseChatModel.agenerate.__code__, BaseLLM.agenerate.__code__}
-)
-"""They report neither end nor error when they are cancelled (langchain-core 1.7 to 1.8)."""
 _REMEMBERED_RUNS: Final = 10_000
 
 
@@ -92,10 +86,11 @@ class CostCallbackHandler(BaseCallbackHandler):
         super().__init__()
         self.tracker = tracker
         self._roots: dict[UUID, UUID] = {}
+        self._retried: dict[UUID, None] = {}
         self._decisions: set[UUID] = set()
         self._watches: dict[str, CallWatch] = {}
-        self._batches: dict[str, list[str]] = {}
-        self._filling: dict[int, list[str]] = {}
+        self._batches = Batches()
+        self._pieces: dict[str, list[Any]] = {}
 
     @property
     def total(self) -> RunningTotal:
@@ -122,7 +117,7 @@ class CostCallbackHandler(BaseCallbackHandler):
         params = kwargs.get("invocation_params") or {}
         self._start(
             lambda: request_facts(messages[0], params),
-            run_id, parent_run_id, tags, metadata, kwargs,
+            run_id, parent_run_id, tags, metadata, kwargs, is_chat=True,
         )  # fmt: skip
 
     def on_llm_start(
@@ -139,30 +134,63 @@ class CostCallbackHandler(BaseCallbackHandler):
         self._start(lambda: prompt_facts(prompts[0]), run_id, parent_run_id, tags, metadata, kwargs)
 
     def on_llm_new_token(
-        self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        run_id: UUID,
+        chunk: Any = None,
+        **kwargs: Any,
     ) -> None:
-        self.tracker.first_token(run_id.hex)
+        # Kept, because nobody else has it when a stream is cancelled inside of `ainvoke`.
+        try:
+            key = _key_of(run_id)
+            pieces = self._pieces.get(key)
+            if pieces is not None:
+                pieces.append(token if chunk is None else chunk)
+            elif self.tracker.is_open(key):
+                self._pieces[key] = [token if chunk is None else chunk]
+                self.tracker.first_token(key)
+        except Exception:
+            logger.exception("a piece of an answer was not seen")
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        self.tracker.first_token(run_id.hex)
+        self.on_llm_new_token("", run_id=run_id, chunk=event)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        key = run_id.hex
-        if self._watches:
-            self._unwatch(key)
-        if self._batches:
-            self._batches.pop(key, None)
         try:
-            end = call_end(response, streamed=lambda: self.tracker.is_streamed(key))
+            key = _key_of(run_id)
+            if self._watches:
+                self._unwatch(key)
+            if self._pieces:
+                self._pieces.pop(key, None)
+            batch = self._batches.take(key) if self._batches.under_way else None
+            try:
+                end = call_end(
+                    response,
+                    streamed=lambda: self.tracker.is_streamed(key),
+                    batched=batch is not None and not batch.is_chat,
+                    counted=batch is not None and batch.counted,
+                )
+            except Exception:
+                logger.exception("the end of a call could not be read")
+                end = CallEnd(note="its end could not be read: see the log")
+            if batch is not None and end.of_batch:
+                batch.counted = True
             self.tracker.end(key, end)
         except Exception:
             logger.exception("an attempt may not have been booked")
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        key = run_id.hex
-        self._unwatch(key)
-        _safely(lambda: self.tracker.end(key, failed_end(error, kwargs.get("response"))))
-        _safely(lambda: self._close_batch(key))
+        try:
+            key = _key_of(run_id)
+            self._unwatch(key)
+            pieces = self._pieces.pop(key, ())
+            batch = self._batches.take(key)
+            self.tracker.end(key, failed_end(error, kwargs.get("response"), pieces))
+            if batch is not None and batch.stops_at_failure:
+                self._stop(batch, key)
+        except Exception:
+            logger.exception("an attempt may not have been booked")
 
     def _start(
         self,
@@ -172,34 +200,42 @@ class CostCallbackHandler(BaseCallbackHandler):
         tags: list[str] | None,
         metadata: dict[str, Any] | None,
         more: Mapping[str, Any],
+        *,
+        is_chat: bool = False,
     ) -> None:
-        key = run_id.hex
-        root_id, parent_id = key, ""
-        if parent_run_id is not None:
-            root_id, parent_id = self._root_of(parent_run_id).hex, parent_run_id.hex
+        batch: Batch | None = None
         try:
-            self.tracker.begin(
-                call_start(
-                    key,
-                    request=request,
-                    params=more.get("invocation_params") or {},
-                    metadata=metadata or {},
-                    tags=tags or (),
-                    root_id=root_id,
-                    parent_id=parent_id,
-                )
+            key = root_id = _key_of(run_id)
+            parent_id = ""
+            if parent_run_id is not None:
+                root_id, parent_id = _key_of(self._root_of(parent_run_id)), _key_of(parent_run_id)
+                if self._retried and parent_run_id in self._retried:
+                    tags = [*(tags or ()), RETRIED]
+            if more.get("batch_size", 1) > 1:
+                batch = self._batches.announce(key, more, is_chat)
+                if batch is not None and batch.refused:
+                    return
+            start = call_start(
+                key,
+                request=request,
+                params=more.get("invocation_params") or {},
+                metadata=metadata or {},
+                tags=tags or (),
+                root_id=root_id,
+                parent_id=parent_id,
             )
+            self.tracker.begin(start)
+            maker = silent_maker(sys._getframe(2)) if in_a_loop() else None
+            if maker is not None:
+                self._watch(key, maker)
+            if batch is not None:
+                batch.stops_at_failure = is_chat and maker is None
         except errors.BudgetExceeded as refusal:
+            if batch is not None:
+                self._refuse(batch)
             raise BudgetExceeded.of(refusal) from None
         except Exception:
             logger.exception("a call could not be opened; it will not be booked")
-            return
-        if _in_a_loop():
-            maker = _silent_maker(sys._getframe(2))
-            if maker is not None:
-                self._watch(key, maker)
-        elif more.get("batch_size", 1) > 1:
-            self._join_batch(key, more["batch_size"])
 
     # -- calls that end without a word ---------------------------------------------------------
 
@@ -215,55 +251,80 @@ class CostCallbackHandler(BaseCallbackHandler):
 
     def _gone(self, key: str) -> None:
         self._watches.pop(key, None)
-        _safely(lambda: self.tracker.give_up(key, "cancelled"))
+        self._batches.take(key)
+        self._give_up(key, "cancelled")
 
-    def _join_batch(self, key: str, size: int) -> None:
-        """Remember which calls one `generate([...])` announced together, in their order."""
-        thread = threading.get_ident()  # one batch is announced by one thread, without a pause
-        batch = self._filling.setdefault(thread, [])
-        batch.append(key)
-        if len(batch) >= size:
-            del self._filling[thread]
-            self._batches.update(dict.fromkeys(batch, batch))
+    def _give_up(self, key: str, kind: str) -> None:
+        try:
+            text = pieces_text(self._pieces.pop(key, ()))
+            self.tracker.give_up(key, kind, output_text=text)
+        except Exception:
+            logger.exception("an attempt may not have been booked")
 
-    def _close_batch(self, key: str) -> None:
-        """`generate([...])` stops at the first failure: those before it were answered and their
-        answers dropped without an end event, those after it were never sent."""
-        batch = self._batches.get(key, [])
-        failed = batch.index(key) if batch else 0
-        for index, other in enumerate(batch):
-            self._batches.pop(other, None)
-            if index < failed:
-                self.tracker.give_up(other, "lost")
-            elif index > failed:
-                self.tracker.withdraw(other)
+    def _refuse(self, batch: Batch) -> None:
+        """One refused call keeps its whole batch from being sent: take back those before it."""
+        self._batches.refuse(batch)
+        for key in batch.keys:
+            self._batches.take(key)
+            self._unwatch(key)
+            self.tracker.withdraw(key)
+
+    def _stop(self, batch: Batch, failed: str) -> None:
+        """A failure ended the batch: what was answered before it is lost, the rest was not sent."""
+        for key in batch.before(failed):
+            self._batches.take(key)
+            self._give_up(key, "lost")
+        for key in batch.after(failed):
+            self._batches.take(key)
+            self.tracker.withdraw(key)
 
     # -- the runs around them ------------------------------------------------------------------
 
-    def _enter(self, run_id: UUID, parent_run_id: UUID | None) -> None:
+    def _enter(
+        self, run_id: UUID, parent_run_id: UUID | None, tags: Sequence[str] | None = None
+    ) -> None:
         """Remember the outermost run of every run: it is the operation its calls belong to."""
-        if parent_run_id is not None:
-            self._roots[run_id] = self._root_of(parent_run_id)
-            if len(self._roots) > _REMEMBERED_RUNS:  # runs that never ended
-                self._roots.pop(next(iter(self._roots)), None)
+        try:
+            if parent_run_id is not None:
+                self._roots[run_id] = self._root_of(parent_run_id)
+                if len(self._roots) > _REMEMBERED_RUNS:  # runs that never ended
+                    forget_oldest(self._roots, _REMEMBERED_RUNS)
+                if self._retried and parent_run_id in self._retried:
+                    self._retry(run_id)
+            for tag in tags or ():
+                if tag.startswith(RETRIED):
+                    self._retry(run_id)
+        except Exception:
+            logger.exception("a run may be taken for one of its own")
+
+    def _retry(self, run_id: UUID) -> None:
+        """Remember a further attempt of `with_retry`: only the run it repeats has the tag."""
+        self._retried[run_id] = None
+        forget_oldest(self._retried, _REMEMBERED_RUNS)
 
     def _root_of(self, run_id: UUID) -> UUID:
         return self._roots.get(run_id, run_id)
 
     def _leave(self, run_id: UUID) -> None:
         self._roots.pop(run_id, None)
+        if self._retried:
+            self._retried.pop(run_id, None)
 
     def on_chain_start(
         self, serialized: Any, inputs: Any, *, run_id: UUID, parent_run_id: UUID | None = None,
         tags: list[str] | None = None, metadata: dict[str, Any] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self._enter(run_id, parent_run_id)
+        self._enter(run_id, parent_run_id, tags)
         if kwargs.get("run_type") == "llm":  # a decision model: a model call in a chain's clothes
+            try:
+                self._start(
+                    lambda: decision_facts(inputs),
+                    run_id, parent_run_id, tags, {**(metadata or {}), "lc_source": "decision"}, {},
+                )  # fmt: skip
+            except BudgetExceeded:
+                self._leave(run_id)  # LangChain says nothing more about a run that was refused
+                raise
             self._decisions.add(run_id)
-            self._start(
-                lambda: decision_facts(inputs),
-                run_id, parent_run_id, tags, {**(metadata or {}), "lc_source": "decision"}, {},
-            )  # fmt: skip
 
     def on_tool_start(
         self, serialized: Any, input_str: str, *, run_id: UUID, parent_run_id: UUID | None = None,
@@ -281,13 +342,13 @@ class CostCallbackHandler(BaseCallbackHandler):
         self._leave(run_id)
         if run_id in self._decisions:
             self._decisions.discard(run_id)
-            _safely(lambda: self.tracker.end(run_id.hex, decision_end(outputs)))
+            _safely(lambda: self.tracker.end(_key_of(run_id), decision_end(outputs)))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         self._leave(run_id)
         if run_id in self._decisions:
             self._decisions.discard(run_id)
-            _safely(lambda: self.tracker.end(run_id.hex, failed_end(error, None)))
+            _safely(lambda: self.tracker.end(_key_of(run_id), failed_end(error, None)))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         self._leave(run_id)
@@ -306,20 +367,12 @@ class CostCallbackHandler(BaseCallbackHandler):
         return self
 
 
-def _in_a_loop() -> bool:
-    """Whether this code runs in an event loop; asking asyncio costs a third of raising to know."""
-    return asyncio._get_running_loop() is not None
-
-
-def _silent_maker(frame: FrameType | None) -> FrameType | None:
-    """The frame that made this call, if it is one that says nothing when cancelled."""
-    for _ in range(12):
-        if frame is None:
-            return None
-        if frame.f_code in _SILENT_WHEN_CANCELLED:
-            return frame
-        frame = frame.f_back
-    return None
+def _key_of(run_id: UUID) -> str:
+    """`run_id.hex`, of an id that a config may also have given as a string."""
+    try:
+        return f"{run_id.int:032x}"
+    except AttributeError:
+        return str(run_id)
 
 
 def _safely(work: Callable[[], object]) -> None:

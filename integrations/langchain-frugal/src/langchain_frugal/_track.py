@@ -10,7 +10,14 @@ from langchain_core.tracers.context import register_configure_hook
 
 from frugal_chains.budgets import Budget
 from frugal_chains.ledger import Ledger
-from frugal_chains.tracking import RunningTotal, Tracker, current_tracker, use_tracker
+from frugal_chains.tracking import (
+    RunningTotal,
+    Tracker,
+    budgets_around,
+    current_tracker,
+    shared_ledger,
+    use_tracker,
+)
 from langchain_frugal._handler import CostCallbackHandler
 
 
@@ -24,15 +31,22 @@ def track_cost(
             chain.invoke(question)
         print(spent)
 
-    Blocks nest: a call belongs to the innermost one. A stream begun inside and read after the
-    block still belongs to it.
+    Blocks nest: a call belongs to the innermost one, and the budgets of those around it hold as
+    well where they share a ledger; a budget with a `tag` looks at the call's own tags. A stream
+    begun inside and read after the block still belongs to it, and so does a thread begun inside,
+    for as long as it runs: have a worker of your own run what others hand it under their context
+    (`contextvars.copy_context().run`), as the pools of asyncio, anyio and LangChain do.
+
+    A generator that yields from inside a block is in it only where it is read in the context it
+    began in: FastAPI gives that to its `async` dependencies alone.
 
     Args:
         ledger: Where to write; None: the ledger in use, else the one at `$FRUGAL_LEDGER`.
         budgets: Limits that hold inside the block.
         tags: Added to every attempt.
     """
-    handler = CostCallbackHandler(ledger, budgets=budgets, tags=tags)
+    ledger = ledger or shared_ledger()
+    handler = CostCallbackHandler(ledger, budgets=(*budgets, *budgets_around(ledger)), tags=tags)
     with use_handler(handler):
         yield handler.total
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import uuid4
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
@@ -12,7 +13,7 @@ from llama_index_instrumentation.span import active_span_id
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
 from frugal_chains.budgets import Budget
-from frugal_chains.errors import BudgetExceeded
+from frugal_chains.errors import BudgetExceeded, LedgerError
 from frugal_chains.ledger import Ledger
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tracking import CallEnd, Tracker, current_tracker, shared_ledger
@@ -21,6 +22,8 @@ from llama_index_frugal._embedding_events import as_sent, booked_elsewhere
 from llama_index_frugal._gate import limiter_tracker
 from llama_index_frugal._request import embedding_start
 from llama_index_frugal._response import Answer, failed
+
+logger = logging.getLogger("llama_index_frugal")
 
 T = TypeVar("T")
 
@@ -43,9 +46,14 @@ class TrackedEmbedding(BaseEmbedding):
         tags: Added to every attempt.
         prices: None: list prices behind the user's `prices.toml`.
 
+    With a ledger, budgets, tags or prices of its own it cannot be pickled. When the ledger at
+    `$FRUGAL_LEDGER` cannot be opened, calls go on without being booked, and the log says so.
+
     Raises:
         BudgetExceeded: from every method, before the call is sent, when a budget has no room.
     """
+
+    books_its_calls: ClassVar[bool] = True
 
     embedding: SerializeAsAny[BaseEmbedding] = Field(description="The embedding that is wrapped.")
 
@@ -72,6 +80,16 @@ class TrackedEmbedding(BaseEmbedding):
     @classmethod
     def class_name(cls) -> str:
         return "TrackedEmbedding"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Raises `TypeError` when there are settings that another process could not keep."""
+        if self._own is not None:
+            raise TypeError(
+                "a TrackedEmbedding with a ledger, budgets, tags or prices of its own cannot be "
+                "pickled: an open ledger stays in its process. Leave them out, and the copy uses "
+                "the ledger at $FRUGAL_LEDGER; or wrap the embedding in the other process."
+            )
+        return super().__getstate__()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy reports to the same books."""
@@ -108,12 +126,21 @@ class TrackedEmbedding(BaseEmbedding):
             return await work()
 
     def _trackers(self) -> Sequence[Tracker]:
-        """The own or else the current tracker, and that of the embedding's `BudgetRateLimiter`."""
+        """The own or else the current tracker, and those of the `BudgetRateLimiter`s of this
+        embedding and the one inside."""
         current = self._own or current_tracker()
-        limiter = limiter_tracker(self.embedding, current)
-        if current is None and limiter is None:
-            current = Tracker(shared_ledger())
-        return tuple(dict.fromkeys(t for t in (current, limiter) if t is not None))
+        limiters = [limiter_tracker(model, current) for model in (self, self.embedding)]
+        found = dict.fromkeys(t for t in (current, *limiters) if t is not None)
+        return tuple(found or _shared())
+
+
+def _shared() -> Sequence[Tracker]:
+    """The tracker of calls that nobody has asked to track; none when there is no ledger for it."""
+    try:
+        return (Tracker(shared_ledger()),)
+    except LedgerError as error:
+        logger.error("an embedding is not booked: %s", error)
+        return ()
 
 
 class _BookedCall:

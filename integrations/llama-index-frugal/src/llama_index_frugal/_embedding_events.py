@@ -38,11 +38,11 @@ class EmbeddingEvents:
         return self._batches.get(span_id, ())
 
     def started(self, event: Any, span: Span, trackers: Sequence[Tracker]) -> None:
-        if booked_elsewhere.get() or event.model_dict.get("class_name") == "TrackedEmbedding":
-            return
         for outer in span.above():
             for call in self._batches.pop(outer.id, ()):
                 self._calls.withdraw(call)
+        if booked_elsewhere.get() or _books_its_calls(event, span):
+            return
         batches = self._batches.setdefault(span.id, deque())
         texts = _texts_of(span, batch=span.batches)
         call = Call(
@@ -52,7 +52,7 @@ class EmbeddingEvents:
                 lambda: as_sent(texts, event.model_dict),
                 root_id=span.root_id,
                 parent_id=span.parent_id,
-                tags=event.tags,
+                tags={**span.origin_tags, **event.tags},
             ),
             trackers,
             span.instance,
@@ -86,6 +86,13 @@ class EmbeddingEvents:
                 self._calls.fail(call, error)
             else:
                 self._calls.end(call, lambda: CallEnd(status="aborted", error_kind="lost"))
+
+
+def _books_its_calls(event: Any, span: Span) -> bool:
+    """Whether a `TrackedEmbedding` announces the call, which may be a subclass by any name."""
+    if span.instance is None:
+        return bool(event.model_dict.get("class_name") == "TrackedEmbedding")
+    return bool(getattr(type(span.instance), "books_its_calls", False))
 
 
 def as_sent(texts: Sequence[str], model_dict: Mapping[str, Any]) -> Sequence[str]:

@@ -8,10 +8,16 @@ user's own limiter.
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from itertools import islice
+from typing import Any, Final, Protocol
 
 from llama_index_instrumentation.span import active_span_id
 
@@ -20,6 +26,11 @@ from frugal_chains.tracking import Tracker
 _FIELD = "rate_limiter"
 _KINDS = ("chat", "get_text_embedding")
 """What makes an object an LLM, or an embedding."""
+_MANAGER: Final = "callback_manager"
+"""The field of a model whose handlers may know other models without calling them."""
+_MOST_MEMBERS: Final = 32
+"""How many members of one container are looked at: a wrapper may hold a cache of any size."""
+_MOST_THREADS: Final = 8
 
 
 class Admits(Protocol):
@@ -69,7 +80,12 @@ class Gate:
         """Raises `BudgetExceeded` when a budget of the current call has no room."""
         if self.inner is not None:
             await self.inner.async_acquire(num_tokens)
-        self._ask()
+        await self._ask_in_thread()
+
+    async def _ask_in_thread(self) -> None:
+        """A ledger that another process writes may take seconds: other tasks go on meanwhile."""
+        threads, context = _threads_of(os.getpid()), copy_context()
+        await asyncio.get_running_loop().run_in_executor(threads, context.run, self._ask)
 
     def _ask(self) -> None:
         admit_current_call()
@@ -80,25 +96,40 @@ def can_stand_at(instance: Any) -> bool:
     return _FIELD in getattr(instance, "__dict__", ())
 
 
-def is_wrapper(instance: Any) -> bool:
-    """Whether a model holds another one of its kind, which makes the calls and has the price.
+@functools.cache
+def _threads_of(process_id: int) -> ThreadPoolExecutor:
+    """Threads of our own, because those of `asyncio.to_thread` may all be waiting for the very
+    calls that ask here; made anew in a forked process, which inherits none."""
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="frugal-budget")
 
-    Only the inner call is held in the budgets: nobody has a price for `StructuredLLM`.
-    """
+
+def is_wrapper(instance: Any) -> bool:
+    """Whether a model holds another one of its kind, which may make its calls: in a field, in a
+    container, or in a field of a plain object it holds."""
     kind = next((name for name in _KINDS if hasattr(type(instance), name)), "")
-    held = [
-        *getattr(instance, "__dict__", {}).values(),
-        *(getattr(instance, "__pydantic_private__", None) or {}).values(),
-    ]
-    return any(
-        can_stand_at(one) and hasattr(type(one), kind) for value in held for one in _members(value)
-    )
+    for value in _held_by(instance):
+        if _is_model(value, kind) or any(_is_model(one, kind) for one in _held_by(value)):
+            return True
+    return False
+
+
+def _is_model(value: Any, kind: str) -> bool:
+    return can_stand_at(value) and bool(kind) and hasattr(type(value), kind)
+
+
+def _held_by(owner: Any) -> Iterator[Any]:
+    """The values in an object's fields, those in containers one by one."""
+    fields = getattr(owner, "__dict__", {}) if not isinstance(owner, type) else {}
+    private = getattr(owner, "__pydantic_private__", None) or {}
+    for name, value in (*fields.items(), *private.items()):
+        if name != _MANAGER:
+            yield from _members(value)
 
 
 def _members(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list | tuple) else (value,)
+        return islice(value.values(), _MOST_MEMBERS)
+    return value[:_MOST_MEMBERS] if isinstance(value, list | tuple) else (value,)
 
 
 def put_up(instance: Any) -> None:

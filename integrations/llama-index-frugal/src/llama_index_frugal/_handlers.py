@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from llama_index_instrumentation.base import BaseEvent
 from llama_index_instrumentation.event_handlers import BaseEventHandler
@@ -22,22 +22,21 @@ from llama_index_frugal._recorder import Recorder
 class RecorderEvents(BaseEventHandler):
     """Hands events to a recorder."""
 
-    _recorder: Recorder = PrivateAttr()
+    # Read for every event of the process: pydantic takes 3 us to find a private attribute.
+    __slots__ = ("recorder",)
+    if TYPE_CHECKING:  # for pydantic an annotation would make it a field
+        recorder: Recorder
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
-        self._recorder = recorder
+        object.__setattr__(self, "recorder", recorder)
 
     @classmethod
     def class_name(cls) -> str:
         return "CostEventHandler"
 
-    @property
-    def recorder(self) -> Recorder:
-        return self._recorder
-
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
-        self._recorder.handle(event)
+        self.recorder.handle(event)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copied dispatcher reports to the same books."""
@@ -95,11 +94,13 @@ class CostSpanHandler(BaseSpanHandler[BaseSpan]):
         events: The event handler it belongs to.
     """
 
-    _recorder: Recorder = PrivateAttr()
+    __slots__ = ("recorder",)
+    if TYPE_CHECKING:
+        recorder: Recorder
 
     def __init__(self, events: RecorderEvents) -> None:
         super().__init__()
-        self._recorder = events.recorder
+        object.__setattr__(self, "recorder", events.recorder)
 
     @classmethod
     def class_name(cls) -> str:
@@ -116,7 +117,7 @@ class CostSpanHandler(BaseSpanHandler[BaseSpan]):
         tags: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._recorder.enter_span(id_, parent_id, instance, bound_args.arguments)
+        self.recorder.enter_span(id_, parent_id, instance, bound_args.arguments)
 
     def span_exit(
         self,
@@ -126,7 +127,7 @@ class CostSpanHandler(BaseSpanHandler[BaseSpan]):
         result: Any | None = None,
         **kwargs: Any,
     ) -> None:
-        self._recorder.leave_span(id_, result)
+        self.recorder.leave_span(id_, result)
 
     def span_drop(
         self,
@@ -136,7 +137,7 @@ class CostSpanHandler(BaseSpanHandler[BaseSpan]):
         err: BaseException | None = None,
         **kwargs: Any,
     ) -> None:
-        self._recorder.leave_span(id_)
+        self.recorder.leave_span(id_)
 
     def new_span(self, *args: Any, **kwargs: Any) -> BaseSpan | None:
         return None

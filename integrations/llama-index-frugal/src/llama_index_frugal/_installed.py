@@ -16,10 +16,20 @@ from llama_index_frugal._spans import Span
 
 
 def _route(span: Span) -> Sequence[Tracker]:
-    """The current block's tracker, and that of the model's own `BudgetRateLimiter`."""
-    current = current_tracker()
-    own = limiter_tracker(span.instance, current)
-    return tuple(dict.fromkeys(tracker for tracker in (current, own) if tracker is not None))
+    """The tracker of the block, and those of the `BudgetRateLimiter`s around the call: of the model
+    itself, and of the wrappers that run it."""
+    # What a wrapper's stream runs is reported where that stream is, its limiters included.
+    origin = span.origins[0].trackers if span.origins else ()
+    current = origin[0] if origin else current_tracker()
+    found = dict.fromkeys(origin or ([current] if current is not None else ()))
+    limiter = limiter_tracker(span.instance, current)
+    if limiter is not None:
+        found[limiter] = None
+    for above in span.above():
+        limiter = limiter_tracker(above.instance, current)
+        if limiter is not None:
+            found[limiter] = None
+    return tuple(found)
 
 
 class _Installation:

@@ -23,6 +23,18 @@ class BudgetRateLimiter(Gate):
     limited. One limiter may serve any number of LLMs, threads and tasks. Where the budgets should
     hold for a block of code and not for an LLM, `track_cost(budgets=...)` is enough.
 
+    On a wrapper (`as_structured_llm`, a `CustomLLM` with an LLM inside) it holds the calls that are
+    made inside. A wrapper without a price passes as long as the LLM inside can be seen: in one of
+    its fields, or in a field of a plain object there. What hides it elsewhere, such as a closure,
+    is refused as a model without a price is; a `[[free]]` entry in `prices.toml` lets it pass.
+
+    LlamaIndex asks limiters where a method of an LLM begins. It does not ask for what a method of
+    your own sends that only `llm_chat_callback` decorates and no span surrounds: such calls are
+    booked, and their rows say that no budget was held. And a tool of an agent that is refused does
+    not end the run: the agent catches what its tools raise and tells the model
+    (`BaseWorkflowAgent._call_tool`). Give the agent's own LLM the limiter too, or open the block
+    around the run, and its next step is refused.
+
     Args:
         budgets: Limits on the calls of these LLMs, together.
         ledger: Where to write; None: inside `track_cost` the block's, else the one at

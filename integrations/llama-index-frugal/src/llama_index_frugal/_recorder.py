@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from frugal_chains.tracking import Tracker
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+
+from frugal_chains.tracking import CallEnd, CallStart, Tracker
 from llama_index_frugal import _gate
+from llama_index_frugal._booked_answers import BookedAnswers
 from llama_index_frugal._calls import Call, Calls
 from llama_index_frugal._embedding_events import EmbeddingEvents
 from llama_index_frugal._request import llm_start
-from llama_index_frugal._response import finished
+from llama_index_frugal._response import Answer, finished
 from llama_index_frugal._spans import Span, SpanTree
 from llama_index_frugal._streams import Origin, Streams, is_stream
 
@@ -35,8 +39,10 @@ class Recorder:
         self.spans = SpanTree()
         self.calls = Calls()
         self._streams = Streams()
+        self._booked = BookedAnswers()
         self._embeddings = EmbeddingEvents(self.calls)
         self._route = route
+        self._asking = threading.Lock()
         self._warned = False
         _gate.register(self)
 
@@ -71,12 +77,15 @@ class Recorder:
         if span is not None and span.gated:
             _gate.take_down(span.instance)
         if span is None or not is_stream(result):
+            for call in self.calls.in_span(id_):
+                self.calls.leave_behind(call)
             return
         trackers = self._trackers_of(span)
         if trackers:
-            if (call := self.calls.get(id_)) is not None:
+            for call in self.calls.in_span(id_):
                 call.streamed = True
-            origin = Origin(span_id=id_, root_id=span.root_id, trackers=trackers)
+            tags = {**span.origin_tags, **active_instrument_tags.get()}
+            origin = Origin(span_id=id_, root_id=span.root_id, trackers=trackers, tags=tags)
             self._streams.follow(result, origin, self._stream_gone)
 
     def admit(self, span_id: str) -> None:
@@ -85,12 +94,13 @@ class Recorder:
         Raises:
             BudgetExceeded: there is no room. The span is dropped with it, and the call withdrawn.
         """
-        alone = self.calls.get(span_id)
-        waiting = self._embeddings.open_in(span_id) or ([alone] if alone is not None else [])
-        for call in waiting:
-            if not call.admitted:
-                self.calls.admit(call)
+        waiting = self._embeddings.open_in(span_id) or self.calls.in_span(span_id)
+        with self._asking:
+            call = next((call for call in waiting if not call.asked), None)
+            if call is None:
                 return
+            call.asked = True
+        self.calls.admit(call)
 
     # -- events --------------------------------------------------------------------------------
 
@@ -106,16 +116,22 @@ class Recorder:
 
     def _llm_started(self, event: Any) -> None:
         span, trackers = self._place_of(event)
-        if span is None or self.calls.get(span.id) is not None:
+        if not trackers:
             return
+        beside = self.calls.in_span(event.span_id)
+        if any(call.event.id_ == event.id_ for call in beside):
+            return  # a handler that was installed twice
         around = (*(above.id for above in span.above()), *(o.span_id for o in span.origins))
-        for outer in map(self.calls.get, around):
-            if outer is not None:
-                self.calls.withdraw(outer)
-        self.calls.begin(Call(llm_start(event, span), trackers, span.instance))
+        for outer in map(self.calls.in_span, around):
+            for call in (*outer,):
+                self.calls.withdraw(call)
+        start = llm_start(event, span)
+        if beside:
+            start = start._replace(key=event.id_)
+        self.calls.begin(Call(start, trackers, span.instance, event))
 
     def _llm_progressed(self, event: Any) -> None:
-        call = self.calls.get(event.span_id)
+        call = self.calls.of(event)
         if call is None:
             return
         if not call.answer.chunks:
@@ -124,64 +140,67 @@ class Recorder:
         call.answer.add(event.response)
 
     def _llm_ended(self, event: Any) -> None:
-        call = self.calls.get(event.span_id)
+        call = self.calls.of(event)
         if call is None:
             return
         answer, start = call.answer, call.start
         streamed = bool(answer.chunks) or call.streamed
         if not answer.chunks and event.response is not None:
             answer.add(event.response)
-        self.calls.end(
-            call,
-            lambda: finished(
-                answer,
-                provider=start.provider,
-                streamed=streamed,
-                caches=lambda: bool(start.request().cache_ttl),
-            ),
+        self.calls.end(call, lambda: self._finished(answer, start, streamed=streamed))
+
+    def _finished(self, answer: Answer, start: CallStart, *, streamed: bool) -> CallEnd:
+        end = finished(
+            answer,
+            provider=start.provider,
+            streamed=streamed,
+            caches=lambda: bool(start.request().cache_ttl),
         )
+        return self._booked.judge(end, answer.chunks[-1]) if answer.chunks else end
 
     def _embedding_started(self, event: Any) -> None:
         span, trackers = self._place_of(event)
-        if span is not None:
+        if trackers and event.span_id is not None:
             self._embeddings.started(event, span, trackers)
 
     def _embedding_ended(self, event: Any) -> None:
         self._embeddings.ended(event)
 
     def _stream_failed(self, event: Any) -> None:
-        call = self.calls.get(event.span_id)
-        if call is not None:
-            self.calls.fail(call, event.exception)
+        calls = self.calls.in_span(event.span_id)
+        if calls:
+            read = next((call for call in calls if call.answer.chunks), calls[0])
+            self.calls.fail(read, event.exception)
 
     def _span_dropped(self, event: Any) -> None:
         # The event has the error's text alone, but it is dispatched while the error is handled.
         span_id, error = event.span_id, sys.exception()
         if self._embeddings.open_in(span_id):
             self._embeddings.failed(span_id, error)
-        elif (call := self.calls.get(span_id)) is not None:
-            self.calls.fail(call, error)
+        for number, call in enumerate((*self.calls.in_span(span_id),)):
+            if number == 0:
+                self.calls.fail(call, error)
+            else:  # nobody waits for the end of those beside it
+                self.calls.end(call, lambda: CallEnd(status="aborted", error_kind="lost"))
 
     def _stream_gone(self, span_id: str) -> None:
         """Book a stream that nobody holds any more: it was never read, or never closed."""
         try:
-            if (call := self.calls.get(span_id)) is not None:
+            for call in (*self.calls.in_span(span_id),):
                 self.calls.fail(call, None)
         except Exception:
             logger.exception("a dropped stream may not have been booked")
 
-    def _place_of(self, event: Any) -> tuple[Span | None, Sequence[Tracker]]:
-        """The span an event belongs to, and the trackers to report to; None without either."""
-        if event.span_id is None:
-            self._warn("%s has no span: it cannot be paired with its end", event.class_name())
-            return None, ()
-        span = self.spans.get(event.span_id)
+    def _place_of(self, event: Any) -> tuple[Span, Sequence[Tracker]]:
+        """The span an event belongs to, and the trackers to report to."""
+        span = self.spans.get(event.span_id) if event.span_id is not None else None
         if span is None:
-            span = Span(event.span_id)
-            self._warn("no CostSpanHandler saw the span of %s: calls made by wrappers will be "
-                       "counted twice", event.span_id)  # fmt: skip
-        trackers = self._trackers_of(span)
-        return (span if trackers else None), trackers
+            span = Span(event.span_id or event.id_)
+            self._warn("no CostSpanHandler saw the span of %s %s: calls made by wrappers will be "
+                       "counted twice, budgets do not hold, and a failure outside any span is "
+                       "booked when the ledger closes",
+                       event.class_name(), event.span_id)  # fmt: skip
+        return span, self._trackers_of(span)
 
     def _trackers_of(self, span: Span) -> Sequence[Tracker]:
         """Where a span's calls go: to the block in which the stream that runs it was made, else to
@@ -190,9 +209,7 @@ class Recorder:
             span.origins = tuple(self._streams.around())
             if span.origins:
                 span.root_id = span.origins[0].root_id
-                span.trackers = span.origins[0].trackers
-            else:
-                span.trackers = self._route(span)
+            span.trackers = self._route(span)
         return span.trackers
 
     def _warn(self, message: str, *arguments: str) -> None:

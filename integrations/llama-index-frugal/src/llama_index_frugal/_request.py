@@ -42,19 +42,23 @@ _UNNAMED: Final = frozenset({"", "unknown"})
 def llm_start(event: Any, span: Span) -> CallStart:
     """The facts of a chat or completion that is about to be sent."""
     instance, tags = span.instance, event.tags
+    if span.origins:
+        tags = {**span.origin_tags, **tags}
     places = _places(instance, event.additional_kwargs)
+    cap = _output_cap(places)
     return CallStart(
-        key=event.span_id,
+        key=event.span_id or event.id_,
         framework=FRAMEWORK,
         provider=provider_id(str(event.model_dict.get("class_name", ""))),
         model=model_name(event.model_dict),
         request=_request_of(event, instance),
-        output_cap_tokens=_output_cap(places),
+        output_cap_tokens=cap,
         service_tier=_service_tier(places),
         root_id=span.root_id,
         parent_id=span.parent_id,
         thread_id=str(tags.get(_RUN_TAG, "")),
         tags=_labels(tags),
+        answers=_answers(places) if cap is None else 1,
     )
 
 
@@ -98,7 +102,7 @@ def as_json(value: Any) -> str:
 
 
 def _request_of(event: Any, instance: Any) -> Callable[[], RequestFacts]:
-    prompt = getattr(event, "prompt", None)
+    prompt = vars(event).get("prompt")  # pydantic takes 1 us to say that a chat has none
     if prompt is not None:
         return lambda: _texts_facts([prompt])
     return lambda: _chat_facts(event.messages, event.additional_kwargs, instance)
@@ -213,9 +217,14 @@ def _output_cap(places: Sequence[Mapping[str, Any]]) -> int | None:
     for name in _CAP_KEYS:
         cap = _option(name, places)
         if isinstance(cap, int) and cap > 0:
-            answers = _option("n", places)
-            return cap * answers if isinstance(answers, int) and answers > 0 else cap
+            return cap * _answers(places)
     return None
+
+
+def _answers(places: Sequence[Mapping[str, Any]]) -> int:
+    """How many answers a call asks for."""
+    answers = _option("n", places)
+    return answers if isinstance(answers, int) and answers > 0 else 1
 
 
 def _service_tier(places: Sequence[Mapping[str, Any]]) -> str:

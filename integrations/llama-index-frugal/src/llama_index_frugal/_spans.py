@@ -42,6 +42,11 @@ class Span:
     def parent_id(self) -> str:
         return self.parent.id if self.parent else ""
 
+    @property
+    def origin_tags(self) -> Mapping[str, Any]:
+        """LlamaIndex's tags of the place where the stream was made that it is run by."""
+        return self.origins[0].tags if self.origins else {}
+
     def above(self) -> Iterator[Span]:
         """The spans around this one, innermost first."""
         span = self.parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import AsyncGeneratorType, FrameType, GeneratorType
 from typing import Any, TypeAlias, TypeGuard
@@ -21,6 +21,8 @@ class Origin:
     span_id: str
     root_id: str
     trackers: Sequence[Tracker]
+    tags: Mapping[str, Any]
+    """Those of `instrument_tags`."""
 
 
 def is_stream(result: Any) -> TypeGuard[Stream]:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from llama_index_instrumentation.span import active_span_id
+
 from frugal_chains.budgets import Budget
 from frugal_chains.ledger import Ledger
-from frugal_chains.tracking import RunningTotal, Tracker, shared_ledger, use_tracker
+from frugal_chains.tracking import (
+    RunningTotal,
+    Tracker,
+    budgets_around,
+    carry,
+    shared_ledger,
+    use_tracker,
+)
 from llama_index_frugal import _installed
+
+# A call in a thread is found inside the one that waits for it, and keeps LlamaIndex's own tags.
+carry(active_span_id, active_instrument_tags)
 
 
 @contextmanager
@@ -21,9 +34,16 @@ def track_cost(
             query_engine.query(question)
         print(spent)
 
-    Use it as it is in async code too. Blocks nest: a call belongs to the innermost one. What was
-    begun inside and goes on after the block still belongs to it: a task, a stream, the answer of a
-    streaming query engine. What a client retries by itself is one attempt, as LlamaIndex tells it.
+    Use it as it is in async code too. Blocks nest: a call belongs to the innermost one, and the
+    budgets of those around it hold as well where they share a ledger; a budget with a `tag` looks
+    at the call's own tags. What was begun inside and goes on after the block still belongs to it:
+    a task, a stream, the answer of a streaming query engine, and a thread for as long as it runs:
+    have a worker of your own run what others hand it under their context
+    (`contextvars.copy_context().run`), as the pools of asyncio and anyio do. What a client retries
+    by itself is one attempt, as LlamaIndex tells it.
+
+    A generator that yields from inside a block is in it only where it is read in the context it
+    began in: FastAPI gives that to its `async` dependencies alone.
 
     Args:
         ledger: Where to write; None: the ledger in use, else the one at `$FRUGAL_LEDGER`.
@@ -31,7 +51,8 @@ def track_cost(
             `frugal_chains.BudgetExceeded` before it is sent.
         tags: Added to every attempt, beside those of LlamaIndex's `instrument_tags`.
     """
-    tracker = Tracker(ledger or shared_ledger(), budgets=budgets, tags=tags)
+    ledger = ledger or shared_ledger()
+    tracker = Tracker(ledger, budgets=(*budgets, *budgets_around(ledger)), tags=tags)
     _installed.install_for(tracker)
     with use_tracker(tracker):
         yield tracker.total
