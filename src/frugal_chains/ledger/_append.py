@@ -96,7 +96,7 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
     keys: Sequence[str] = ()
     if entry.reservation_id is not None or replaced:
         held = bytes.fromhex(entry.reservation_id or attempt.id)
-        keys = settle(db, held, may_return=inserted and attempt.status == "aborted")
+        keys = settle(db, held, may_return=(inserted or replaced) and attempt.status == "aborted")
     added = (attempt.price.nanos or 0) - (before.nanos if before else 0)
     if added and (inserted or replaced):
         add_to_meters(db, attempt, added, claimed=keys)

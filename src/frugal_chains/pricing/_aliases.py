@@ -10,16 +10,8 @@ from fnmatch import fnmatchcase
 
 from frugal_chains.pricing import _genai
 from frugal_chains.pricing._rules import REFUSED_PROVIDERS
-from frugal_chains.providers import PROVIDER_IDS, provider_id
+from frugal_chains.providers import PROVIDER_IDS, is_bedrock_id, provider_id
 
-_BEDROCK_ID = re.compile(
-    r"^(?:arn:aws:bedrock:"
-    r"|(?:(?:global|us|us-gov|eu|apac|au|jp|ca|in)\.)?"
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|zai"
-    r"|nvidia|google)\.)"
-)
-"""Model ids, inference profiles and ARNs of Amazon Bedrock: docs.aws.amazon.com/bedrock/latest/
-userguide/models-supported.html, read 2026-11-21."""
 _RESOURCE_PATH = re.compile(r"^(?:projects/.*/)?(?:publishers/[^/]+/)?models/")
 """Gemini (`models/x`) and Vertex (`publishers/google/models/x`) resource names."""
 
@@ -151,6 +143,6 @@ def _unprefixed(provider: str, model: str, aliases: Aliases) -> tuple[str, str]:
 def _inferred(model: str) -> str | None:
     if model.startswith("ft:"):
         return "openai"
-    if _BEDROCK_ID.match(model):
+    if is_bedrock_id(model):
         return "aws"
     return _genai.infer_provider(model.removeprefix("models/"))

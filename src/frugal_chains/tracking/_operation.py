@@ -50,7 +50,8 @@ def operation(
         operation_id = outer.id if outer else new_id(time.time_ns() // 1000)
     inherited = outer.tags if outer else {}
     run_id = run_id or (outer.run_id if outer else "")
-    made = Operation(id=operation_id, run_id=run_id, tags={**inherited, **tags})
+    texts = {name: str(value) for name, value in tags.items()}  # whatever the types say
+    made = Operation(id=operation_id, run_id=run_id, tags={**inherited, **texts})
     with block(_current, made):
         yield made
 

@@ -124,7 +124,7 @@ class Meters(RuleBasedStateMachine):
         outcome = self.ledger.store.reserve(wanted, now=self.now)
         self.expire()
         sums = {m: self.expected(m, tenant, call) for m in asked}
-        full = [m for m in asked if strict and sum(sums[m]) + nanos > self.limit]
+        full = [m for m in asked if strict and nanos and sum(sums[m]) + nanos > self.limit]
         if full:
             assert isinstance(outcome, Refusal), "let through past the limit"
             assert outcome.claim.meter == full[0]
@@ -211,7 +211,7 @@ class Meters(RuleBasedStateMachine):
 
     def append(self, row: Attempt) -> None:
         old = self.books.get(row.id)
-        if old is None or (old.status == "aborted" and row.status != "aborted"):
+        if old is None or (old.status == "aborted" and knows_more(row, old)):
             self.books[row.id] = row
 
     def expire(self) -> None:
@@ -242,6 +242,13 @@ class Meters(RuleBasedStateMachine):
             return start is None or row.at > start - SPAN
         depth = {"lifetime": 0, "month": 2, "day": 3, "hour": 4}[meter.window]
         return row.at.timetuple()[:depth] == self.now.timetuple()[:depth]
+
+
+def knows_more(row: Attempt, old: Attempt) -> bool:
+    """A true end, or an end that was seen where the lease had run out."""
+    return row.status != "aborted" or (
+        old.error_kind == "lease_expired" and row.error_kind != "lease_expired"
+    )
 
 
 TestMeters = Meters.TestCase

@@ -165,4 +165,4 @@ def _model_of(embeddings: Embeddings) -> str:
 
 def _provider_of(embeddings: Embeddings) -> str:
     """`OpenAIEmbeddings` is openai's, `VertexAIEmbeddings` google's: the class says whose."""
-    return type(embeddings).__name__.removesuffix("Embeddings").lower()
+    return type(embeddings).__name__

@@ -60,7 +60,7 @@ def call_end(
         nothing = UsageReading(usage=Usage())
         return CallEnd(reading=nothing, model=_model(metadata, output), note=_IN_A_BATCH)
     if usage:
-        reading = read_langchain_usage(usage, response_metadata=metadata)
+        reading = read_langchain_usage(usage, response_metadata=metadata, content=_made(message))
     else:  # the provider's own usage, in its own words
         reading = read_usage(output.get("token_usage") or output.get("usage")) if output else None
     if reading is not None:
@@ -91,11 +91,21 @@ def failed_end(
     return CallEnd(
         status="aborted" if facts.abandoned else "error",
         error_kind=facts.kind,
-        reading=read_langchain_usage(usage, response_metadata=metadata) if usage else None,
+        reading=read_langchain_usage(usage, response_metadata=metadata, content=_made(message))
+        if usage
+        else None,
         model=_model(metadata, {}),
         output_text=lambda: (_output_text(response) if response else "") or pieces_text(pieces),
         sent=facts.sent or bool(pieces),
     )
+
+
+def _made(message: AIMessage | None) -> Any:
+    """What the answer is made of, calls of server-side tools included; `langchain_openai` keeps
+    those apart from the content in its `output_version="v0"`."""
+    if message is None:
+        return None
+    return message.additional_kwargs.get("tool_outputs") or message.content
 
 
 def pieces_text(pieces: Sequence[Any]) -> str:
