@@ -6,7 +6,9 @@ Every function here runs inside the caller's write transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from frugal_chains.ledger._attempt import Attempt
@@ -18,22 +20,19 @@ from frugal_chains.ledger._schema import ROW_COLUMNS, SUM_COLUMNS
 from frugal_chains.ledger._series import SeriesIds
 from frugal_chains.pricing import Free, Price, Priced, Unpriced
 
-_INSERT_ATTEMPT = (
-    f"INSERT INTO attempts ({', '.join(ROW_COLUMNS)}, opens_operation) "
-    f"VALUES ({', '.join(f'?{i + 1}' for i in range(len(ROW_COLUMNS)))}, "
-    "NOT EXISTS (SELECT 1 FROM attempts WHERE operation_id = ?2)) ON CONFLICT (id) DO NOTHING"
-)
+_ROWS_AT_ONCE: Final = (64, 16, 4, 1)
+"""How many rows go into one statement, the largest that fits first."""
 _REPLACE_ATTEMPT = (
     f"UPDATE attempts SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(ROW_COLUMNS))} "
     "WHERE id = ?1"
 )
-
 
 LARGEST: Final = 10**15
 """No attempt uses as many tokens or costs as many nano-USD (a million dollars). A few junk numbers
 beyond would overflow SQLite's sums over all attempts, which are of 64 bits."""
 LEASE_EXPIRED: Final = "lease_expired"
 """`error_kind` of a call that was booked because its reservation ran out."""
+_OPERATION: Final = ROW_COLUMNS.index("operation_id")
 _FIRST_SUM: Final = ROW_COLUMNS.index(SUM_COLUMNS[0])
 
 
@@ -86,7 +85,7 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
     """
     attempt = entry.attempt
     row = (*entry.values(), ids.id_of(db, labels_of(attempt)))
-    inserted = bool(db.execute(_INSERT_ATTEMPT, row).rowcount)
+    inserted = bool(db.execute(_insert(1), (*row, True)).rowcount)
     before = None if inserted else _given_up(db, row[0])
     replaced = before is not None and (
         attempt.status != "aborted" or before.error_kind == LEASE_EXPIRED != attempt.error_kind
@@ -106,12 +105,52 @@ def book_all(db: sqlite3.Connection, ids: SeriesIds, entries: Sequence[Entry]) -
     """Write many attempts. Those that are new, hold nothing and concern no meter go in at once."""
     if not registered_meters(db) and not any(entry.reservation_id for entry in entries):
         rows = [(*entry.values(), ids.id_of(db, labels_of(entry.attempt))) for entry in entries]
-        before = db.total_changes
-        db.executemany(_INSERT_ATTEMPT, rows)
-        if db.total_changes - before == len(rows):
+        if _insert_all(db, rows) == len(rows):
             return
     for entry in entries:
         book(db, ids, entry)
+
+
+def _insert_all(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert the rows that are new; how many were.
+
+    Many rows with each statement: a statement gives up the interpreter's lock, and beside a busy
+    thread waits 5 ms to get it back, all the while with the file locked for other processes.
+    """
+    before = db.total_changes
+    values = list(_with_first(rows))
+    most = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // (len(ROW_COLUMNS) + 1)
+    for size in _ROWS_AT_ONCE:
+        while len(values) >= size and size <= most:
+            db.execute(_insert(size), list(chain.from_iterable(values[:size])))
+            del values[:size]
+    return db.total_changes - before
+
+
+def _with_first(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Each row, and whether it is the first of its operation among them: rows of one statement do
+    not see each other."""
+    seen = set()
+    for row in rows:
+        operation_id = row[_OPERATION]
+        yield *row, operation_id not in seen
+        if operation_id is not None:
+            seen.add(operation_id)
+
+
+@cache
+def _insert(rows: int) -> str:
+    """The statement that inserts so many rows; the last value of each is `_with_first`'s."""
+    width = len(ROW_COLUMNS) + 1
+    places = []
+    for first in range(1, rows * width + 1, width):
+        numbers = ", ".join(f"?{number}" for number in range(first, first + width - 1))
+        opens = f"SELECT 1 FROM attempts WHERE operation_id = ?{first + _OPERATION}"
+        places.append(f"({numbers}, ?{first + width - 1} AND NOT EXISTS ({opens}))")
+    return (
+        f"INSERT INTO attempts ({', '.join(ROW_COLUMNS)}, opens_operation) "
+        f"VALUES {', '.join(places)} ON CONFLICT (id) DO NOTHING"
+    )
 
 
 class _GivenUp(NamedTuple):

@@ -12,8 +12,9 @@ from typing import Final, Protocol
 
 logger = logging.getLogger("frugal_chains.ledger")
 
-GATHER_S: Final = 0.02
-"""How long arrivals are gathered before they are written: many attempts share one commit."""
+GATHER_S: Final = 0.25
+"""How long arrivals are gathered before they are written: many attempts share one commit, and a
+thread that is busy is disturbed four times a second, not fifty."""
 TRY_AGAIN_S: Final = 0.25
 """How long to leave a ledger file alone that could not be written."""
 

@@ -112,6 +112,8 @@ def _read(
             reading = finish(counts, fields.problems, tier=tier, billed_usd=billed_usd_of(fields))
             if reading is not None:
                 return reading
+            if fields.problems:  # it speaks this shape and states nonsense, as a mock does: a
+                return None  # mock answers to every name, and its answers are mocks again
     if not depth:
         return None
     fees = {**fees, **tools_beside_usage(fields)}

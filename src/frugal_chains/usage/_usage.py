@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from frugal_chains.errors import UsageError
 
@@ -44,6 +44,9 @@ class _Buckets(NamedTuple):
     """`provider`: as returned; `estimated`: counted here; `mixed`: returned in part or repaired."""
 
 
+_INT: Final = {int}
+
+
 class Usage(_Buckets):
     """Tokens of one attempt. Parents include their parts.
 
@@ -81,12 +84,12 @@ class Usage(_Buckets):
             output_audio_tokens, input_image_tokens, output_image_tokens, web_searches,
             code_executions, file_searches, source,
         ))  # fmt: skip
-        # Every attempt makes one of these, so the good case is flat and calls nothing.
-        for count in made[:-1]:
-            if type(count) is not int or count < 0:
-                raise made._impossible()
+        # Every attempt makes one of these, so the good case is flat and short.
+        counts = made[:-1]
         if (
-            cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens > input_tokens
+            {*map(type, counts)} != _INT
+            or min(counts) < 0
+            or cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens > input_tokens
             or input_audio_tokens + input_image_tokens > input_tokens
             or reasoning_tokens > output_tokens
             or output_audio_tokens + output_image_tokens > output_tokens
