@@ -34,8 +34,8 @@ logger = logging.getLogger("frugal_chains.ledger")
 ENDING = ".inbox"
 DAMAGED = ".damaged"
 FILE_BYTES = 1 << 18
-"""Every inbox file is this large from the start, so that no later write to it can find the disk
-full. When one is full another one takes over."""
+"""Every inbox file is this large from the start, so that no later write to it finds the disk full
+(where the file system overwrites in place). When one is full another one takes over."""
 KEPT_IN_MEMORY = 20_000
 """While the ledger file cannot be written for long, more attempts than this wait on disk only."""
 

@@ -441,6 +441,16 @@ def test_the_writer_goes_on_after_an_error(
     assert "unheard of" in caplog.text
 
 
+def test_operations_that_span_the_rows_of_many_statements_count_once(unhurried: Ledger) -> None:
+    """Rows of one statement do not see each other, and 150 rows take several statements."""
+    rows = [attempt(operation_id=f"op {n % 40}") for n in range(150)]
+    for row in rows:
+        unhurried.record(row)
+    (line,) = unhurried.totals()
+    assert (line.attempts, line.operations) == (150, 40)
+    assert ids(unhurried) == sorted(row.id for row in rows)
+
+
 def test_a_thread_that_cannot_be_started_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
