@@ -312,3 +312,37 @@ def test_agents_name_themselves_their_nodes_and_their_threads(
     )
     (row,) = ledger.attempts(thread_id="t-9")
     assert (row.tags["agent"], row.tags["node"]) == ("librarian", "model")
+
+
+async def _three_calls(model: Any, how: str, callbacks: Any) -> None:
+    questions = [[HumanMessage("hello")]] * 3
+    match how:
+        case "invoke":
+            model.batch(questions, {"callbacks": callbacks, "max_concurrency": 1})
+        case "ainvoke":
+            await model.abatch(questions, {"callbacks": callbacks, "max_concurrency": 1})
+        case "generate":
+            model.generate(questions, callbacks=callbacks)
+        case "agenerate":
+            await model.agenerate(questions, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "generate", "agenerate"])
+@pytest.mark.parametrize("first", ["open", "stop"])
+async def test_a_refusal_leaves_nothing_in_the_books_of_another_ledger(
+    first: str, how: str, scripted: ScriptedServer, chat_openai: Any, ledger: Ledger
+) -> None:
+    _always(scripted, Reply("hi", usage=USAGE))
+    with Ledger.open("memory://") as other:
+        handlers = {
+            "open": CostCallbackHandler(other, budgets=[Budget.usd(1, per="day")]),
+            "stop": CostCallbackHandler(ledger, budgets=[Budget.usd(WORST_USD * 2, per="day")]),
+        }
+        callbacks = [handlers.pop(first), *handlers.values()]
+        with pytest.raises(BudgetExceeded):
+            await _three_calls(chat_openai(max_tokens=100), how, callbacks)
+        sent = 2 if how.endswith("invoke") else 0
+        assert len(scripted.requests) == sent
+        for handler in callbacks:
+            assert _reserved(handler.ledger, handler) == [0]
+            assert [row.status for row in handler.ledger.attempts()] == ["ok"] * sent

@@ -123,7 +123,9 @@ async def test_a_stream_cancelled_inside_of_ainvoke_is_booked_with_what_came(
             await model.ainvoke("hello", {"callbacks": [handler, WantsEvents()]})
 
     task = asyncio.create_task(read_all())
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(10):
+        while sum(map(len, handler._pieces.values())) < len(said):
+            await asyncio.sleep(0.01)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -324,3 +326,69 @@ def test_a_call_holds_the_most_it_may_answer(
         Model(params=params).invoke("hello", {"callbacks": [handler]})
     expected = (8 * Decimal("0.15") + output_tokens * Decimal("0.6")) / MILLION
     assert refused.value.needed_usd == expected
+
+
+@pytest.mark.parametrize("name", ["model_name", "model", "model_id"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_model_that_answered_is_booked_beside_the_one_asked(
+    name: str, streamed: bool, handler: CostCallbackHandler, ledger: Ledger
+) -> None:
+    said = {"usage_metadata": USAGE, "response_metadata": {name: "gpt-4o-mini-2024-07-18"}}
+    config = {"callbacks": [handler]}
+    if streamed:
+        list(Streamed(chunks=[AIMessageChunk("hi", **said)]).stream("hello", config))
+    else:
+        Model(answer=AIMessage("hi", **said)).invoke("hello", config)
+    (row,) = ledger.attempts()
+    assert (row.model, row.model_asked) == ("gpt-4o-mini-2024-07-18", "gpt-4o-mini")
+
+
+@pytest.mark.parametrize(
+    "name", ["lc_internal_call", "lc_agent_name", "langgraph_node", "langgraph_step", "ls_provider"]
+)
+def test_what_the_frameworks_write_into_metadata_is_no_label(
+    name: str, handler: CostCallbackHandler, ledger: Ledger
+) -> None:
+    metadata = {name: "x", "tenant": "acme"}
+    Model().invoke("hello", {"metadata": metadata, "callbacks": [handler]})
+    (row,) = ledger.attempts()
+    named = {"lc_agent_name": {"agent": "x"}, "langgraph_node": {"node": "x"}}
+    assert row.tags == {"tenant": "acme", **named.get(name, {})}
+
+
+def test_runs_of_any_depth_are_one_operation(handler: CostCallbackHandler, ledger: Ledger) -> None:
+    model = Model()
+    deep = RunnableLambda(model.invoke)
+    for _ in range(3):
+        deep = RunnableLambda(deep.invoke)
+    outer = RunnableLambda(lambda q: [model.invoke(q), deep.invoke(q)])
+    outer.invoke("hello", {"callbacks": [handler]})
+    rows = list(ledger.attempts())
+    assert len(rows) == 2
+    assert len({row.operation_id for row in rows}) == 1
+    assert len({row.parent_id for row in rows}) == 2
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_without_a_model_is_that_of_the_model_asked(
+    streamed: bool, handler: CostCallbackHandler, ledger: Ledger
+) -> None:
+    config = {"callbacks": [handler]}
+    if streamed:
+        list(Streamed(chunks=[AIMessageChunk("hi", usage_metadata=USAGE)]).stream("hello", config))
+    else:
+        Model().invoke("hello", config)
+    (row,) = ledger.attempts()
+    assert (row.model, row.model_asked) == ("gpt-4o-mini", "")
+    assert row.cost_usd == (10 * Decimal("0.15") + 5 * Decimal("0.6")) / MILLION
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier"), [("flex", "flex"), ("priority", "priority"), ("auto", "standard")]
+)
+def test_the_tier_asked_for_holds_where_the_answer_names_none(
+    asked: str, tier: str, handler: CostCallbackHandler, ledger: Ledger
+) -> None:
+    Model(params={"service_tier": asked}).invoke("hello", {"callbacks": [handler]})
+    (row,) = ledger.attempts()
+    assert row.service_tier == tier

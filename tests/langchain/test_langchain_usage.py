@@ -203,16 +203,6 @@ def test_a_cache_hit_of_an_answer_that_never_had_usage_is_still_a_hit(
     assert [row.usage.source for row in ledger.attempts()] == ["estimated", "provider"]
 
 
-def test_an_answer_that_names_no_model_is_booked_under_the_one_asked(
-    scripted: ScriptedServer, chat_openai: Any, handler: CostCallbackHandler, ledger: Ledger
-) -> None:
-    scripted.script(Reply("hi", usage=Tokens(fresh=10, visible=5), model=""))
-    chat_openai().invoke("hello", config={"callbacks": [handler]})
-    (row,) = ledger.attempts()
-    assert row.model == "gpt-4o-mini"
-    assert row.cost_usd == (10 * Decimal("0.15") + 5 * Decimal("0.6")) / MILLION
-
-
 def test_an_unknown_model_is_unpriced_and_never_free(
     scripted: ScriptedServer, chat_openai: Any, handler: CostCallbackHandler, ledger: Ledger
 ) -> None:
@@ -307,3 +297,17 @@ def test_no_prompt_and_no_answer_reaches_the_ledger(
     stored = b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert b"SWORDFISH" not in stored
     assert b"HUNTER2" not in stored
+
+
+@pytest.mark.parametrize("ttl", ["5m", "1h"])
+def test_the_time_to_live_of_cache_writes_may_be_asked_by_a_tool(
+    ttl: str, scripted: ScriptedServer, chat_anthropic: Any, handler: CostCallbackHandler,
+    ledger: Ledger,
+) -> None:  # fmt: skip
+    scripted.script(Reply("a", usage=Tokens(fresh=3, visible=1, **{f"cache_write_{ttl}": 2000})))
+    marker = {"cache_control": {"type": "ephemeral", "ttl": ttl}}
+    tool = {"name": "look_up", "description": "x", "input_schema": {"type": "object"}, **marker}
+    list(chat_anthropic().bind_tools([tool]).stream("hello", config={"callbacks": [handler]}))
+    (row,) = ledger.attempts()
+    factor = {"5m": Decimal("1.25"), "1h": Decimal(2)}[ttl]
+    assert row.cost_usd == (3 + 2000 * factor + 5) / MILLION

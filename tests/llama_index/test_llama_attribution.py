@@ -19,7 +19,7 @@ from llama_index_instrumentation.dispatcher import instrument_tags
 
 from frugal_chains import Ledger
 from frugal_chains.tracking import Tracker, operation, use_tracker
-from llama_index_frugal import track_cost
+from llama_index_frugal import TrackedEmbedding, track_cost
 from tests.llama_index.asking import MESSAGES, only, rows
 from tests.servers import Reply, Request, ScriptedServer, ToolCall
 
@@ -329,3 +329,19 @@ async def test_query_engine_inside_an_agent_belongs_to_the_agent_s_run(
         "gpt-4o", "text-embedding-3-small", "gpt-4o-mini", "gpt-4o",
     ]  # fmt: skip
     assert len({row.operation_id for row in rows(ledger)}) == 1
+
+
+def test_what_a_step_of_a_workflow_was_given_is_no_tag_however_short(ledger: Ledger) -> None:
+    """Workflows put up to 200 characters of it beside their other tags."""
+    given = {"llamaindex.step.input_summary": "my secret", "llamaindex.step.input_event": "Asked"}
+    with track_cost(ledger), instrument_tags(given):
+        MockLLM().complete("hi")
+    assert only(ledger).tags == {"llamaindex.step.input_event": "Asked"}
+
+
+def test_embeddings_of_an_agent_s_run_carry_its_id(openai_embedding: Make, ledger: Ledger) -> None:
+    with track_cost(ledger), instrument_tags({"llamaindex.run_id": "run-1"}):
+        MockLLM().complete("hi")
+        openai_embedding().get_query_embedding("hi")
+        TrackedEmbedding(openai_embedding()).get_query_embedding("hi")
+    assert [row.thread_id for row in rows(ledger)] == ["run-1"] * 3

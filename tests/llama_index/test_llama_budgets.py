@@ -634,3 +634,14 @@ def test_thread_that_waits_for_a_slow_limiter_does_not_hold_others(
         go.set()
         thread.join()
     assert len(rows(ledger)) == 2
+
+
+async def test_every_answer_of_a_call_without_a_cap_is_held(
+    openai_llm: Make, ledger: Ledger
+) -> None:
+    held: list[Decimal] = []
+    for options in ({}, {"n": 3}):
+        with track_cost(ledger, budgets=[NOTHING]), pytest.raises(BudgetExceeded) as refusal:
+            openai_llm().chat(MESSAGES, **options)
+        held.append(refusal.value.needed_usd)
+    assert held[1] > held[0] * Decimal("2.99")

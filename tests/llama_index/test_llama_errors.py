@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.llms import CompletionResponse, MockLLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
@@ -355,3 +356,48 @@ async def test_fault_in_a_handler_is_logged_although_llama_index_swallows_it(
         caplog.clear()
     dispatcher.event_handlers.remove(events)
     dispatcher.span_handlers.pop()
+
+
+def test_fault_in_the_booking_of_a_dropped_stream_is_logged(
+    openai_llm: Make, ledger: Ledger, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It runs while the stream is collected: there is nobody to raise to."""
+
+    def broken(calls: Any, call: Any, error: Any) -> None:
+        calls.withdraw(call)
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("llama_index_frugal._calls.Calls.fail", broken)
+    with track_cost(ledger), caplog.at_level(logging.ERROR, "llama_index_frugal"):
+        openai_llm().stream_chat(MESSAGES)
+    assert "ours" in caplog.text
+    caplog.clear()  # its traceback keeps the block alive
+
+
+class RefusingTooLate(BaseCallbackHandler):
+    """A legacy handler that counts first and refuses then."""
+
+    def on_event_start(self, *args: Any, **kwargs: Any) -> str:
+        return ""
+
+    def on_event_end(self, *args: Any, **kwargs: Any) -> None:
+        raise ValueError("budget exceeded")
+
+    def start_trace(self, trace_id: str | None = None) -> None: ...
+    def end_trace(self, trace_id: str | None = None, trace_map: Any = None) -> None: ...
+
+
+@pytest.mark.parametrize("way", ["query", "text", "batch", "aquery", "atext", "abatch"])
+async def test_legacy_handler_that_drops_a_paid_embedding_does_not_drop_its_cost(
+    way: str, openai_embedding: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    handlers: list[BaseCallbackHandler] = [RefusingTooLate([], [])]
+    embedding = openai_embedding(callback_manager=CallbackManager(handlers))
+    with track_cost(ledger), pytest.raises(ValueError, match="budget exceeded"):
+        await embed(embedding, way)
+    assert len(scripted.requests) == 1
+    row = only(ledger)  # a batch of `abatch` has announced its end before the handler is asked
+    assert row.status == ("ok" if way == "abatch" else "error")
+    assert row.usage.input_tokens > 0
+    assert row.cost_usd

@@ -204,3 +204,16 @@ def test_provider_and_model(payload: dict[str, Any], provider: str, model: str) 
     )
     start = llm_start(event, Span("s"))
     assert (start.provider, start.model) == (provider, model)
+
+
+@pytest.mark.parametrize(
+    ("llm", "options", "answers"),
+    [
+        (openai(), {}, 1),
+        (openai(), {"n": 3}, 3),
+        (openai(additional_kwargs={"n": 2}), {}, 2),
+        (openai(max_tokens=100), {"n": 3}, 1),  # the cap is that of all answers: 300
+    ],
+)
+def test_number_of_answers(llm: Any, options: dict[str, Any], answers: int) -> None:
+    assert start_of(llm, **options).answers == answers

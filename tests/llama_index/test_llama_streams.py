@@ -257,6 +257,7 @@ async def test_stream_read_after_the_block_belongs_to_it(openai_llm: Make, ledge
     gc.collect()
     assert root_dispatcher.event_handlers == before
     assert [dict(row.tags) for row in rows(ledger)] == [{"block": "first"}] * 2
+    assert {row.status for row in rows(ledger)} == {"ok"}
     assert (first.attempts, second.attempts) == (2, 0)
 
 

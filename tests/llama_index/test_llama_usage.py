@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import (
+    CacheControl,
+    CachePoint,
     ChatMessage,
     ChatResponse,
     CompletionResponse,
     LLMMetadata,
+    TextBlock,
 )
 from llama_index.core.llms import MockLLM
 
@@ -234,3 +237,19 @@ async def test_model_that_answered_without_a_price_costs_what_the_one_asked_for_
     with track_cost(ledger):
         openai_llm().chat(MESSAGES)
     assert only(ledger).cost_usd == COST
+
+
+@pytest.mark.parametrize(("ttl", "source"), [("5m", "provider"), ("1h", "mixed")])
+async def test_anthropic_cached_stream_whose_delta_repeats_the_cache_counts(
+    ttl: str, source: Any, anthropic_llm: Make, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    """Nothing was lost then. What was written is one sum: the request tells for how long."""
+    scripted.always(Reply("some", usage=ANTHROPIC))
+    mark = CachePoint(cache_control=CacheControl(type="ephemeral", ttl=ttl))
+    asked = [ChatMessage(role="user", blocks=[TextBlock(text="how many?"), mark])]
+    with track_cost(ledger):
+        list(anthropic_llm().stream_chat(asked))
+    writes = {f"cache_write_{ttl}_tokens": 100}
+    assert only(ledger).usage == Usage(
+        input_tokens=2150, cache_read_tokens=2000, output_tokens=9, source=source, **writes
+    )

@@ -10,9 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
-from frugal_chains.budgets import Budget, BudgetGuard
+from frugal_chains.budgets import Budget, BudgetGuard, _guard
 from frugal_chains.errors import BudgetExceeded, LedgerError
 from frugal_chains.ledger import Attempt, Ledger, MeterFacts, _reserve, _sqlite
 from tests.core.ledger.books import NOON, attempt, priced
@@ -298,3 +300,8 @@ def test_threads_never_overshoot_and_use_the_budget_up(ledger: Ledger) -> None:
     assert 97 < spent <= 100
     assert max(most) <= 100
     assert spent == sum((a.price.nanos or 0) for a in ledger.attempts()) / CENT
+
+
+def test_a_lease_outlives_the_longest_call_that_an_sdk_waits_for() -> None:
+    for sdk in (openai, anthropic):
+        assert (sdk.DEFAULT_TIMEOUT.read or 0) < _guard.LEASE_S

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -443,3 +444,24 @@ def test_a_spare_folder_of_another_user_is_not_trusted(
         pytest.skip("giving a folder away needs root")
     os.chown(spare, 65534, 65534)
     assert read(path) == []
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_the_wait_for_a_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, 1)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    mine = sqlite3.connect(path, isolation_level=None, timeout=0)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        assert len(tries) < 2000, "waits for as long as the clock stands still"
+        mine.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        _open.retrying(work, wait_s=0.05)
+    mine.close()
+    holder.close()

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
 from frugal_chains.ledger import (
+    Claim,
     Ledger,
     Meter,
     MeterFacts,
@@ -21,6 +22,8 @@ from frugal_chains.ledger import (
     Reservation,
     _file,
     _open,
+    _reserve,
+    _writer,
 )
 from tests.core.ledger.books import NOON, attempt
 from tests.core.ledger.children import Child
@@ -261,14 +264,18 @@ def test_a_locked_ledger_does_not_hold_up_the_call_and_loses_nothing(
     assert ids(path) == sorted(row.id for row in rows)
 
 
-def test_what_waited_for_the_lock_is_written_without_being_asked_for(
-    path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch
+def test_what_waited_for_the_lock_is_tried_again_without_being_asked_for(
+    path: Path, locked: Hold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(_file, "FLUSH_WAIT_S", 0.01)
+    monkeypatch.setattr(_writer, "GATHER_S", 0.01)
     ledger, row = Ledger.open(str(path)), attempt()
     let_go = locked()
     ledger.record(row)
-    time.sleep(0.05)
+    deadline_s = time.monotonic() + 5
+    while "attempts wait beside it" not in caplog.text:  # the first try has failed
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
     let_go()
     deadline_s = time.monotonic() + 5
     with sqlite3.connect(path) as db:
@@ -422,3 +429,37 @@ def test_a_budget_counts_what_other_processes_write(path: Path) -> None:
         Child(work).wait()
         after = ledger.store.meter_states([(meter, meter.key(facts))], now=NOON)
         assert (seeded[0].spent_nanos, after[0].spent_nanos) == (0, 10)
+
+
+def test_two_openers_of_one_file_never_admit_more_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two connections, as two processes have: the second comes in the middle of the first."""
+    meter, results, reached = Meter(window="lifetime"), [], threading.Event()
+    look = _reserve._current
+
+    def slow_look(*args: Any, **kwargs: Any) -> Any:
+        state = look(*args, **kwargs)
+        reached.set()
+        time.sleep(0.3)
+        return state
+
+    def ask(ledger: Ledger) -> None:
+        row = attempt(status="aborted", error_kind="lease_expired", nanos=0)
+        claim = Claim(meter=meter, key=meter.key(MeterFacts(at=NOON)), nanos=6, limit_nanos=10)
+        wanted = Reservation(claims=(claim,), expires_at=NOON + timedelta(hours=1), if_lost=row)
+        results.append(isinstance(ledger.store.reserve(wanted, now=NOON), Refusal))
+
+    with Ledger.open(str(tmp_path / "b.db")) as one, Ledger.open(str(tmp_path / "b.db")) as two:
+        one.store.register([meter])
+        one.store.meter_states([(meter, meter.key(MeterFacts(at=NOON)))], now=NOON)
+        monkeypatch.setattr(_reserve, "_current", slow_look)
+        # In one process openers of a file wait for each other here; processes have only the file.
+        monkeypatch.setattr(type(one.store), "_flush_siblings", lambda store: None)
+        threads = [threading.Thread(target=ask, args=(ledger,)) for ledger in (one, two)]
+        threads[0].start()
+        assert reached.wait(5)
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results) == [False, True], "one is admitted, the other sees what it holds"

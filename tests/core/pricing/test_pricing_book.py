@@ -302,3 +302,8 @@ def test_the_import_is_lazy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_that_its_provider_has_deprecated_is_told() -> None:
+    assert "deprecated by the provider" in PriceBook().explain("gemini-2.0-flash", "google").notes
+    assert "deprecated by the provider" not in PriceBook().explain("gpt-5.1", "openai").notes

@@ -205,3 +205,9 @@ def test_event_loops_are_not_kept_by_their_watch() -> None:
     del loop
     gc.collect()
     assert [reference() for reference in loops] == [None] * 3
+
+
+def test_the_status_may_stand_on_the_response_of_an_error_alone() -> None:
+    response = httpx.Response(429, request=REQUEST)
+    facts = classify_error(httpx.HTTPStatusError("no", request=REQUEST, response=response))
+    assert (facts.kind, facts.sent) == ("rate_limit", False)

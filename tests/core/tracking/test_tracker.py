@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +18,10 @@ import pytest
 
 from frugal_chains import Budget, BudgetExceeded, Ledger, PriceBook, Usage
 from frugal_chains.facts import MessageFacts, RequestFacts
-from frugal_chains.tokens import TokenCounter
-from frugal_chains.tracking import CallEnd, CallStart, Tracker, operation
+from frugal_chains.ledger import MeterFacts
+from frugal_chains.pricing import Free
+from frugal_chains.tokens import TokenCounter, worst_case_tokens
+from frugal_chains.tracking import CallEnd, CallStart, RunningTotal, Tracker, operation
 from frugal_chains.usage import UsageReading
 
 MILLION = Decimal(1_000_000)
@@ -330,3 +334,92 @@ def test_a_custom_counter_without_ranks_still_estimates(ledger: Ledger) -> None:
     attempt = tracker.end("k", CallEnd())
     assert attempt is not None
     assert attempt.usage.input_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("end", "price_id"),
+    [
+        (CallEnd(status="cached"), "response cache"),
+        (
+            CallEnd(status="error", error_kind="rate_limit", sent=False),
+            "not billed: answered with an error",
+        ),
+    ],
+)
+def test_what_was_not_billed_is_free_though_its_model_has_no_price(
+    end: CallEnd, price_id: str, tracker: Tracker
+) -> None:
+    tracker.begin(start(model="zeta-9000"))
+    attempt = tracker.end("k", end)
+    assert attempt is not None
+    assert attempt.cost_usd == 0
+    price: Any = attempt.price
+    assert price.price_id == price_id
+
+
+def test_a_long_request_is_held_at_its_long_context_price(ledger: Ledger) -> None:
+    # BerriAI/litellm#40002 reserves too little. Gemini 2.5 Pro: $1.25, above 200,000 tokens $2.50.
+    words = RequestFacts(messages=(MessageFacts(role="user", text="word " * 210_000),))
+    call = start(request=words, provider="google", model="gemini-2.5-pro", output_cap_tokens=1000)
+    counted = TokenCounter().count_request(words, model="gemini-2.5-pro", provider="google")
+    assert counted.tokens > 200_000
+    held = _held_usd(ledger, call)
+    assert held == (worst_case_tokens(counted) * Decimal("2.5") + 1000 * 15) / MILLION
+
+
+def test_durations_do_not_follow_a_clock_that_is_set_back(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.begin(start())
+    now_ns = time.time_ns()
+    monkeypatch.setattr(time, "time", lambda: now_ns / 1e9 - 3600)
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns - 3600 * 10**9)
+    tracker.first_token("k")
+    attempt = tracker.end("k", OK)
+    assert attempt is not None
+    assert attempt.at_us <= now_ns // 1000
+    assert attempt.latency_s is not None
+    assert attempt.first_token_s is not None
+    assert 0 <= attempt.first_token_s <= attempt.latency_s < 60
+
+
+def test_a_call_whose_lease_passes_is_booked_with_its_counted_input(ledger: Ledger) -> None:
+    budget = Budget.usd(1, per="lifetime")
+    tracker = Tracker(ledger, prices=PriceBook(), budgets=[budget])
+    tracker.begin(start(output_cap_tokens=100))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    key = budget.meter.key(MeterFacts(at=later))
+    (state,) = ledger.store.meter_states([(budget.meter, key)], now=later)
+    (row,) = ledger.attempts()
+    assert (row.status, row.error_kind, row.latency_s) == ("aborted", "lease_expired", None)
+    assert (row.usage.input_tokens, row.usage.output_tokens) == (8, 0)
+    assert row.usage.source == "estimated"
+    assert row.cost_usd == 8 * Decimal("0.15") / MILLION
+    assert (state.spent_nanos, state.reserved_nanos) == (1200, 0)
+
+
+def test_a_total_is_not_read_while_another_thread_adds_up() -> None:
+    adding, go = threading.Event(), threading.Event()
+
+    class Slow:
+        usage = Usage(input_tokens=8)
+
+        @property
+        def price(self) -> Free:
+            adding.set()
+            go.wait(5)
+            return Free(price_id="x")
+
+    total, read = RunningTotal(), []
+    slow: Any = Slow()
+    total.add(slow)
+    first = threading.Thread(target=lambda: read.append(total.attempts))
+    second = threading.Thread(target=lambda: read.append(total.attempts))
+    first.start()
+    assert adding.wait(5)
+    second.start()
+    second.join(0.2)
+    go.set()
+    for thread in (first, second):
+        thread.join()
+    assert read == [1, 1]

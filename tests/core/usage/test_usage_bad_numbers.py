@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frugal_chains.errors import UsageError
 from frugal_chains.usage import (
     COUNT_FIELDS,
     Usage,
@@ -355,3 +356,16 @@ def test_a_repair_never_counts_less_than_any_number_says(
     assert read.total_tokens >= (total or 0)
     assert read.cache_read_tokens == prompt["cached_tokens"]
     assert read.cache_write_tokens == prompt["cache_write_tokens"]
+
+
+@pytest.mark.parametrize("name", COUNT_FIELDS)
+@pytest.mark.parametrize("count", [-1, True, 1.0, math.nan, None])
+def test_a_usage_is_not_made_of_what_is_no_count(name: str, count: Any) -> None:
+    enough = {
+        "input_tokens": 9,
+        "output_tokens": 9,
+        "cache_read_tokens": 3,
+        "input_audio_tokens": 3,
+    }
+    with pytest.raises(UsageError, match=rf"^{name} must be an int >= 0"):
+        Usage(**{**enough, name: count})

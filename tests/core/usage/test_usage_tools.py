@@ -289,3 +289,16 @@ def test_content_that_cannot_be_counted_is_noted() -> None:
     assert reading is not None
     assert reading.usage == Usage(input_tokens=10, output_tokens=5, source="mixed")
     assert "image_generation_call" in reading.problems[0]
+
+
+def test_a_tool_that_was_offered_and_not_used_is_not_billed() -> None:
+    # litellm#15227 and #10384 charge for the declaration. A response repeats the request's tools.
+    response = {
+        "object": "response",
+        "tools": [{"type": "web_search"}, {"type": "file_search"}, {"type": "code_interpreter"}],
+        "output": [{"type": "message", "content": []}],
+        "usage": TOKENS,
+    }
+    assert read_usage(response, provider="openai") == UsageReading(
+        usage=Usage(input_tokens=10, output_tokens=5)
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Self
@@ -34,6 +36,10 @@ from langchain_frugal._silent import in_a_loop, silent_maker
 logger = logging.getLogger("langchain_frugal")
 
 _REMEMBERED_RUNS: Final = 10_000
+
+_handlers: Final[weakref.WeakSet[CostCallbackHandler]] = weakref.WeakSet()
+"""All there are: one may refuse a call that another, with a ledger of its own, has opened."""
+_handlers_lock: Final = threading.Lock()
 
 
 class CostCallbackHandler(BaseCallbackHandler):
@@ -91,6 +97,8 @@ class CostCallbackHandler(BaseCallbackHandler):
         self._watches: dict[str, CallWatch] = {}
         self._batches = Batches()
         self._pieces: dict[str, list[Any]] = {}
+        with _handlers_lock:
+            _handlers.add(self)
 
     @property
     def total(self) -> RunningTotal:
@@ -231,8 +239,10 @@ class CostCallbackHandler(BaseCallbackHandler):
             if batch is not None:
                 batch.stops_at_failure = is_chat and maker is None
         except errors.BudgetExceeded as refusal:
-            if batch is not None:
-                self._refuse(batch)
+            # LangChain tells nobody that it sends nothing now, nor the rest of a batch.
+            keys = (key,) if batch is None else tuple(batch.keys)
+            for handler in _living():
+                handler._take_back(keys)
             raise BudgetExceeded.of(refusal) from None
         except Exception:
             logger.exception("a call could not be opened; it will not be booked")
@@ -261,11 +271,12 @@ class CostCallbackHandler(BaseCallbackHandler):
         except Exception:
             logger.exception("an attempt may not have been booked")
 
-    def _refuse(self, batch: Batch) -> None:
-        """One refused call keeps its whole batch from being sent: take back those before it."""
-        self._batches.refuse(batch)
-        for key in batch.keys:
-            self._batches.take(key)
+    def _take_back(self, keys: Sequence[str]) -> None:
+        """Calls that are not sent after all."""
+        for key in keys:
+            batch = self._batches.take(key)
+            if batch is not None:
+                self._batches.refuse(batch)
             self._unwatch(key)
             self.tracker.withdraw(key)
 
@@ -365,6 +376,11 @@ class CostCallbackHandler(BaseCallbackHandler):
     def __deepcopy__(self, memo: dict[int, Any]) -> CostCallbackHandler:
         """A copied chain reports to the same books."""
         return self
+
+
+def _living() -> list[CostCallbackHandler]:
+    with _handlers_lock:
+        return list(_handlers)
 
 
 def _key_of(run_id: UUID) -> str:
