@@ -45,7 +45,7 @@ types: $(READY) ## mypy --strict over the three distributions
 contracts: $(READY) ## which room may import which
 	$(BIN)/lint-imports
 
-bench: bench-prices bench-ledger bench-budget bench-overhead ## all benchmarks, results under benchmarks/results/
+bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing ## all benchmarks, results under benchmarks/results/
 
 bench-prices: $(READY) ## 40+ models against an independent oracle
 	$(BIN)/python benchmarks/bench_prices.py
@@ -55,6 +55,9 @@ bench-ledger: $(READY) ## many writers, kill -9, a million rows
 
 bench-budget: $(READY) ## one budget under 256 concurrent calls
 	$(BIN)/python benchmarks/bench_budget.py
+
+bench-routing: $(READY) ## routers on public splits, by RouteLLM's protocol (DATA=folder of the splits)
+	$(BIN)/python benchmarks/bench_routing.py $(if $(DATA),--data $(DATA))
 
 bench-overhead: $(VENV)/.ready-bench ## added time per call, beside other handlers
 	$(BIN)/python benchmarks/bench_overhead.py

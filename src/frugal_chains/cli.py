@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
     from frugal_chains.pricing import ServiceTier
     from frugal_chains.report import DoctorFacts, LedgerFacts, PriceFacts, ReportFacts
+    from frugal_chains.routing.calibration import Calibration, Target
     from frugal_chains.usage import Usage
 
 main = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="What the LLM calls of an application cost, and why.",
+    help="What the LLM calls of an application cost, why, and what routing would save.",
 )
 
 LedgerOption = Annotated[
@@ -165,6 +166,73 @@ def doctor(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+@main.command()
+def calibrate(
+    log: Annotated[
+        Path,
+        typer.Argument(
+            help="Rows of prompt, model and score (0 to 1), and where known task and cost_usd: "
+            ".jsonl or .csv, also .gz. With --ledger rows may have run_id instead of model."
+        ),
+    ],
+    quality: Annotated[
+        float | None,
+        typer.Option(help="Target: this part of the best model's quality, as cheap as can be."),
+    ] = None,
+    spend: Annotated[
+        float | None, typer.Option(help="Target: at most so many USD a request, as good as can be.")
+    ] = None,
+    strong_share: Annotated[
+        float | None, typer.Option(help="Target: the best model gets at most this share of calls.")
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL=USD a request, where the log has no cost_usd. Repeat it."),
+    ] = None,
+    ledger: LedgerOption = None,
+    embedder: Annotated[
+        bool, typer.Option(help="Learn from meanings too, with the local embedder (semantic).")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the policy here, for load_policy(...).")
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option(help="Write it although routing is not recommended.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of folds and intervals.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What routing would gain on your own traffic, and the threshold for a target.
+
+    Without a target: 98 % of the best model's quality. Exit code 1: nothing can be learned from the
+    log, or routing is not recommended.
+
+    Example: frugal calibrate answers.jsonl --quality 0.98 --out routing.frugal
+    """
+    from frugal_chains.dispatch import save_calibration
+
+    with _plain_errors():
+        found = _calibrated(
+            log,
+            _target(quality, spend, strong_share),
+            costs=_costs(cost or []),
+            ledger=ledger,
+            embed=embedder,
+            seed=seed,
+        )
+        written = out is not None and (found.report.recommended or anyway)
+        if out is not None and written:
+            save_calibration(out, found)
+    if as_json:
+        _print_json(_calibration_json(found, str(out) if written else ""))
+    else:
+        print(found.report.text())
+        if out is not None:
+            print(f"Written to {out}." if written else f"{out} is not written: see --anyway.")
+    if not found.report.recommended:
+        raise typer.Exit(1)
+
+
 # -- reading: everything below the commands that touches a file, a clock or the environment -------
 
 
@@ -200,6 +268,69 @@ def _take_in_what_waits(url: str | None) -> None:
     if path is not None and os.path.exists(path) and left_behind(path):
         with suppress(FrugalError):
             Ledger.open(url).close()
+
+
+def _target(quality: float | None, spend: float | None, strong_share: float | None) -> Target:
+    """The one target that was asked for. Raises `CalibrationError` on numbers that are none."""
+    from frugal_chains.routing.calibration import QualityFloor, SpendLimit, StrongShare
+
+    asked = [name for name, value in
+             (("--quality", quality), ("--spend", spend), ("--strong-share", strong_share))
+             if value is not None]  # fmt: skip
+    if len(asked) > 1:
+        raise typer.BadParameter("only one target at a time", param_hint=" and ".join(asked))
+    if spend is not None:
+        return SpendLimit(per_request=spend)
+    if strong_share is not None:
+        return StrongShare(share=strong_share)
+    return QualityFloor(of_best=0.98 if quality is None else quality)
+
+
+def _costs(texts: list[str]) -> dict[str, float] | None:
+    costs = {}
+    for text in texts:
+        model, equals, usd = text.rpartition("=")
+        try:
+            costs[model] = float(usd)
+        except ValueError:
+            equals = ""
+        if not equals or not model:
+            raise typer.BadParameter(f"{text!r} is not MODEL=USD", param_hint="--cost")
+    return costs or None
+
+
+def _calibrated(
+    log: Path,
+    target: Target,
+    *,
+    costs: dict[str, float] | None,
+    ledger: str | None,
+    embed: bool,
+    seed: int,
+) -> Calibration:
+    from frugal_chains.dispatch import read_rows, with_ledger
+    from frugal_chains.ledger import Ledger
+    from frugal_chains.local import LocalEmbedder
+    from frugal_chains.routing import calibration
+
+    rows: Any = read_rows(log)
+    if ledger is not None:
+        with Ledger.open(ledger, read_only=True) as books:
+            rows = list(with_ledger(rows, books.attempts()))
+    embedder = LocalEmbedder() if embed else None
+    return calibration.calibrate(rows, target, costs=costs, embedder=embedder, seed=seed)
+
+
+def _calibration_json(found: Calibration, written_to: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        **asdict(found.report),
+        "exchange": found.exchange,
+        "costs": dict(found.costs),
+        "best": found.best,
+        "written_to": written_to,
+    }
 
 
 def _usage(**asked: int | None) -> Usage | None:

@@ -8,6 +8,11 @@
     │   ├── LedgerTooNew        written by a newer version of this library
     │   └── LedgerUnavailable   locked, read-only or out of space right now
     ├── BudgetExceeded      a budget with `on_exceeded="stop"` refused a call
+    ├── RoutingError        a request cannot be routed
+    │   ├── RoutingPolicyError  a policy that cannot decide, with everything wrong in it
+    │   ├── RequestRefused      a guardrail of the policy refused the request
+    │   ├── CalibrationError    logs from which nothing can be learned
+    │   └── GainStateError      bytes that are no stored gain model
     └── LocalModelError     the local model server cannot start
 
 Messages carry the numbers and the way out. Catch `FrugalError` to catch them all.
@@ -48,6 +53,26 @@ class LedgerTooNew(LedgerError):
 
 class LedgerUnavailable(LedgerError):
     """The ledger cannot be used right now: locked, read-only, or the disk is full."""
+
+
+class RoutingError(FrugalError):
+    """A request could not be routed, or routing could not be set up."""
+
+
+class RoutingPolicyError(RoutingError, ValueError):
+    """A routing policy cannot decide: names every problem and its way out."""
+
+
+class RequestRefused(RoutingError):
+    """A guardrail refused a request before any model saw it; the message is the guardrail's."""
+
+
+class CalibrationError(RoutingError, ValueError):
+    """Logs from which routing cannot be calibrated: names the row, and what to change."""
+
+
+class GainStateError(RoutingError, ValueError):
+    """Bytes that are not a stored gain model, or one of another version: calibrate again."""
 
 
 class LocalModelError(FrugalError):

@@ -33,6 +33,8 @@ class MessageFacts:
     """For role `tool`: the call this answers."""
     name: str = ""
     images: int = 0
+    audio: int = 0
+    """Recordings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

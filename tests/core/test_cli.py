@@ -27,7 +27,7 @@ from frugal_chains.usage import Usage
 from tests.core.ledger.children import without_root
 from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 
-COMMANDS = ("report", "prices", "doctor")
+COMMANDS = ("report", "prices", "doctor", "calibrate")
 
 
 @pytest.fixture(autouse=True)
@@ -495,7 +495,18 @@ def test_help_shows_an_example_that_runs(command, books, monkeypatch):
     arguments = example.replace("--since 7d", "--since 2026-11-01").split()
     arguments = [books if a.startswith("sqlite:") else a for a in arguments]
     assert arguments[0] == command
+    Path("answers.jsonl").write_text("".join(map(_scored, range(240))), encoding="utf-8")
     assert run(*arguments).exit_code == 0
+
+
+def _scored(index: int) -> str:
+    """Two rows of a log in which the small model fails at every other question."""
+    prompt = f"{'Translate' if index % 2 else 'Prove'} number {index}."
+    rows = (("small", index % 2, 0.0002), ("large", 1, 0.008))
+    return "".join(
+        json.dumps({"prompt": prompt, "model": model, "score": score, "cost_usd": usd}) + "\n"
+        for model, score, usd in rows
+    )
 
 
 def frugal(*arguments: str, **environ: str) -> subprocess.CompletedProcess[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -53,7 +54,7 @@ def test_the_snippets_of_the_readme_run_in_order(scripted: ScriptedServer, tmp_p
     assert done.returncode == 0, done.stderr
     with Ledger.open(f"sqlite:///{tmp_path}/frugal.db", read_only=True) as ledger:
         features = {line.key["feature"]: line.attempts for line in ledger.totals(by=["feature"])}
-    assert features == {"faq": 2, "search": 1}
+    assert features == {"faq": 2, "search": 1, "routed": 1}
     # gpt-4o-mini: 12 tokens at $0.15 and 4 at $0.60 per million.
     assert "$0.0000042 for 1 attempts" in done.stdout
 
@@ -77,6 +78,7 @@ COMMANDS = {
     # Sonnet 4.5 in a batch: half of $3 and $15 (platform.claude.com pricing, read 2026-11-21).
     "prices": r"batch tier.*input +\$1\.50.*output +\$7\.50",
     "doctor": r"ledger: sqlite:///\S+frugal.db \(\$FRUGAL_LEDGER\): 1 attempts",
+    "calibrate": r"best single \(large\) 1\.000.*Routing is recommended.*Written to routing.frugal",
 }
 """What each command of the README prints, once a call as its snippets make it has been recorded."""
 
@@ -90,6 +92,7 @@ def test_the_commands_of_the_readme_run(
     environment = _environment(scripted, tmp_path)
     with Ledger.open(environment["FRUGAL_LEDGER"]) as ledger:
         ledger.record(_attempt(model="gpt-4o-mini", tags={"tenant": "acme", "feature": "faq"}))
+    (tmp_path / "answers.jsonl").write_text("".join(map(_line, range(240))), encoding="utf-8")
     program = Path(sys.executable).with_name("frugal")  # as installed
     (arguments,) = [command[1:] for command in commands if command[1] == asked]
     done = subprocess.run(
@@ -97,6 +100,17 @@ def test_the_commands_of_the_readme_run(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(COMMANDS[asked], " ".join(done.stdout.split())), done.stdout
+
+
+def _line(index: int) -> str:
+    """Two rows of a log in which the small model fails at proofs."""
+    small_is_right = index % 2
+    prompt = f"{'Translate' if small_is_right else 'Prove'} number {index}."
+    rows = (("small", small_is_right, 0.0002), ("large", 1, 0.008))
+    return "".join(
+        json.dumps({"prompt": prompt, "model": model, "score": score, "cost_usd": usd}) + "\n"
+        for model, score, usd in rows
+    )
 
 
 def _attempt(**fields: Any) -> Attempt:

@@ -61,7 +61,19 @@ BLOCKS: list[tuple[ChatMessage, MessageFacts]] = [
             TextBlock(text="see"), ImageBlock(image=PIXEL), DocumentBlock(data=b"x"),
             AudioBlock(audio=b"x"),
         ]),
-        MessageFacts(role="user", text="see", images=3),
+        MessageFacts(role="user", text="see", images=2, audio=1),
+    ),
+    (  # what older integrations put beside the blocks: OpenAI's objects, Anthropic's mappings
+        ChatMessage(role="assistant", blocks=[], additional_kwargs={"tool_calls": [
+            SimpleNamespace(
+                id="c1", function=SimpleNamespace(name="add", arguments='{"a": 1}')
+            ),
+            {"id": "c2", "name": "sub", "input": {"b": 2}},
+        ]}),
+        MessageFacts(role="assistant", tool_calls=(
+            ToolCallFacts(name="add", arguments='{"a": 1}', id="c1"),
+            ToolCallFacts(name="sub", arguments='{"b": 2}', id="c2"),
+        )),
     ),
     (
         ChatMessage(role="user", blocks=[

@@ -1,5 +1,6 @@
 """Provider facts: tables with source and date."""
 
+from frugal_chains.providers._cache_rules import CacheRule, cache_rule
 from frugal_chains.providers._model_names import bare_model_name, is_bedrock_id, model_family
 from frugal_chains.providers._names import LOCAL_PROVIDERS, PROVIDER_IDS, ROUTERS, provider_id
 from frugal_chains.providers._output_caps import max_output_tokens
@@ -9,8 +10,10 @@ __all__ = [
     "LOCAL_PROVIDERS",
     "PROVIDER_IDS",
     "ROUTERS",
+    "CacheRule",
     "TokenizerFacts",
     "bare_model_name",
+    "cache_rule",
     "is_bedrock_id",
     "max_output_tokens",
     "model_family",

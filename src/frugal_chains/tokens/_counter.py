@@ -161,9 +161,10 @@ def _add_message(tally: _Tally, message: MessageFacts) -> None:
         tally.add(message.name, extra_tokens=facts.name_tokens)
     for call in message.tool_calls:
         tally.add(call.name, call.arguments, extra_tokens=_TOOL_CALL_TOKENS)
-    if message.images:
-        tally.tokens += message.images * facts.image_tokens
-        tally.headroom_tokens += message.images * (facts.max_image_tokens - facts.image_tokens)
+    media = message.images + message.audio  # a recording's length is as unknown as a size
+    if media:
+        tally.tokens += media * facts.image_tokens
+        tally.headroom_tokens += media * (facts.max_image_tokens - facts.image_tokens)
 
 
 def _add_tools(tally: _Tally, request: RequestFacts) -> None:
@@ -182,6 +183,10 @@ def _add_tools(tally: _Tally, request: RequestFacts) -> None:
 def _beyond_plain_text(request: RequestFacts) -> bool:
     """Whether the request holds anything whose rendering OpenAI does not publish."""
     return bool(request.tools or request.output_schema) or any(
-        message.tool_calls or message.tool_call_id or message.images or message.role == "tool"
+        message.tool_calls
+        or message.tool_call_id
+        or message.images
+        or message.audio
+        or message.role == "tool"
         for message in request.messages
     )

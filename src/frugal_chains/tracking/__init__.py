@@ -3,7 +3,9 @@
 from frugal_chains.tracking._ambient import budgets_around, current_tracker, use_tracker
 from frugal_chains.tracking._call import CallEnd, CallStart
 from frugal_chains.tracking._errors import ErrorFacts, classify_error
+from frugal_chains.tracking._lever import decided
 from frugal_chains.tracking._operation import Operation, current_operation, operation
+from frugal_chains.tracking._prices import shared_prices
 from frugal_chains.tracking._shared import shared_ledger
 from frugal_chains.tracking._threads import carry
 from frugal_chains.tracking._total import RunningTotal
@@ -23,7 +25,9 @@ __all__ = [
     "classify_error",
     "current_operation",
     "current_tracker",
+    "decided",
     "operation",
     "shared_ledger",
+    "shared_prices",
     "use_tracker",
 ]

@@ -13,7 +13,7 @@ class ErrorFacts:
 
     kind: str
     """`rate_limit`, `timeout`, `auth`, `invalid_request`, `not_found`, `overloaded`, `server`,
-    `connection`, `cancelled`, `closed`, `interrupted`, `budget`, or `other`."""
+    `connection`, `cancelled`, `closed`, `interrupted`, `budget`, `refused`, or `other`."""
     abandoned: bool = False
     """The caller gave up (cancel, close, interrupt): the provider may go on and bill."""
     sent: bool = True
@@ -37,6 +37,7 @@ _BY_STATUS: Mapping[int, str] = {
 
 _BY_NAME: tuple[tuple[str, ErrorFacts], ...] = (
     ("BudgetExceeded", ErrorFacts(kind="budget", sent=False)),
+    ("RequestRefused", ErrorFacts(kind="refused", sent=False)),
     ("Timeout", ErrorFacts(kind="timeout")),
     ("ConnectError", ErrorFacts(kind="connection", sent=False)),
     ("ContextOverflow", ErrorFacts(kind="invalid_request", sent=False)),
@@ -62,11 +63,27 @@ def classify_error(error: BaseException) -> ErrorFacts:
     for kind, word in _ABANDONED:
         if isinstance(error, kind):
             return ErrorFacts(kind=word, abandoned=True)
+    if _lacks_a_key(error):
+        return ErrorFacts(kind="auth", sent=False)
     status = _status_of(error)
     if status is not None:
         return ErrorFacts(kind=_BY_STATUS.get(status, "server" if status >= 500 else "other"),
                           sent=False)  # fmt: skip
     return _by_name(error)
+
+
+_NO_KEY = (
+    # OpenAI's SDK 2.54 and earlier ones; Anthropic's 0.125. They raise when a client is made or
+    # used without a key, as `OpenAIError` and as `TypeError`.
+    "missing credentials", "the api_key client option must be set",
+    "could not resolve authentication method",
+)  # fmt: skip
+
+
+def _lacks_a_key(error: BaseException) -> bool:
+    """Whether an SDK had no key to send a request with."""
+    text = str(error)[:200].lower()
+    return any(phrase in text for phrase in _NO_KEY)
 
 
 def _status_of(error: BaseException) -> int | None:

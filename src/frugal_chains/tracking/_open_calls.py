@@ -18,6 +18,7 @@ from frugal_chains.ledger import Attempt, Ledger, MeterFacts, moment, new_id
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking._call import CallStart
 from frugal_chains.tracking._learn import Lessons, load_calibration, save_calibration
+from frugal_chains.tracking._lever import current_lever
 from frugal_chains.tracking._operation import current_operation
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class OpenCall:
     """One call between its start and its end."""
 
     __slots__ = (
-        "at_us", "counted", "first_token_s", "id", "notes", "operation_id", "reserved", "run_id",
-        "start", "started_s", "streamed", "tags", "trackers",
+        "at_us", "counted", "first_token_s", "id", "lever", "notes", "operation_id", "reserved",
+        "run_id", "start", "started_s", "streamed", "tags", "trackers",
     )  # fmt: skip
 
     def __init__(self, start: CallStart, tracker: Tracker) -> None:
@@ -47,6 +48,7 @@ class OpenCall:
         self.reserved = False
         self.notes: tuple[str, ...] = ()
         self.streamed = start.streamed
+        self.lever = current_lever()
         group = current_operation()
         root = start.root_id or start.key
         self.operation_id = group.id if group else root

@@ -229,7 +229,7 @@ class Tracker:
 def _attempt(
     call: OpenCall, end: CallEnd, usage: Usage, price: Price, notes: Sequence[str]
 ) -> Attempt:
-    start, reading = call.start, end.reading
+    start, reading, lever = call.start, end.reading, call.lever
     model = end.model or start.model
     seen = end.error_kind not in ("lost", "lease_expired")
     return Attempt(  # by position, in the order of its fields: names take three times as long
@@ -240,7 +240,7 @@ def _attempt(
         end.provider or start.provider,
         model,
         start.model if start.model != model else "",
-        start.purpose,
+        lever.purpose if lever and start.purpose == "answer" else start.purpose,
         end.status,
         end.error_kind,
         call.streamed,
@@ -254,4 +254,5 @@ def _attempt(
         start.parent_id,
         start.thread_id,
         call.tags,
+        lever and lever.decision,
     )

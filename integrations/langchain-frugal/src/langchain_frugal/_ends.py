@@ -117,7 +117,7 @@ def _piece_text(piece: Any) -> str:
     """The text of a chunk, of an event of the v3 stream, or of a bare token."""
     if isinstance(piece, ChatGenerationChunk):
         message = piece.message
-        texts = list(content_of(message.content)[0])
+        texts = list(content_of(message.content).texts)
         for call in getattr(message, "tool_call_chunks", ()):
             texts += [str(call.get("name") or ""), str(call.get("args") or "")]
         return "".join(texts)
@@ -127,7 +127,7 @@ def _piece_text(piece: Any) -> str:
         begun = piece.get("content") if piece.get("event") == "content-block-start" else None
         block = piece.get("delta") or begun or _NOTHING
         return "".join(str(block.get(name) or "") for name in _WRITTEN)
-    return "".join(content_of(piece)[0])
+    return "".join(content_of(piece).texts)
 
 
 def _message(response: LLMResult) -> AIMessage | None:
@@ -147,7 +147,7 @@ def _produced(generation: Generation) -> str:
     if not isinstance(generation, ChatGeneration):
         return generation.text
     message = generation.message
-    texts, _ = content_of(message.content)
+    texts = content_of(message.content).texts
     if isinstance(message, AIMessage):
         texts += [c["name"] + as_json(c["args"]) for c in message.tool_calls]
         texts += [str(c.get("args") or "") for c in message.invalid_tool_calls]

@@ -1,4 +1,4 @@
-"""`BudgetExceeded`, as LangChain's own machinery understands it."""
+"""`BudgetExceeded` and `RequestRefused`, as LangChain's own machinery understands them."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ class BudgetExceeded(errors.BudgetExceeded, ModelError):
             reserved_usd=error.reserved_usd,
             reason=error.reason,
         )
+
+
+class RequestRefused(errors.RequestRefused, ModelError):
+    """A guardrail refused a request before any model saw it.
+
+    Not retryable: the same request is refused again.
+    """
+
+    is_retryable = False

@@ -86,36 +86,55 @@ def decision_facts(request: Any) -> RequestFacts:
 
 
 def _message_facts(message: BaseMessage) -> MessageFacts:
-    texts, images = content_of(message.content)
+    content = content_of(message.content)
     calls = message.tool_calls if isinstance(message, AIMessage) else ()
     return MessageFacts(
         role=_ROLES.get(message.type, "user"),
-        text="\n".join(texts),
+        text="\n".join(content.texts),
         tool_calls=tuple(
             ToolCallFacts(name=c["name"], arguments=as_json(c["args"]), id=c.get("id") or "")
             for c in calls
         ),
         tool_call_id=str(getattr(message, "tool_call_id", "") or ""),
         name=message.name or "",
-        images=images,
+        images=content.images,
+        audio=content.audio,
     )
 
 
-def content_of(content: str | list[Any]) -> tuple[list[str], int]:
-    """The texts of a message's content, and how many of its blocks are images or other media."""
+class Content(NamedTuple):
+    """What a message's content is made of."""
+
+    texts: list[str]
+    images: int = 0
+    """Images and other media but recordings."""
+    audio: int = 0
+
+
+def content_of(content: str | list[Any]) -> Content:
+    """The texts of a message's content, and how many images and recordings it has."""
     if isinstance(content, str):
-        return [content], 0
-    texts, images = [], 0
+        return Content([content])
+    texts: list[str] = []
+    images = audio = 0
     for block in content:
         if not isinstance(block, Mapping):
             texts.append(str(block))
         elif (kind := str(block.get("type") or "")) in ("", "text", "reasoning", "thinking"):
             texts.append(str(block.get("text") or block.get(kind) or ""))
-        elif "image" in kind or kind in ("file", "audio", "video", "document", "media"):
+        elif _is_audio(kind, block):
+            audio += 1
+        elif "image" in kind or kind in ("file", "video", "document", "media"):
             images += 1
         elif kind == "tool_result":
-            texts += content_of(block.get("content") or "")[0]
-    return texts, images
+            texts += content_of(block.get("content") or "").texts
+    return Content(texts, images, audio)
+
+
+def _is_audio(kind: str, block: Mapping[Any, Any]) -> bool:
+    """LangChain's own block is `audio`, OpenAI's `input_audio`; Gemini's `media` names the type."""
+    of_audio = str(block.get("mime_type") or "").startswith("audio/")
+    return kind in ("audio", "input_audio") or (of_audio and kind in ("media", "file"))
 
 
 def _tool_facts(tool: Any) -> ToolFacts:
@@ -254,6 +273,21 @@ def _purpose(metadata: Mapping[str, Any], tags: Sequence[str]) -> Purpose:
     if any(tag.startswith(RETRIED) for tag in tags):
         return "retry"
     return "answer"
+
+
+def labels_of(metadata: Mapping[str, Any], tags: Sequence[str]) -> dict[str, str]:
+    """The labels that a call with such metadata and tags has in the books."""
+    return _labels(metadata, _entries_of(tuple(metadata)).labels, tags)
+
+
+def thread_of(metadata: Mapping[str, Any]) -> str:
+    """The conversation that a run belongs to, where its metadata names one."""
+    return _first_text(metadata, _entries_of(tuple(metadata)).threads)
+
+
+def output_cap(params: Mapping[str, Any]) -> int | None:
+    """The request's own cap on output tokens."""
+    return _output_cap(params, {}, 1)
 
 
 def _first_text(metadata: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """llama_index_frugal: cost tracking, budgets and cost levers for LlamaIndex."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llama_index_frugal._handlers import CostEventHandler, CostSpanHandler
@@ -8,6 +9,7 @@ from llama_index_frugal._track import track_cost
 
 if TYPE_CHECKING:
     from llama_index_frugal._embedding import TrackedEmbedding
+    from llama_index_frugal.routing import RoutingEvent, RoutingLLM, text_embedder
 
 __version__ = "0.1.0"
 
@@ -15,16 +17,25 @@ __all__ = [
     "BudgetRateLimiter",
     "CostEventHandler",
     "CostSpanHandler",
+    "RoutingEvent",
+    "RoutingLLM",
     "TrackedEmbedding",
     "__version__",
+    "text_embedder",
     "track_cost",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # It is a BaseEmbedding, and `llama_index.core` takes seconds to import.
-    if name == "TrackedEmbedding":
-        from llama_index_frugal._embedding import TrackedEmbedding
+_LATER = {
+    "RoutingEvent": "llama_index_frugal.routing",
+    "RoutingLLM": "llama_index_frugal.routing",
+    "TrackedEmbedding": "llama_index_frugal._embedding",
+    "text_embedder": "llama_index_frugal.routing",
+}
+"""They build on classes of `llama_index.core`, which takes seconds to import."""
 
-        return TrackedEmbedding
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -105,6 +105,8 @@ class Calls:
         Raises:
             BudgetExceeded: there is no room. The call is still to be withdrawn.
         """
+        if needs_no_model(call.instance):
+            return
         # Trackers of one ledger share the call, and the first of them holds for all.
         asking = {t.ledger: t for t in reversed(call.trackers) if t.guard.budgets}
         if not all(_has_price(call.start, t) for t in asking.values()) and is_wrapper(
@@ -171,6 +173,11 @@ class Calls:
         if model not in self._warned:
             self._warned.add(model)
             logger.warning("%s: %s", model, _NOT_HELD)
+
+
+def needs_no_model(instance: Any) -> bool:
+    """Whether an LLM answers by itself, for nothing: at the gate of a router."""
+    return getattr(type(instance), "answers_without_a_model", False) is True
 
 
 def _asks_the_same(start: Any, event: Any) -> bool:

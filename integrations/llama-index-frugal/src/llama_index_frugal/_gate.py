@@ -13,15 +13,17 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from llama_index_instrumentation.span import active_span_id
 
 from frugal_chains.tracking import Tracker
+
+T = TypeVar("T")
 
 _FIELD = "rate_limiter"
 _KINDS = ("chat", "get_text_embedding")
@@ -84,8 +86,7 @@ class Gate:
 
     async def _ask_in_thread(self) -> None:
         """A ledger that another process writes may take seconds: other tasks go on meanwhile."""
-        threads, context = _threads_of(os.getpid()), copy_context()
-        await asyncio.get_running_loop().run_in_executor(threads, context.run, self._ask)
+        await in_own_thread(self._ask)
 
     def _ask(self) -> None:
         admit_current_call()
@@ -94,6 +95,12 @@ class Gate:
 def can_stand_at(instance: Any) -> bool:
     """Whether `instance` is an LLM or embedding that asks a rate limiter."""
     return _FIELD in getattr(instance, "__dict__", ())
+
+
+async def in_own_thread(work: Callable[[], T]) -> T:
+    """Do it in a thread, in the context of this task, while other tasks go on."""
+    threads, context = _threads_of(os.getpid()), copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
 
 
 @functools.cache

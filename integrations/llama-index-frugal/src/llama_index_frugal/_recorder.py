@@ -13,7 +13,7 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags
 from frugal_chains.tracking import CallEnd, CallStart, Tracker
 from llama_index_frugal import _gate
 from llama_index_frugal._booked_answers import BookedAnswers
-from llama_index_frugal._calls import Call, Calls
+from llama_index_frugal._calls import Call, Calls, needs_no_model
 from llama_index_frugal._embedding_events import EmbeddingEvents
 from llama_index_frugal._request import llm_start
 from llama_index_frugal._response import Answer, finished
@@ -144,6 +144,9 @@ class Recorder:
         if call is None:
             return
         answer, start = call.answer, call.start
+        if needs_no_model(call.instance):
+            self.calls.end(call, lambda: CallEnd(status="cached"))
+            return
         streamed = bool(answer.chunks) or call.streamed
         if not answer.chunks and event.response is not None:
             answer.add(event.response)

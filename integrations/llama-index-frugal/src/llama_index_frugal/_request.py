@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
 from frugal_chains.providers import provider_id
@@ -44,8 +44,8 @@ def llm_start(event: Any, span: Span) -> CallStart:
     instance, tags = span.instance, event.tags
     if span.origins:
         tags = {**span.origin_tags, **tags}
-    places = _places(instance, event.additional_kwargs)
-    cap = _output_cap(places)
+    places = places_of(instance, event.additional_kwargs)
+    cap = output_cap(places)
     return CallStart(
         key=event.span_id or event.id_,
         framework=FRAMEWORK,
@@ -53,11 +53,11 @@ def llm_start(event: Any, span: Span) -> CallStart:
         model=model_name(event.model_dict),
         request=_request_of(event, instance),
         output_cap_tokens=cap,
-        service_tier=_service_tier(places),
+        service_tier=service_tier(places),
         root_id=span.root_id,
         parent_id=span.parent_id,
         thread_id=str(tags.get(_RUN_TAG, "")),
-        tags=_labels(tags),
+        tags=labels(tags),
         answers=_answers(places) if cap is None else 1,
     )
 
@@ -77,13 +77,13 @@ def embedding_start(
         framework=FRAMEWORK,
         provider=provider_id(str(model_dict.get("class_name", ""))),
         model=model_name(model_dict),
-        request=lambda: _texts_facts(texts()),
+        request=lambda: texts_facts(texts()),
         output_cap_tokens=0,
         purpose="embed",
         root_id=root_id,
         parent_id=parent_id,
         thread_id=str((tags or {}).get(_RUN_TAG, "")),
-        tags=_labels(tags or {}),
+        tags=labels(tags or {}),
     )
 
 
@@ -104,15 +104,25 @@ def as_json(value: Any) -> str:
 def _request_of(event: Any, instance: Any) -> Callable[[], RequestFacts]:
     prompt = vars(event).get("prompt")  # pydantic takes 1 us to say that a chat has none
     if prompt is not None:
-        return lambda: _texts_facts([prompt])
-    return lambda: _chat_facts(event.messages, event.additional_kwargs, instance)
+        return lambda: texts_facts([prompt])
+    return lambda: chat_facts(event.messages, event.additional_kwargs, instance)
 
 
-def _texts_facts(texts: Sequence[str]) -> RequestFacts:
+def texts_facts(texts: Sequence[str]) -> RequestFacts:
+    """The facts of a completion, or of texts that are embedded."""
     return RequestFacts(messages=tuple(MessageFacts(role="user", text=text) for text in texts))
 
 
-def _chat_facts(messages: Sequence[Any], options: Mapping[str, Any], instance: Any) -> RequestFacts:
+def chat_facts(
+    messages: Sequence[Any], options: Mapping[str, Any], instance: Any = None
+) -> RequestFacts:
+    """The facts of a chat.
+
+    Args:
+        messages: What is sent.
+        options: Those of the call.
+        instance: The LLM, whose own settings count too.
+    """
     tools = [*(getattr(instance, "tools", None) or ()), *(options.get("tools") or ())]
     schema = options.get("response_format")
     return RequestFacts(
@@ -125,39 +135,69 @@ def _chat_facts(messages: Sequence[Any], options: Mapping[str, Any], instance: A
 
 def _message_facts(message: Any) -> MessageFacts:
     more = message.additional_kwargs
-    texts, media = block_texts(message.blocks)
-    calls = [b for b in message.blocks if getattr(b, "block_type", "") == "tool_call"]
+    content = content_of(message.blocks)
     return MessageFacts(
         role=_ROLES.get(str(getattr(message.role, "value", message.role)), "user"),
-        text="\n".join(texts),
-        tool_calls=tuple(
-            ToolCallFacts(
-                name=call.tool_name, arguments=as_json(call.tool_kwargs), id=call.tool_call_id or ""
-            )
-            for call in calls
-        ),
+        text="\n".join(content.texts),
+        tool_calls=tuple(tool_calls_of(message)),
         tool_call_id=str(more.get("tool_call_id") or ""),
         name=str(more.get("name") or ""),
-        images=media,
+        images=content.images,
+        audio=content.audio,
     )
 
 
-def block_texts(blocks: Iterable[Any]) -> tuple[list[str], int]:
-    """The texts of a message's blocks, and how many blocks are images or other media."""
-    texts, media = [], 0
+def tool_calls_of(message: Any) -> Iterable[ToolCallFacts]:
+    """The calls in a message's blocks; where it has none, those that older integrations put beside
+    them, in the shape of their provider."""
+    calls = [b for b in message.blocks if getattr(b, "block_type", "") == "tool_call"]
+    for call in calls:
+        yield ToolCallFacts(
+            name=call.tool_name, arguments=as_json(call.tool_kwargs), id=call.tool_call_id or ""
+        )
+    for old in () if calls else message.additional_kwargs.get("tool_calls") or ():
+        body = field_of(old, "function") or old
+        arguments = field_of(body, "arguments") or field_of(body, "input") or ""
+        yield ToolCallFacts(
+            name=str(field_of(body, "name") or ""),
+            arguments=as_json(arguments),
+            id=str(field_of(old, "id") or ""),
+        )
+
+
+def field_of(holder: Any, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+
+
+class Content(NamedTuple):
+    """What the blocks of a message hold."""
+
+    texts: list[str]
+    images: int
+    """Images and other media, but for audio."""
+    audio: int
+
+
+def content_of(blocks: Iterable[Any]) -> Content:
+    """The texts of a message's blocks, and how many of them are media."""
+    texts: list[str] = []
+    images = audio = 0
     for block in blocks:
         kind = str(getattr(block, "block_type", ""))
         if (field := _TEXTS.get(kind)) is not None:
             texts.append(str(getattr(block, field, None) or ""))
         elif kind == "citable":
-            inner_texts, inner_media = block_texts(block.content)
-            texts += [block.title, block.source, *inner_texts]
-            media += inner_media
+            inner = content_of(block.content)
+            texts += [block.title, block.source, *inner.texts]
+            images += inner.images
+            audio += inner.audio
         elif kind == "citation":
             texts.append(str(getattr(block.cited_content, "text", "")))
-        elif kind in ("image", "audio", "video", "document"):
-            media += 1
-    return texts, media
+        elif kind == "audio":
+            audio += 1
+        elif kind in ("image", "video", "document"):
+            images += 1
+    return Content(texts, images, audio)
 
 
 def _tool_facts(tool: Any) -> ToolFacts:
@@ -198,7 +238,7 @@ def _longest_ttl(marks: Iterable[str]) -> Literal["", "5m", "1h"]:
 # -- its options -------------------------------------------------------------------------------
 
 
-def _places(instance: Any, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def places_of(instance: Any, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Where a request's options stand: in the call, in the LLM's `additional_kwargs`, in its
     fields, in the order in which the LLM classes let one replace the other."""
     fields: Mapping[str, Any] = getattr(instance, "__dict__", {})
@@ -212,7 +252,7 @@ def _option(name: str, places: Sequence[Mapping[str, Any]]) -> Any:
     return None
 
 
-def _output_cap(places: Sequence[Mapping[str, Any]]) -> int | None:
+def output_cap(places: Sequence[Mapping[str, Any]]) -> int | None:
     """The cap on output tokens, for all answers of the call together."""
     for name in _CAP_KEYS:
         cap = _option(name, places)
@@ -227,12 +267,13 @@ def _answers(places: Sequence[Mapping[str, Any]]) -> int:
     return answers if isinstance(answers, int) and answers > 0 else 1
 
 
-def _service_tier(places: Sequence[Mapping[str, Any]]) -> str:
+def service_tier(places: Sequence[Mapping[str, Any]]) -> str:
+    """The tier that a request asks for, of those that have a price of their own."""
     asked = _option("service_tier", places)
     return asked if asked in _TIERS else "standard"
 
 
-def _labels(tags: Mapping[str, Any]) -> dict[str, str]:
+def labels(tags: Mapping[str, Any]) -> dict[str, str]:
     """The tags of `instrument_tags` that can serve as labels."""
     if not tags:
         return {}

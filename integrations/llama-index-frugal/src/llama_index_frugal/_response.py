@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from frugal_chains.tracking import CallEnd, classify_error
 from frugal_chains.usage import Usage, UsageReading, merge_anthropic_stream, read_usage
-from llama_index_frugal._request import as_json, block_texts
+from llama_index_frugal._request import as_json, content_of
 
 _MODEL_NAMES: Final = ("model", "model_version", "modelVersion", "model_id", "modelId")
 _WRAPPERS: Final = ("response", "message")
@@ -219,6 +219,6 @@ def _written(response: Any) -> tuple[list[str], list[str]]:
     message = getattr(response, "message", None)
     if message is None:
         return [str(response.text)], []
-    texts, _ = block_texts(message.blocks)
+    texts = content_of(message.blocks).texts
     tools = [b for b in message.blocks if getattr(b, "block_type", "") == "tool_call"]
     return texts, [tool.tool_name + as_json(tool.tool_kwargs) for tool in tools]

@@ -1,0 +1,170 @@
+"""How often a decision changes with the wording, how long it takes, and what a model weighs.
+
+The perturbations are written for this benchmark; the synonyms are in no table of the library. The
+threshold is the one that sends half of the requests to the strong model: the place where a decision
+is closest.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final
+
+import numpy as np
+from _figures import Figure
+
+from frugal_chains.routing.gain import BlendedGain, to_bytes
+
+SYNONYMS: Final[Mapping[str, str]] = {
+    "find": "determine", "calculate": "compute", "big": "large", "large": "big", "small": "little",
+    "show": "display", "begin": "start", "start": "begin", "buy": "purchase", "purchase": "buy",
+    "quick": "fast", "fast": "quick", "total": "overall", "correct": "right", "wrong": "incorrect",
+    "following": "below", "explain": "describe", "describe": "explain", "usually": "commonly",
+    "many": "numerous", "important": "significant", "main": "primary", "primary": "main",
+    "reason": "cause", "result": "outcome", "help": "assist", "need": "require", "get": "obtain",
+    "given": "provided", "statement": "claim", "best": "optimal", "also": "additionally",
+    "because": "since", "however": "but", "people": "persons", "child": "kid", "car": "automobile",
+    "money": "cash", "job": "occupation", "house": "home", "entire": "whole", "often": "frequently",
+}  # fmt: skip
+"""One word for another of the same meaning."""
+_HEADS: Final = (
+    "Please ", "Hi! ", "Hello there, ", "Could you please tell me: ", "Hey, can you help me with ",
+    "Kindly answer: ", "Good morning. ", "I would like you to answer: ",
+)  # fmt: skip
+_TAILS: Final = (
+    " Thanks!",
+    " Thank you very much.",
+    " Please.",
+    " Thanks in advance!",
+    "\n\nCheers",
+)
+
+
+def in_capitals(text: str, rng: random.Random) -> str:
+    """All letters large, or all small."""
+    return text.upper() if rng.random() < 0.5 else text.lower()
+
+
+def respaced(text: str, rng: random.Random) -> str:
+    """Spaces doubled, tabs and line breaks between words, blanks at both ends."""
+    return "  " + re.sub(r"\s+", lambda _: rng.choice((" ", "  ", "\n", " \t")), text) + " \n"
+
+
+def wrapped(text: str, rng: random.Random) -> str:
+    """Polite words before, after, or both."""
+    head = rng.choice(_HEADS) if rng.random() < 0.7 else ""
+    return head + text + (rng.choice(_TAILS) if not head or rng.random() < 0.5 else "")
+
+
+def reworded(text: str, rng: random.Random) -> str:
+    """One word replaced by a synonym; unchanged where none occurs."""
+    found = [hit for hit in re.finditer(r"[A-Za-z]+", text) if hit.group().lower() in SYNONYMS]
+    if not found:
+        return text
+    hit = rng.choice(found)
+    word = SYNONYMS[hit.group().lower()]
+    word = word.capitalize() if hit.group()[0].isupper() else word
+    return text[: hit.start()] + word + text[hit.end() :]
+
+
+PERTURBATIONS: Final[Mapping[str, Callable[[str, random.Random], str]]] = {
+    "case": in_capitals,
+    "white space": respaced,
+    "polite wrappers": wrapped,
+    "synonyms": reworded,
+}
+
+
+def unchanged(model: BlendedGain, prompts: Sequence[str], *, seed: int) -> dict[str, float]:
+    """Return the share of decisions that stay, by perturbation, of prompts that were changed."""
+    stronger = int(np.argmax(model.base))
+    rng, before = random.Random(seed), _gains(model, prompts, stronger)
+    limit = float(np.median(before))
+    found = {}
+    for name, change in PERTURBATIONS.items():
+        texts = [change(prompt, rng) for prompt in prompts]
+        moved = np.array([text != prompt for text, prompt in zip(texts, prompts, strict=True)])
+        after = _gains(model, texts, stronger)
+        found[name] = float(((before > limit) == (after > limit))[moved].mean())
+    return found
+
+
+def _gains(model: BlendedGain, prompts: Sequence[str], stronger: int) -> np.ndarray[Any, Any]:
+    scores = model.predict_many(prompts)
+    return np.asarray(scores[:, stronger] - np.delete(scores, stronger, axis=1).max(axis=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Of one prediction, in milliseconds."""
+
+    p50: float
+    p99: float
+
+
+def latency(
+    model: BlendedGain,
+    prompts: Sequence[str],
+    embed: Callable[[str], Sequence[float]] | None = None,
+) -> Latency:
+    """Time single predictions, the embedding included where there is one."""
+    for prompt in prompts[:20]:
+        model.predict(prompt, embed(prompt) if embed else None)
+    taken = []
+    for prompt in prompts:
+        start = time.perf_counter()
+        model.predict(prompt, embed(prompt) if embed else None)
+        taken.append(1e3 * (time.perf_counter() - start))
+    return Latency(p50=float(np.median(taken)), p99=float(np.quantile(taken, 0.99)))
+
+
+def memory_mb(model: BlendedGain) -> float:
+    """What the model's arrays and texts take in memory, in MB."""
+    return _bytes(model) / 1e6
+
+
+def stored_mb(model: BlendedGain) -> float:
+    """What the model takes in a file, in MB."""
+    return len(to_bytes(model)) / 1e6
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, tuple):
+        return sum(len(each) for each in value if isinstance(each, str))
+    if is_dataclass(value):
+        return sum(_bytes(getattr(value, field.name)) for field in fields(value))
+    return 0
+
+
+def figures(model: BlendedGain, prompts: Sequence[str], *, seed: int) -> dict[str, Figure]:
+    """Stability, latency and size of one model, on prompts it has not learned from."""
+    stays = unchanged(model, prompts, seed=seed)
+    took = latency(model, prompts)
+    found = {
+        f"unchanged under {name}": Figure(
+            value=100 * share, asked=98.0, better="higher", unit="% of decisions"
+        )
+        for name, share in stays.items()
+    }
+    found["unchanged, mean of all"] = Figure(
+        value=100 * float(np.mean(list(stays.values()))),
+        asked=98.0,
+        better="higher",
+        unit="% of decisions",
+    )
+    found["latency without embedder, p50"] = Figure(
+        value=took.p50, asked=0.3, better="lower", unit="ms"
+    )
+    found["latency without embedder, p99"] = Figure(value=took.p99, better="lower", unit="ms")
+    each = 10_000 / model.rows
+    found["memory of 10,000 calibration rows"] = Figure(
+        value=memory_mb(model) * max(1.0, each), better="lower", unit="MB at most"
+    )
+    found["stored model"] = Figure(value=stored_mb(model), better="lower", unit="MB")
+    return found

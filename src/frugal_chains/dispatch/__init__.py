@@ -1,0 +1,6 @@
+"""Dispatch: a routing policy at work, for both adapters, and calibrations as files."""
+
+from frugal_chains.dispatch._files import load_policy, read_rows, save_calibration, with_ledger
+from frugal_chains.dispatch._router import Route, Router
+
+__all__ = ["Route", "Router", "load_policy", "read_rows", "save_calibration", "with_ledger"]

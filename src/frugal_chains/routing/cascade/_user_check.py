@@ -1,0 +1,89 @@
+"""A function of the application as a validator: it may raise or hang, the call goes on."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from frugal_chains.facts import RequestFacts
+from frugal_chains.routing.cascade._answer import OK, AnswerFacts, Verdict
+
+_MAX_HANGING: Final = 4
+"""Threads of one check that may hang at a time; with so many the check is skipped."""
+
+
+class UserCheck:
+    """Ask a function of the application whether an answer will do.
+
+    The function gets the question's facts and the answer's, and returns True (it will do), False or
+    a reason (it will not), or a `Verdict`. One that raises or takes longer than `timeout_s` has not
+    spoken: the answer counts as not validated by it, and the cascade's `notes` say so.
+
+    It runs in a thread of its own, the only way to give up waiting for it; so this is the one
+    validator with a clock. An asynchronous driver sends the outcome from a worker thread
+    (`asyncio.to_thread(flow.send, outcome)`), so that the wait never holds the event loop.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[RequestFacts, AnswerFacts], Verdict | bool | str | None],
+        *,
+        name: str = "",
+        timeout_s: float = 1.0,
+    ) -> None:
+        if not timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, got {timeout_s!r}")
+        self.function = function
+        self.name = name or getattr(function, "__name__", "user check")
+        self.timeout_s = timeout_s
+        self._hanging: list[threading.Thread] = []
+
+    def __call__(self, request: RequestFacts, answer: AnswerFacts, /) -> Verdict:
+        self._hanging = [thread for thread in self._hanging if thread.is_alive()]
+        if len(self._hanging) >= _MAX_HANGING:
+            return self._silent(f"{len(self._hanging)} earlier calls of it still hang")
+        said: list[Any] = []
+        context = contextvars.copy_context()
+
+        def ask() -> None:
+            try:
+                said.append(context.run(self.function, request, answer))
+            except BaseException as error:  # also SystemExit: this thread is its end
+                said.append(error)
+
+        thread = threading.Thread(target=ask, name=f"frugal-check-{self.name}", daemon=True)
+        thread.start()
+        thread.join(self.timeout_s)
+        if not said:
+            self._hanging.append(thread)
+            return self._silent(f"no answer within {self.timeout_s:g} s")
+        return self._read(said[0])
+
+    def _read(self, said: Any) -> Verdict:
+        match said:
+            case Verdict():
+                return said
+            case True | None | "":
+                return OK
+            case False:
+                return Verdict(code="user", detail=self.name)
+            case str():
+                return Verdict(code="user", detail=said)
+            case BaseException():
+                return self._silent(f"{type(said).__name__}: {said}"[:200])
+        return self._silent(f"it returned {type(said).__name__}, not a bool, a text or a Verdict")
+
+    def _silent(self, why: str) -> Verdict:
+        return Verdict(detail=f"not validated by {self.name}: {why}")
+
+    def __deepcopy__(self, _memo: object) -> UserCheck:
+        return UserCheck(self.function, name=self.name, timeout_s=self.timeout_s)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self.function, self.name, self.timeout_s)
+
+
+def _rebuilt(function: Any, name: str, timeout_s: float) -> UserCheck:
+    return UserCheck(function, name=name, timeout_s=timeout_s)

@@ -1,0 +1,77 @@
+"""Every example of routing is run, against a provider on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from frugal_chains import Ledger
+from tests.servers import Reply, Request, ScriptedServer, Tokens, ToolCall
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str, folder: Path, scripted: ScriptedServer) -> str:
+    environment = {
+        **os.environ,
+        "OPENAI_API_KEY": "test",
+        "OPENAI_BASE_URL": scripted.openai_base_url,
+        "OPENAI_API_BASE": scripted.openai_base_url,
+        "FRUGAL_LEDGER": f"sqlite:///{folder}/frugal.db",
+    }
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(folder: Path) -> list[tuple[str, str, str]]:
+    """Model, status and reason of every attempt."""
+    with Ledger.open(f"sqlite:///{folder}/frugal.db", read_only=True) as ledger:
+        return [
+            (row.model, row.status, dict(row.decision or {}).get("routing", {}).get("reason", ""))
+            for row in ledger.attempts()
+        ]
+
+
+def test_routed_chain(scripted: ScriptedServer, tmp_path: Path) -> None:
+    scripted.always(Reply("Because of the air.", usage=Tokens(fresh=30, visible=5)))
+    said = run("routed_chain.py", tmp_path, scripted)
+    assert "-> We are open from 9 to 5." in said
+    assert "rule 'contracts': the question has 'contract'" in said
+    assert [row[0] for row in rows(tmp_path)] == [
+        "canned:hours", "gpt-4.1-nano", "gpt-4.1-mini", "gpt-4.1",
+    ]  # fmt: skip
+    assert [row[1] for row in rows(tmp_path)] == ["cached", "ok", "ok", "ok"]
+    assert [row[2] for row in rows(tmp_path)][1:] == ["default", "rule:code", "rule:contracts"]
+
+
+def test_routed_agent(scripted: ScriptedServer, tmp_path: Path) -> None:
+    call = Reply("", tool_calls=(ToolCall("stock", {"item": "pen"}),))
+
+    def answer(request: Request) -> Reply:
+        called = any(message["role"] == "tool" for message in request.body["messages"])
+        return Reply("Twelve.", usage=Tokens(fresh=60, visible=2)) if called else call
+
+    scripted.always(answer)
+    said = run("routed_agent.py", tmp_path, scripted)
+    assert said.count("Twelve.") == 2
+    models = [row[0] for row in rows(tmp_path)]
+    assert models == ["gpt-4.1-nano"] * 2 + ["gpt-4.1"] * 2
+
+
+def test_routed_query_engine(scripted: ScriptedServer, tmp_path: Path) -> None:
+    scripted.always(Reply("Twenty minutes.", usage=Tokens(fresh=90, visible=3)))
+    assert "Twenty minutes." in run("routed_query_engine.py", tmp_path, scripted)
+    assert rows(tmp_path) == [("gpt-4.1-nano", "ok", "default")]
+
+
+def test_calibration_from_a_log(scripted: ScriptedServer, tmp_path: Path) -> None:
+    said = run("calibrate_from_log.py", tmp_path, scripted)
+    assert "Routing is recommended" in said
+    assert "large (specialist) answers" in said
+    assert (tmp_path / "routing.frugal").exists()
