@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from frugal_chains.dispatch import UserCheck
 from frugal_chains.routing import (
     CannedAnswer,
     Cascade,
@@ -15,7 +16,7 @@ from frugal_chains.routing import (
     RoutingPolicy,
     Rule,
 )
-from frugal_chains.routing.cascade import AnswerFacts, UserCheck
+from frugal_chains.routing.cascade import AnswerFacts
 
 WEAK, STRONG = "gpt-4o-mini", "gpt-4o"
 

@@ -14,8 +14,9 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
 from frugal_chains import Ledger
+from frugal_chains.dispatch import UserCheck
 from frugal_chains.routing import Cascade, RoutingPolicy
-from frugal_chains.routing.cascade import UserCheck, refusal
+from frugal_chains.routing.cascade import refusal
 from langchain_frugal import CostCallbackHandler, RoutingChatModel, track_cost
 from tests.langchain.routers import CASCADE, POLICY, STRONG, WAYS, WEAK, Runs, says_sure
 from tests.servers import Reply, ScriptedServer, Tokens

@@ -2,5 +2,14 @@
 
 from frugal_chains.dispatch._files import load_policy, read_rows, save_calibration, with_ledger
 from frugal_chains.dispatch._router import Route, Router
+from frugal_chains.dispatch._user_check import UserCheck
 
-__all__ = ["Route", "Router", "load_policy", "read_rows", "save_calibration", "with_ledger"]
+__all__ = [
+    "Route",
+    "Router",
+    "UserCheck",
+    "load_policy",
+    "read_rows",
+    "save_calibration",
+    "with_ledger",
+]

@@ -47,7 +47,6 @@ class Memory:
         with self._lock:
             known = self._conversations.get(key) or _Conversation()
             return ConversationFacts(
-                last=known.last,
                 bound_to=self._owner(request) or known.last if in_tool_loop(request) else "",
                 warm={
                     name: WarmPrefix(tokens=tokens, age_s=now_s - at_s)

@@ -71,8 +71,6 @@ class RoutingPolicy:
     max_latency_s: float | None = None
     """Models whose typical answer takes longer are left out."""
     cascade: Cascade | None = None
-    decision_usd: Decimal = Decimal(0)
-    """What one decision costs by itself: an embedding bought for it, say."""
 
     @property
     def signals(self) -> tuple[Signal, ...]:

@@ -24,8 +24,6 @@ class WarmPrefix:
 class ConversationFacts:
     """What earlier calls of the same conversation left behind."""
 
-    last: str = ""
-    """The candidate that gave the last answer."""
     bound_to: str = ""
     """The candidate whose tool calls or reasoning blocks the history holds: only its provider
     understands their ids, so it goes on until the loop of tool calls is over."""

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frugal_chains.dispatch import UserCheck
 from frugal_chains.facts import RequestFacts, ToolCallFacts
 from frugal_chains.routing.cascade import (
     CHECKS,
     AnswerFacts,
     Format,
     Logprobs,
-    UserCheck,
     Validator,
     Verdict,
     arithmetic,

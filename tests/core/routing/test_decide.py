@@ -273,7 +273,7 @@ def test_the_warm_prefix_of_a_conversation_keeps_a_stronger_model() -> None:
     """Opus reads 100,000 tokens from its cache for $0.05; gpt-4.1 would read them for $0.20."""
     tokens = {c.name: 100_000 for c in THREE}
     warm = {"specialist": WarmPrefix(tokens=99_000, age_s=60)}
-    stays = ConversationFacts(last="specialist", warm=warm)
+    stays = ConversationFacts(warm=warm)
     assert who(input_tokens=tokens)[0] == "workhorse"
     assert who(input_tokens=tokens, conversation=stays)[0] == "specialist"
     cold = ConversationFacts(warm={"specialist": WarmPrefix(tokens=99_000, age_s=301)})

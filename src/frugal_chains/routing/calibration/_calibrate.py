@@ -69,7 +69,7 @@ def calibrate(
         target: A `QualityFloor`, a `SpendLimit` or a `StrongShare`.
         costs: Mean cost of a request by model, in USD, where the log has no `cost_usd`. Without
             either the better of two models costs 1 and the other 0; more than two need costs.
-        embedder: Embeds the prompts, less what many of them share.
+        embedder: Embeds the prompts, whole: what all of them share is embedded too.
         embeddings: Or their vectors, in the order of the log's prompts.
         seed: Of the folds and of the bootstrap.
 

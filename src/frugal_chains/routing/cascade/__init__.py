@@ -24,7 +24,6 @@ from frugal_chains.routing.cascade._learned import (
 from frugal_chains.routing.cascade._limit import ALWAYS, Limit, limit_for_quality, limit_for_share
 from frugal_chains.routing.cascade._reading import final_number
 from frugal_chains.routing.cascade._schema import schema_problem
-from frugal_chains.routing.cascade._user_check import UserCheck
 from frugal_chains.routing.cascade._validators import (
     CHECKS,
     STANDARD,
@@ -61,7 +60,6 @@ __all__ = [
     "Outcome",
     "Reaction",
     "Step",
-    "UserCheck",
     "Validator",
     "ValidatorFit",
     "Verdict",

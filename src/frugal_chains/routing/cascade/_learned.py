@@ -161,7 +161,8 @@ def fit_validator(
     Args:
         rows: Answers with their scores. With `stronger_right` on every row the expected *gain* of
             a stronger answer is learned too, and escalations go where they help.
-        checks: Checks of the application's own (a `Format`, a `UserCheck`) to learn the weight of.
+        checks: Checks of the application's own (a `Format`, a `dispatch.UserCheck`), to learn the
+            weight of.
         seed: Of the forest; the same rows and seed give the same validator.
         trees: Of the forest.
 

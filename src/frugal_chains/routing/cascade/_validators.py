@@ -12,7 +12,7 @@
 | `invented_numbers` | computes with numbers that come from nowhere |
 | `Format` | does not match the pattern that the application expects |
 | `Logprobs` | was improbable to the model itself |
-| `UserCheck` | a function of the application rejects |
+| `dispatch.UserCheck` | a function of the application rejects |
 
 The words that refusals and hedges are found by are English; other languages pass.
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from frugal_chains.facts import RequestFacts
-from frugal_chains.routing.cascade._answer import OK, AnswerFacts, Verdict
+from frugal_chains.routing.cascade import OK, AnswerFacts, Verdict
 
 _MAX_HANGING: Final = 4
 """Threads of one check that may hang at a time; with so many the check is skipped."""
@@ -22,8 +22,9 @@ class UserCheck:
     spoken: the answer counts as not validated by it, and the cascade's `notes` say so.
 
     It runs in a thread of its own, the only way to give up waiting for it; so this is the one
-    validator with a clock. An asynchronous driver sends the outcome from a worker thread
-    (`asyncio.to_thread(flow.send, outcome)`), so that the wait never holds the event loop.
+    validator with a clock, and no part of the pure `routing`. An asynchronous driver sends the
+    outcome from a worker thread (`asyncio.to_thread(flow.send, outcome)`), so that the wait never
+    holds the event loop.
     """
 
     def __init__(
