@@ -1,6 +1,6 @@
 """What every benchmark reports: its figures as a table, and as `benchmarks/results/<name>.json`.
 
-{"name", "versions", "seed", "figures": {name: {"value", "asked", "better", "unit"}}}
+{"name", "versions", "seed", "figures": {name: {"value", "asked", "better", "unit", "low", "high"}}}
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class Figure:
     unit: str
     asked: float | None = None
     """What must be reached; None where the number is for comparison only."""
+    low: float | None = None
+    """Of the 95 % bootstrap interval, where there is one;"""
+    high: float | None = None
+    """its other end."""
 
     @property
     def reached(self) -> bool:
@@ -39,12 +43,16 @@ class Figure:
 
 def show(title: str, figures: Mapping[str, Figure]) -> None:
     """Print the figures as a table."""
-    table = Table("figure", "value", "asked", "unit", "", title=title)
+    table = Table("figure", "value", "95 %", "asked", "unit", "", title=title)
     for name, figure in figures.items():
         asked = "" if figure.asked is None else f"{figure.asked:,.10g}"
         verdict = "" if figure.asked is None else "ok" if figure.reached else "MISSED"
-        table.add_row(name, f"{figure.value:,.10g}", asked, figure.unit, verdict)
-    Console().print(table)
+        between = "" if figure.low is None else f"{figure.low:,.4g} to {figure.high:,.4g}"
+        value = f"{figure.value:,.10g}" if figure.low is None else f"{figure.value:,.4g}"
+        table.add_row(name, value, between, asked, figure.unit, verdict)
+    # Without a terminal rich assumes 80 columns, which would cut the names.
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)
 
 
 def write_results(

@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,8 +27,9 @@ from routing import cascade, many_models, precall, robustness
 from routing.protocol import DATA, DataAbsent, load
 
 from frugal_chains.local import LocalEmbedder
-from frugal_chains.routing.gain import fit_gain
+from frugal_chains.routing.gain import distinct_prompts, fit_gain
 
+NAMES = ("weak", "strong")
 SPLITS = ("routellm_mmlu", "routellm_gsm8k", "llmrouter_9model")
 SEED = 0
 
@@ -42,11 +44,11 @@ def main() -> int:
         "many": lambda: many_models.figures(
             asked.data, embeddings=asked.embeddings, draws=asked.draws, seed=SEED
         ),
-        "robustness": lambda: _robustness(asked.data),
+        "robustness": lambda: _robustness(asked.data, asked.embeddings),
     }
-    figures = _earlier()
+    figures: dict[str, Figure] = {}
     try:
-        if not asked.part or {"precall", "many"} & set(asked.part):
+        if not asked.part or {"precall", "many", "robustness"} & set(asked.part):
             embed_splits(asked.data, asked.embeddings)
         for name in asked.part or parts:
             found = parts[name]()
@@ -55,31 +57,47 @@ def main() -> int:
     except DataAbsent as absent:
         print(absent, file=sys.stderr)
         return 2
+    # Read now: another part may have ended while this one ran.
+    figures = _earlier() | figures
     versions = {name: version(name) for name in ("numpy", "onnxruntime")}
     print("written:", write_results("routing", figures, versions=versions, seed=SEED))
     return 0 if all(figure.reached for figure in figures.values()) else 1
 
 
 def embed_splits(data: Path, folder: Path) -> None:
-    """Embed every prompt once; a split whose rows have changed is embedded anew."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Embed every prompt once; a split or an embedder that has changed is embedded anew."""
     embedder = LocalEmbedder()
+    folder.mkdir(parents=True, exist_ok=True)
+    probe, made_by = np.array(embedder.embed("Which embedder made these?")), folder / "made_by.npy"
+    if not made_by.exists() or not np.allclose(np.load(made_by), probe, atol=1e-5):
+        for file in folder.glob("*.npy"):
+            file.unlink()
+        np.save(made_by, probe)
     for name in SPLITS:
-        prompts = [row["prompt"] for row in load(name, data)]
+        prompts = distinct_prompts([row["prompt"] for row in load(name, data)])
         file = folder / f"{name}.npy"
         if not file.exists() or len(np.load(file)) != len(prompts):
             print(f"embedding {len(prompts):,} prompts of {name}", flush=True)
             np.save(file, np.array(embedder(prompts), dtype=np.float32))
 
 
-def _robustness(data: Path) -> dict[str, Figure]:
-    """Of a model that has learned from four fifths of MMLU, on prompts of the rest."""
-    pair = precall.read_pair(load("routellm_mmlu", data))
+def _robustness(data: Path, embeddings: Path) -> dict[str, Figure]:
+    """Of models that have learned from four fifths of MMLU, on prompts of the rest."""
+    pair = precall.read_pair(
+        load("routellm_mmlu", data), precall.load_embeddings(embeddings, "routellm_mmlu")
+    )
     order = np.random.default_rng(SEED).permutation(len(pair.prompts))
     kept, held = order[len(order) // 5 :], order[: len(order) // 5]
-    model = fit_gain(pair.examples(kept, tasks=True), ("weak", "strong"), seed=SEED).model
+    bare = replace(pair, embeddings=None)
+    words, both = (
+        fit_gain(each.examples(kept, tasks=True), NAMES, seed=SEED).model for each in (bare, pair)
+    )
     prompts = [pair.prompts[at] for at in held]
-    return robustness.figures(model, prompts, seed=SEED)
+    embedder = LocalEmbedder()
+    return {
+        **robustness.figures(words, prompts, seed=SEED),
+        **robustness.with_embedder(both, prompts[:500], embedder.embed),
+    }
 
 
 def _earlier() -> dict[str, Figure]:

@@ -18,10 +18,10 @@ from typing import Any, Final
 import numpy as np
 from _figures import Figure
 from numpy.typing import NDArray
-from routing.protocol import Interval, folds, interval, load
 
 from frugal_chains.routing.gain import Example, fit_gain
 from frugal_chains.tokens import TokenCounter
+from routing.protocol import Interval, folds, in_figure, interval, load
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -205,14 +205,14 @@ def figures(data: Path, *, embeddings: Path | None, draws: int, seed: int) -> di
     found = {}
     for name, each in saved(pool, predicted, draws=draws, seed=seed).items():
         for level, share in each.at.items():
-            found[f"nine models, {name}: saved at {level:.0%}"] = Figure(
-                value=100 * share.value, better="higher", unit="% of dollars"
+            found[f"nine models, {name}: saved at {level:.0%}"] = in_figure(
+                share, better="higher", unit="% of dollars", scale=100
             )
     means = predicted["task mean (given the task)"]
     for name in (router for router in predicted if router.startswith("ours")):
         for level in LEVELS:
             more = paired(pool, predicted[name], means, level, draws=draws, seed=seed)
-            found[f"nine models, {name} less task mean: saved at {level:.0%}"] = Figure(
-                value=100 * more.value, asked=0.0, better="higher", unit="points of dollars"
+            found[f"nine models, {name} less task mean: saved at {level:.0%}"] = in_figure(
+                more, asked=0.0, better="higher", unit="points of dollars", scale=100
             )
     return found

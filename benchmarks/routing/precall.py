@@ -18,10 +18,10 @@ from zlib import crc32
 import numpy as np
 from _figures import Figure
 from numpy.typing import NDArray
-from routing.protocol import Comparison, Interval, compare, folds, interval, load
 
 from frugal_chains.routing.calibration import QualityFloor, calibrate, read_log
 from frugal_chains.routing.gain import BlendedGain, Example, fit_gain
+from routing.protocol import Comparison, Interval, compare, folds, in_figure, interval, load
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -259,14 +259,14 @@ def figures(
             out_of_fold(pair, seeds=seeds, labels=labels), pair, draws=draws, seed=seed
         )
         found |= _apgr(name, result, asked)
-    for floor in (0.5, 0.8):
+    for floor in (0.5, 0.8, 0.95):
         carried = carried_thresholds(mmlu, floor=floor, seeds=seeds)
         key = f"mmlu floor {floor:.0%} of the gap"
         found[f"{key}: recovered beside asked"] = Figure(
             value=carried.reached, asked=1.0, better="higher", unit="ratio"
         )
-        found[f"{key}: more strong calls than hindsight"] = Figure(
-            value=carried.excess_points.value, asked=10.0, better="lower", unit="points"
+        found[f"{key}: more strong calls than hindsight"] = in_figure(
+            carried.excess_points, asked=10.0, better="lower", unit="points"
         )
     return found
 
@@ -275,19 +275,15 @@ def _apgr(name: str, result: Comparison, asked: Mapping[str, float]) -> dict[str
     found = {}
     for router, each in result.routers.items():
         key = f"{name}, {router}"
-        found[f"{key}: APGR"] = Figure(
-            value=each.apgr.value, asked=asked.get(router), better="higher", unit="APGR"
+        found[f"{key}: APGR"] = in_figure(
+            each.apgr, asked=asked.get(router), better="higher", unit="APGR"
         )
-        found[f"{key}: APGR, low end"] = Figure(value=each.apgr.low, better="higher", unit="APGR")
-        found[f"{key}: CPT50"] = Figure(value=each.cpt50.value, better="lower", unit="% of calls")
-        found[f"{key}: CPT80"] = Figure(value=each.cpt80.value, better="lower", unit="% of calls")
+        found[f"{key}: CPT50"] = in_figure(each.cpt50, better="lower", unit="% of calls")
+        found[f"{key}: CPT80"] = in_figure(each.cpt80, better="lower", unit="% of calls")
     for (router, reference), each in result.versus.items():
         # Never below prompt length, and never below the domain that our router is not told.
         least = 0.0 if router == "ours" and reference in ("length", "known domain") else None
-        found[f"{name}, {router} less {reference}: APGR"] = Figure(
-            value=each.apgr.value, asked=least, better="higher", unit="APGR"
-        )
-        found[f"{name}, {router} less {reference}: APGR, low end"] = Figure(
-            value=each.apgr.low, better="higher", unit="APGR"
+        found[f"{name}, {router} less {reference}: APGR"] = in_figure(
+            each.apgr, asked=least, better="higher", unit="APGR"
         )
     return found

@@ -25,9 +25,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
+from _figures import Figure
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
@@ -164,6 +165,25 @@ def compare(
     return Comparison(
         routers={name: _measured(each) for name, each in rows.items()},
         versus={(a, b): _measured(rows[a] - rows[b]) for a, b in versus},
+    )
+
+
+def in_figure(
+    found: Interval,
+    *,
+    better: Literal["higher", "lower"],
+    unit: str,
+    asked: float | None = None,
+    scale: float = 1.0,
+) -> Figure:
+    """Return a figure of the results file, with its interval."""
+    return Figure(
+        value=scale * found.value,
+        better=better,
+        unit=unit,
+        asked=asked,
+        low=scale * found.low,
+        high=scale * found.high,
     )
 
 

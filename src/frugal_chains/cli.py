@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from frugal_chains.pricing import ServiceTier
     from frugal_chains.report import DoctorFacts, LedgerFacts, PriceFacts, ReportFacts
     from frugal_chains.routing.calibration import Calibration, Target
+    from frugal_chains.routing.cascade import CascadeFit
     from frugal_chains.usage import Usage
 
 main = typer.Typer(
@@ -189,6 +190,13 @@ def calibrate(
         list[str] | None,
         typer.Option(help="MODEL=USD a request, where the log has no cost_usd. Repeat it."),
     ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Rows of prompt, answer, score and stronger_score: learn which answers of the "
+            "cheaper model a cascade gives up for a stronger one's, for the same target."
+        ),
+    ] = None,
     ledger: LedgerOption = None,
     embedder: Annotated[
         bool, typer.Option(help="Learn from meanings too, with the local embedder (semantic).")
@@ -197,38 +205,43 @@ def calibrate(
         Path | None, typer.Option(help="Write the policy here, for load_policy(...).")
     ] = None,
     anyway: Annotated[
-        bool, typer.Option(help="Write it although routing is not recommended.")
+        bool, typer.Option(help="Write routing and cascade although not recommended.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of folds and intervals.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """What routing would gain on your own traffic, and the threshold for a target.
 
-    Without a target: 98 % of the best model's quality. Exit code 1: nothing can be learned from the
-    log, or routing is not recommended.
+    Without a target: 98 % of the best model's quality. With --answers also a cascade's validator
+    and its limit. Exit code 1: nothing can be learned from a log, or routing is not recommended.
 
     Example: frugal calibrate answers.jsonl --quality 0.98 --out routing.frugal
     """
-    from frugal_chains.dispatch import save_calibration
+    from frugal_chains.dispatch import read_rows, save_calibration
+    from frugal_chains.local import LocalEmbedder
+    from frugal_chains.routing import calibration
 
     with _plain_errors():
-        found = _calibrated(
-            log,
+        found = calibration.calibrate(
+            read_rows(log, ledger=ledger),
             _target(quality, spend, strong_share),
             costs=_costs(cost or []),
-            ledger=ledger,
-            embed=embedder,
+            embedder=LocalEmbedder() if embedder else None,
             seed=seed,
         )
+        cascade = _cascade(answers, quality, spend, strong_share, seed)
+        kept = cascade if cascade is not None and (cascade.recommended or anyway) else None
         written = out is not None and (found.report.recommended or anyway)
         if out is not None and written:
-            save_calibration(out, found)
+            learned = () if kept is None else (kept.validator, kept.limit.max_p_wrong)
+            save_calibration(out, found, *learned)
     if as_json:
-        _print_json(_calibration_json(found, str(out) if written else ""))
+        _print_json(_calibration_json(found, cascade, str(out) if written else ""))
     else:
-        print(found.report.text())
+        print(found.report.text() + ("" if cascade is None else f"\n{cascade.text()}"))
         if out is not None:
-            print(f"Written to {out}." if written else f"{out} is not written: see --anyway.")
+            part = "" if cascade is None else f", with{'out' if kept is None else ''} the cascade"
+            print(f"Written to {out}{part}." if written else f"{out} is not written: see --anyway.")
     if not found.report.recommended:
         raise typer.Exit(1)
 
@@ -299,29 +312,21 @@ def _costs(texts: list[str]) -> dict[str, float] | None:
     return costs or None
 
 
-def _calibrated(
-    log: Path,
-    target: Target,
-    *,
-    costs: dict[str, float] | None,
-    ledger: str | None,
-    embed: bool,
-    seed: int,
-) -> Calibration:
-    from frugal_chains.dispatch import read_rows, with_ledger
-    from frugal_chains.ledger import Ledger
-    from frugal_chains.local import LocalEmbedder
-    from frugal_chains.routing import calibration
+def _cascade(
+    answers: Path | None, of_best: float | None, usd: float | None, share: float | None, seed: int
+) -> CascadeFit | None:
+    from frugal_chains.dispatch import read_rows
+    from frugal_chains.routing.cascade import fit_cascade
 
-    rows: Any = read_rows(log)
-    if ledger is not None:
-        with Ledger.open(ledger, read_only=True) as books:
-            rows = list(with_ledger(rows, books.attempts()))
-    embedder = LocalEmbedder() if embed else None
-    return calibration.calibrate(rows, target, costs=costs, embedder=embedder, seed=seed)
+    if answers is None:
+        return None
+    rows = read_rows(answers)
+    return fit_cascade(rows, of_best=of_best, usd_per_request=usd, share=share, seed=seed)
 
 
-def _calibration_json(found: Calibration, written_to: str) -> dict[str, Any]:
+def _calibration_json(
+    found: Calibration, cascade: CascadeFit | None, written_to: str
+) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
@@ -329,6 +334,7 @@ def _calibration_json(found: Calibration, written_to: str) -> dict[str, Any]:
         "exchange": found.exchange,
         "costs": dict(found.costs),
         "best": found.best,
+        "cascade": None if cascade is None else cascade.to_json(),
         "written_to": written_to,
     }
 

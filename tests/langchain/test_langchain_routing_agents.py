@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any
 
+import openai
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware
-from langchain.agents.structured_output import ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
@@ -17,6 +19,7 @@ from pydantic import BaseModel
 
 from frugal_chains import Budget, Ledger
 from frugal_chains.errors import RoutingError
+from frugal_chains.routing import InputTokens, RoutingPolicy, Rule, UsesTools, WantsStructure
 from langchain_frugal import (
     BudgetMiddleware,
     CostCallbackHandler,
@@ -169,6 +172,65 @@ def test_when_a_provider_fails_in_an_agent_the_next_one_answers(
     end = agent.invoke({"messages": "say 1 + 2"})
     assert end["messages"][-1].text == "three"
     assert _models(scripted) == [WEAK, WEAK, CLAUDE]
+
+
+async def test_the_next_one_answers_in_an_asynchronous_agent_too(
+    router: RoutingChatModel, unused: Any, scripted: ScriptedServer
+) -> None:
+    scripted.script(Reply(status=503), Reply("here"))
+    end = await _agent("middleware", router, unused).ainvoke({"messages": "hi"})
+    assert end["messages"][-1].text == "here"
+    assert _models(scripted) == [WEAK, CLAUDE]
+
+
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+async def test_the_run_of_the_middleware_ends_as_its_request_does(
+    sync: bool, router: RoutingChatModel, unused: Any, scripted: ScriptedServer
+) -> None:
+    agent = _agent("middleware", router, unused)
+    ends = []
+    for statuses in ((), (400,)):
+        scripted.script(*[Reply(status=status) for status in statuses])
+        runs = Runs()
+        start, config = {"messages": "hi"}, {"callbacks": [runs]}
+        with nullcontext() if not statuses else pytest.raises(openai.BadRequestError):
+            _ = agent.invoke(start, config) if sync else await agent.ainvoke(start, config)
+        ends.append([each for each in runs.seen if each.startswith("RoutingChatModel")])
+    assert ends == [
+        ["RoutingChatModel start", "RoutingChatModel end"],
+        ["RoutingChatModel start", "RoutingChatModel error"],
+    ]
+
+
+def test_the_middleware_decides_by_the_whole_request(
+    chat_openai: Any, chat_anthropic: Any, unused: Any, scripted: ScriptedServer
+) -> None:
+    """The system prompt counts in tokens, and tools and schemas are seen by rules."""
+    tiers = {"gatekeeper": chat_openai(WEAK), "workhorse": chat_openai(STRONG)}
+    rules = (
+        Rule(name="long", when=InputTokens(at_least=500), to="workhorse"),
+        Rule(name="tools", when=UsesTools(("add",)), to="workhorse"),
+        Rule(name="schema", when=WantsStructure(), to="workhorse"),
+    )
+    policy = RoutingPolicy(rules=rules, default_tier="gatekeeper")
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("default", {}),
+        ("rule:long", {"system_prompt": "Be brief. " * 300}),
+        ("rule:tools", {"tools": [add]}),
+        ("rule:schema", {"response_format": ProviderStrategy(Total)}),
+        ("default", {"response_format": ToolStrategy(Total)}),
+    ]
+    for reason, options in asked:
+        by_tool = "response_format" in options and reason == "default"
+        call = ToolCall("Total", {"total": 3})
+        scripted.script(Reply(tool_calls=(call,)) if by_tool else Reply('{"total": 3}'))
+        agent = create_agent(
+            unused, options.pop("tools", []), **options,
+            middleware=[RoutingMiddleware(tiers, policy=policy)],
+        )  # fmt: skip
+        messages = agent.invoke({"messages": "say 1 + 2"})["messages"]
+        answer = next(message for message in messages if isinstance(message, AIMessage))
+        assert answer.response_metadata["frugal"]["reason"] == reason
 
 
 @pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])

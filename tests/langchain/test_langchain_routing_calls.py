@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import Field
 
 from frugal_chains import Ledger
 from frugal_chains.dispatch import UserCheck
@@ -306,3 +310,154 @@ def test_a_direct_call_of_the_inner_hooks_is_routed_too(router: RoutingChatModel
     assert isinstance(result.generations[0], ChatGeneration)
     assert isinstance(result.generations[0].message, AIMessage)
     assert [chunk.text for chunk in router._stream(messages) if chunk.text] == ["prove ", "it"]
+
+
+# -- what the caller says of the run -----------------------------------------------------------
+
+
+def test_the_run_has_the_name_and_the_id_that_it_was_given(router: RoutingChatModel) -> None:
+    runs, id_ = Runs(), uuid.uuid4()
+    router.invoke("hi", {"callbacks": [runs], "run_name": "mine", "run_id": id_})
+    assert runs.seen[0] == "mine start"
+    assert next(iter(runs.parents)) == id_
+
+
+def test_of_several_prompts_the_first_run_has_the_given_id(router: RoutingChatModel) -> None:
+    runs, id_ = Runs(), uuid.uuid4()
+    prompts = [router._convert_input(text).to_messages() for text in ("hi", "prove it")]
+    router.generate(prompts, callbacks=[runs], run_id=id_)
+    chains = [run for run, parent in runs.parents.items() if parent is None]
+    assert (len(chains), chains[0]) == (2, id_)
+
+
+def test_what_is_bound_reaches_the_model_through_generate(
+    router: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    messages = router._convert_input("hi").to_messages()
+    router.generate([messages], tools=tools, temperature=0.3)
+    sent = scripted.requests[-1].body
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["f"]
+    assert sent["temperature"] == 0.3
+
+
+async def test_a_direct_call_of_the_async_hook_is_routed_too(router: RoutingChatModel) -> None:
+    messages = router._convert_input("prove it").to_messages()
+    message = (await router._agenerate(messages)).generations[0].message
+    assert message.response_metadata["model_name"].startswith(STRONG)
+
+
+async def test_a_config_of_a_models_own_holds_for_its_calls(
+    chat_openai: Any, scripted: ScriptedServer
+) -> None:
+    tiers = {"workhorse": chat_openai(STRONG).with_config(metadata={"team": "blue"})}
+    router = RoutingChatModel(tiers)
+    schema = {"title": "a", "type": "object", "properties": {"b": {"type": "string"}}}
+    scripted.always(Reply('{"b": "c"}'))
+    for model in (router, router.with_structured_output(schema)):
+        runs = Runs()
+        model.invoke("hi", {"callbacks": [runs]})
+        assert runs.metadata["LLM"]["team"] == "blue"
+
+
+# -- the router's own limiter ------------------------------------------------------------------
+
+
+class Turnstile(BaseRateLimiter):
+    """Counts who goes through."""
+
+    def __init__(self) -> None:
+        self.passed: list[str] = []
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self.passed.append("sync")
+        return True
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        self.passed.append("async")
+        return True
+
+
+async def test_a_limiter_on_the_router_is_asked_once_for_each_request(chat_openai: Any) -> None:
+    turnstile = Turnstile()
+    router = RoutingChatModel(_two(chat_openai), policy=POLICY, rate_limiter=turnstile)
+    router.decide("hi")
+    assert turnstile.passed == []
+    router.invoke("hi")
+    await router.ainvoke("hi")
+    list(router.stream("hi"))
+    assert turnstile.passed == ["sync", "async", "sync"]
+
+
+# -- streams -----------------------------------------------------------------------------------
+
+
+async def test_a_model_that_cannot_be_streamed_answers_in_one_piece(chat_openai: Any) -> None:
+    router = RoutingChatModel(_two(chat_openai), policy=POLICY, disable_streaming=True)
+    (chunk,) = router.stream("prove it")
+    assert chunk.text == "prove it"
+    assert [piece.text async for piece in router.astream("prove it")] == ["prove it"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream", "v3", "av3"])
+async def test_streamed_answers_are_learned_from(
+    way: str, router: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply("so", usage=Tokens(fresh=50_000, visible=10)))
+    await WAYS[way](router, "prove it", {"metadata": {"thread_id": "a"}})
+    decision = router.decide("go on " * 20_000, {"metadata": {"thread_id": "a"}})
+    weak, strong = (weighed.bill for weighed in decision.weighed)
+    assert (weak.warm_tokens, strong.warm_tokens) == (0, strong.input_tokens)
+
+
+class Held(FakeListChatModel):
+    """Somebody else holds its streams too, so that nothing but closing ends them."""
+
+    streams: list[Any] = Field(default_factory=list)
+
+    def stream(self, *args: Any, **more: Any) -> Any:
+        self.streams.append(super().stream(*args, **more))
+        return self.streams[-1]
+
+    def astream(self, *args: Any, **more: Any) -> Any:
+        self.streams.append(super().astream(*args, **more))
+        return self.streams[-1]
+
+
+async def test_a_stream_left_early_closes_that_of_the_model() -> None:
+    model = Held(responses=["one two three"])
+    router = RoutingChatModel({"workhorse": model})
+    stream: Any = router.stream("hello")
+    next(stream)
+    stream.close()
+    assert model.streams[0].gi_frame is None
+    astream: Any = router.astream("hello")
+    await anext(astream)
+    await astream.aclose()
+    assert model.streams[1].ag_frame is None
+
+
+async def test_a_stream_inside_a_sync_step_is_in_the_events_of_version_2(
+    router: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    def answer(question: str) -> str:
+        return "".join(chunk.text for chunk in router.stream(question))
+
+    scripted.script(Reply("so be it"))
+    events = [e async for e in RunnableLambda(answer).astream_events("prove it", version="v2")]
+    ours = [
+        e for e in events if e["event"] == "on_chain_stream" and e["name"] == "RoutingChatModel"
+    ]
+    assert "".join(e["data"]["chunk"].text for e in ours) == "so be it"
+
+
+async def test_drafts_of_a_model_with_fallbacks_are_shown_to_nobody(
+    chat_openai: Any, scripted: ScriptedServer
+) -> None:
+    tiers = _two(chat_openai)
+    tiers["gatekeeper"] = tiers["gatekeeper"].with_fallbacks([chat_openai("o3")])
+    chain = RunnableLambda(str) | RoutingChatModel(tiers, policy=CASCADE)
+    scripted.script(Reply("perhaps"), Reply("it is sure"))
+    events = [e async for e in chain.astream_events("is it?", version="v2")]
+    shown = [e["data"]["chunk"].text for e in events if e["event"] == "on_chat_model_stream"]
+    assert "".join(shown) == "it is sure"

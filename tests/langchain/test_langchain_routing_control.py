@@ -294,3 +294,25 @@ def test_what_cannot_route_is_refused_with_a_way_out(says: str, wrong: dict[str,
 def test_an_input_that_is_none_is_refused_as_by_any_model(router: RoutingChatModel) -> None:
     with pytest.raises(ValueError, match="Invalid input type"):
         router.invoke(42)  # type: ignore[arg-type]
+
+
+def test_a_copy_has_tags_and_metadata_of_its_own(tiers: Any) -> None:
+    router = RoutingChatModel(tiers, policy=POLICY, tags=["a"], metadata={"b": ["c"]})
+    made = copy.deepcopy(router)
+    assert made.tags is not None
+    assert made.metadata is not None
+    made.tags.append("x")
+    made.metadata["b"].append("y")
+    assert router.tags == ["a"]
+    assert (router.metadata or {})["b"] == ["c"]
+
+
+def test_no_cache_may_be_said(tiers: Any) -> None:
+    assert RoutingChatModel(tiers, policy=POLICY, cache=False).decide("hi").tier == "gatekeeper"
+
+
+def test_rules_see_what_the_router_was_constructed_with(tiers: Any) -> None:
+    rules = (Rule(name="gold", when=Tagged("plan", "gold"), to="workhorse"),)
+    policy = RoutingPolicy(rules=rules, default_tier="gatekeeper")
+    router = RoutingChatModel(tiers, policy=policy, metadata={"plan": "gold"})
+    assert router.decide("hi").reason == "rule:gold"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from langchain_anthropic import ChatAnthropic
+from langchain_core.caches import InMemoryCache
 from langchain_core.embeddings import Embeddings
 from langchain_core.exceptions import ModelError
 from langchain_openai import ChatOpenAI
 
 import frugal_chains
 from frugal_chains import Budget, Ledger
-from frugal_chains.routing import RoutingPolicy, Rule, SimilarTo
+from frugal_chains.dispatch import UserCheck
+from frugal_chains.routing import Cascade, RoutingPolicy, Rule, SimilarTo
 from langchain_frugal import (
     BudgetExceeded,
     CostCallbackHandler,
@@ -113,6 +118,17 @@ def test_a_model_that_keeps_failing_is_left_alone(
     assert "failures in a row" in router.explain("hello")
 
 
+@pytest.mark.parametrize("way", ["stream", "astream", "v3", "av3"])
+async def test_a_stream_that_breaks_off_counts_as_a_failure(
+    way: str, router: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    for _ in range(3):
+        scripted.script(Reply("one two three four", cut_after_chunks=3, cut_cleanly=False))
+        with pytest.raises((openai.APIConnectionError, httpx.RemoteProtocolError)):
+            await WAYS[way](router, "hello", {})
+    assert "3 failures in a row" in router.explain("hello")
+
+
 def test_a_kept_draft_says_why_it_was_kept(tiers: Any, scripted: ScriptedServer) -> None:
     router = RoutingChatModel(tiers, policy=CASCADE)
     scripted.script(Reply("perhaps"), Reply(status=500))
@@ -181,14 +197,14 @@ class Vectors(Embeddings):
         self.asked: list[str] = []
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [[1.0, 0.0] if "prove" in text else [0.0, 1.0] for text in texts]
-
-    def embed_query(self, text: str) -> list[float]:
-        self.asked.append(text)
+        self.asked += texts
         time.sleep(self.delay_s)
         if self.fails:
             raise ConnectionError("no embeddings today")
-        return self.embed_documents([text])[0]
+        return [[1.0, 0.0] if "prove" in text else [0.0, 1.0] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        pytest.fail("examples are embedded as documents, so questions have to be too")
 
 
 def _by_meaning() -> RoutingPolicy:
@@ -215,8 +231,8 @@ async def test_questions_are_embedded_where_the_policy_compares_meanings(
 @pytest.mark.parametrize(
     ("vectors", "warning"),
     [
-        (Vectors(fails=True), "could not be embedded: ConnectionError"),
-        (Vectors(delay_s=1), "was not embedded within 0.05 s"),
+        (Vectors(fails=True), "without the embedder: ConnectionError: no embeddings today"),
+        (Vectors(delay_s=1), "without the embedder: no answer within 0.05 s"),
         (None, "there is no embedder"),
     ],
     ids=["raises", "hangs", "missing"],
@@ -357,3 +373,67 @@ def test_a_budget_of_a_run_is_that_of_the_run_around(
         answers = twice.invoke("hello", {"callbacks": [handler]})
         names = [answer.response_metadata["frugal"]["candidate"] for answer in answers]
         assert names == ["workhorse", "gatekeeper"]
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream", "abatch", "agenerate", "av3"])
+async def test_a_slow_check_does_not_hold_the_event_loop(
+    way: str, tiers: Any, scripted: ScriptedServer
+) -> None:
+    def slow(*_: object) -> bool:
+        began.set()
+        return released.wait(2)
+
+    began, released = threading.Event(), threading.Event()
+    cascade = Cascade(validators=(UserCheck(slow, timeout_s=4),))
+    router = RoutingChatModel(
+        tiers, policy=RoutingPolicy(default_tier="gatekeeper", cascade=cascade)
+    )
+    answering = asyncio.create_task(WAYS[way](router, "hello", {}))
+    while not began.is_set():
+        await asyncio.sleep(0.005)
+    released.set()  # by this loop, which would hang if it waited for the check
+    assert await answering == "hello"
+    assert _models(scripted) == [WEAK]
+
+
+async def test_a_classifier_that_is_slow_does_not_hold_the_event_loop(tiers: Any) -> None:
+    gain: Any = Classifier(0.5)
+    router = RoutingChatModel(tiers, policy=RoutingPolicy(gain=gain))
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.02)
+            beats += 1
+
+    heart = asyncio.create_task(beat())
+    await asyncio.sleep(0)
+    assert (await router.ainvoke("hello")).text == "hello"
+    heart.cancel()
+    assert beats > 10
+
+
+def test_the_row_of_a_refusal_and_of_a_known_answer_say_why(
+    router: RoutingChatModel, ledger: Ledger
+) -> None:
+    config: Any = {"callbacks": [CostCallbackHandler(ledger)]}
+    router.invoke("your opening hours?", config)
+    with pytest.raises(RequestRefused):
+        router.invoke("the password?", config)
+    said = [(row.decision or {})["routing"] for row in ledger.attempts()]
+    assert [(each["action"], each["reason"]) for each in said] == [
+        ("answer", "gate:hours"),
+        ("refuse", "gate:secrets"),
+    ]
+
+
+def test_a_known_answer_is_not_kept_by_the_cache_of_langchain(
+    router: RoutingChatModel, tiers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy may say something else tomorrow."""
+    monkeypatch.setattr("langchain_core.globals._llm_cache", InMemoryCache())
+    assert router.invoke("your opening hours?").text == "From 9 to 5."
+    later = replace(POLICY.canned_answers[0], answer="Closed.")
+    changed = RoutingChatModel(tiers, policy=replace(POLICY, canned_answers=(later,)))
+    assert changed.invoke("your opening hours?").text == "Closed."

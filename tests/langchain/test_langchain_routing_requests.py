@@ -331,3 +331,36 @@ async def test_a_loop_over_two_providers_costs_what_its_attempts_cost(
     )
     # claude-haiku-4-5: $1 in, $5 out (claude.com/pricing); gpt-4o-mini as above; read 2026-11-21.
     assert handler.total.cost_usd * 10**9 == (100 * 1000 + 10 * 5000) + (200 * 150 + 20 * 600)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        Reply(tool_calls=(ToolCall("Joke", {"setup": "why?"}),)),  # a field is missing
+        Reply(JOKE_TEXT),  # it calls no tool, whatever it says
+    ],
+    ids=["misfit", "no call"],
+)
+def test_a_structured_answer_by_tools_that_is_none_is_escalated(
+    draft: Reply, chat_openai: Any, scripted: ScriptedServer
+) -> None:
+    policy = RoutingPolicy(default_tier="gatekeeper", cascade=Cascade(validators=(schema,)))
+    tiers = {"gatekeeper": chat_openai(WEAK), "workhorse": chat_openai(STRONG)}
+    router = RoutingChatModel(tiers, policy=policy)
+    scripted.script(draft, Reply(tool_calls=(ToolCall("Joke", JOKE.model_dump()),)))
+    asked = router.with_structured_output(Joke, method="function_calling", include_raw=True)
+    answer = asked.invoke("tell me")
+    assert answer["parsed"] == JOKE
+    assert answer["raw"].response_metadata["frugal"]["candidate"] == "workhorse"
+
+
+async def test_a_structured_stream_grows_as_that_of_the_model_does(
+    router: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply('{"setup": "why is it so?", "punchline": "because it is"}'))
+    how: Any = {"schema": Joke.model_json_schema(), "method": "json_mode"}
+    alone = list(router.tiers["gatekeeper"].with_structured_output(**how).stream("tell me"))
+    routed = router.with_structured_output(**how)
+    assert len(alone) > 1
+    assert list(routed.stream("tell me")) == alone
+    assert [piece async for piece in routed.astream("tell me")] == alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from llama_index.core.llms import ChatMessage, LLMMetadata, MockLLM
 
 from frugal_chains import Budget, BudgetExceeded, Ledger
+from frugal_chains.dispatch import UserCheck
 from frugal_chains.facts import RequestFacts
 from frugal_chains.money import usd_from_nanos
 from frugal_chains.routing import CannedAnswer, Cascade, Keywords, RoutingPolicy, Rule, Signal
@@ -337,3 +339,35 @@ def test_signals_look_at_what_differs(router: Make) -> None:
     plain = llm.decide([*head, ChatMessage(role="user", content="How are you?")])
     hard = llm.decide([*head, ChatMessage(role="user", content="A  PROOF of two,\nplease")])
     assert (plain.reason, hard.reason) == ("default", "rule:hard")
+
+
+@pytest.mark.parametrize("way", ["achat", "acomplete", "astream_chat", "astream_complete"])
+async def test_a_slow_check_does_not_hold_the_event_loop(
+    way: str, router: Make, scripted: ScriptedServer
+) -> None:
+    def slow(_: RequestFacts, answer: AnswerFacts) -> bool:
+        began.set()
+        return released.wait(2)
+
+    began, released = threading.Event(), threading.Event()
+    check = UserCheck(slow, timeout_s=4)
+    llm = router(RoutingPolicy(default_tier="gatekeeper", cascade=Cascade(validators=(check,))))
+    answering = asyncio.create_task(ask(llm, way))
+    while not began.is_set():
+        await asyncio.sleep(0.005)
+    released.set()  # by this loop, which would hang if it waited for the check
+    await answering
+    assert models_asked(scripted) == ["gpt-4.1-nano"]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
+async def test_a_stream_that_breaks_off_counts_as_a_failure(
+    way: str, openai_llm: Make, scripted: ScriptedServer
+) -> None:
+    tiers = {"gatekeeper": openai_llm("gpt-4.1-nano"), "specialist": openai_llm("gpt-4.1")}
+    llm = RoutingLLM(tiers, RoutingPolicy(default_tier="gatekeeper"))
+    for _ in range(3):
+        scripted.script(Reply("one two three four", cut_after_chunks=3, cut_cleanly=False))
+        with pytest.raises((openai.APIConnectionError, httpx.RemoteProtocolError)):
+            await ask(llm, way)
+    assert "3 failures in a row" in llm.explain(PROMPT)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from llama_index.core import Document, MockEmbedding, PromptTemplate, Settings, VectorStoreIndex
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
-from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata, MessageRole
 from llama_index.core.llms import ChatMessage, CustomLLM, MockLLM
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
@@ -20,7 +20,7 @@ from llama_index_instrumentation.dispatcher import instrument_tags
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 from pydantic import BaseModel, Field
 
-from frugal_chains import Budget, BudgetExceeded, Ledger
+from frugal_chains import Budget, BudgetExceeded, Ledger, PriceBook
 from frugal_chains.errors import RequestRefused, RoutingError, RoutingPolicyError
 from frugal_chains.routing import (
     ALWAYS,
@@ -32,10 +32,11 @@ from frugal_chains.routing import (
     Rule,
     SimilarTo,
     Tagged,
+    Tolerance,
 )
 from llama_index_frugal import BudgetRateLimiter, RoutingLLM, text_embedder, track_cost
 from tests.llama_index.asking import MESSAGES, PROMPT, WAYS, ask, only, rows
-from tests.servers import Reply, ScriptedServer, ToolCall
+from tests.servers import Reply, ScriptedServer, Tokens, ToolCall
 
 Make = Callable[..., Any]
 
@@ -246,6 +247,36 @@ def test_metadata_is_what_holds_whoever_answers(openai_llm: Make) -> None:
     assert RoutingLLM.class_name() == "RoutingLLM"
 
 
+class Completes(MockLLM):
+    """No chat model, whose system prompts have a role of their own; it keeps how it was asked."""
+
+    asked: list[bool] = Field(default_factory=list)
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="old", system_role=MessageRole.USER)
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        self.asked.append(formatted)
+        return CompletionResponse(text=prompt)
+
+
+def test_what_only_some_models_are_is_not_said_of_all(openai_llm: Make) -> None:
+    mixed = RoutingLLM({"gatekeeper": Completes(), "workhorse": openai_llm("gpt-4o")})
+    assert not mixed.metadata.is_chat_model
+    assert mixed.metadata.system_role == MessageRole.SYSTEM
+    alone = RoutingLLM({"workhorse": Completes()})
+    assert alone.metadata.system_role == MessageRole.USER
+
+
+def test_a_prompt_that_is_formatted_is_not_formatted_again() -> None:
+    model = Completes()
+    llm = RoutingLLM({"workhorse": model})
+    llm.complete("hi", formatted=True)
+    llm.complete("hi")
+    assert model.asked == [True, False]
+
+
 def test_a_model_that_its_class_does_not_know_can_be_routed_to(
     openai_llm: Make, scripted: ScriptedServer
 ) -> None:
@@ -312,6 +343,11 @@ def test_copies_route_as_the_original_does(router: Make, scripted: ScriptedServe
         assert made.decide(PROMPT).weighed[1].quality == 0.5
         made.chat(MESSAGES)
     assert models_asked(scripted) == ["gpt-4.1-nano"] * 4
+
+
+def test_a_pickled_router_keeps_how_it_speaks(router: Make) -> None:
+    made = pickle.loads(pickle.dumps(router(system_prompt="Be brief.", embedding_timeout_s=0.5)))
+    assert (made.system_prompt, made.embedding_timeout_s) == ("Be brief.", 0.5)
 
 
 def test_a_policy_that_cannot_be_pickled_is_not_left_out_silently(router: Make) -> None:
@@ -510,7 +546,7 @@ async def test_any_embedding_of_llama_index_serves(router: Make, scripted: Scrip
     ("options", "warning"),
     [
         ({"fails": True}, "no embedding today"),
-        ({"sleep_s": 0.5}, "longer than 0.05 s"),
+        ({"sleep_s": 0.5}, "no answer within 0.05 s"),
         (None, "there is no embedder"),
     ],
 )
@@ -632,3 +668,70 @@ def test_bad_input_does_not_reach_a_model(router: Make, scripted: ScriptedServer
     with pytest.raises(RequestRefused, match="call_9"):
         router().chat(orphan)
     assert scripted.requests == []
+
+
+def test_a_tolerance_that_does_not_exist_is_refused(router: Make) -> None:
+    with pytest.raises(RoutingError, match="error_tolerance='none'; there are low, normal, high"):
+        router().decide(PROMPT, error_tolerance="none")
+
+
+@pytest.mark.parametrize("asked", ["specialist", "gpt-4.1"])
+def test_the_keyword_may_be_the_name_of_a_model(asked: str, router: Make) -> None:
+    decision = router().decide(PROMPT, route=asked)
+    assert (decision.candidate, decision.reason, decision.warnings) == ("specialist", "asked", ())
+
+
+def test_prices_of_the_user_decide(router: Make, tmp_path: Any) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(
+        '[[price]]\nprovider = "openai"\nmodel = "gpt-4.1"\ninput = 0.01\noutput = 0.01\n'
+    )
+    assert router(prices=PriceBook.load(path)).decide(PROMPT).candidate == "specialist"
+
+
+def test_the_cap_of_a_chat_counts(router: Make) -> None:
+    excluded = {w.name: w.excluded for w in router().decide(PROMPT, max_tokens=10**6).weighed}
+    assert "allows 1,000,000 tokens of output" in excluded["gatekeeper"]
+
+
+@pytest.mark.parametrize("way", ["chat", "acomplete", "stream_chat", "astream_complete"])
+async def test_answers_are_learned_from_by_conversation(
+    way: str, openai_llm: Make, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply("so", usage=Tokens(fresh=50_000, visible=10)))
+    asks = {"stream_options": {"include_usage": True}} if "stream" in way else {}
+    strong = openai_llm("gpt-4.1", additional_kwargs=asks)
+    llm = RoutingLLM({"gatekeeper": openai_llm("gpt-4.1-nano"), "specialist": strong})
+    with instrument_tags({"thread_id": "a"}):
+        await ask(llm, way, route="specialist")
+
+    def warm(thread: str) -> int:
+        with instrument_tags({"thread_id": thread}):
+            return int(llm.decide("go on " * 20_000).weighed[1].bill.warm_tokens)
+
+    assert warm("a") > 0
+    assert warm("b") == 0
+
+
+def test_rules_see_the_tags_of_the_user_and_a_tolerance_among_them(router: Make) -> None:
+    rules = (
+        Rule(name="own", when=Tagged("llamaindex.step"), to="specialist"),
+        Rule(name="careful", when=Tolerance("low"), to="specialist"),
+    )
+    llm = router(RoutingPolicy(rules=rules, default_tier="gatekeeper"))
+    for tags, reason in (
+        ({"llamaindex.step": "x"}, "default"),
+        ({"error_tolerance": "low"}, "rule:careful"),
+        ({"error_tolerance": "high"}, "default"),
+    ):
+        with instrument_tags(tags):
+            assert llm.decide(PROMPT).reason == reason
+
+
+def test_the_service_tier_of_a_model_is_in_its_bill(openai_llm: Make) -> None:
+    flex = openai_llm("gpt-5", additional_kwargs={"service_tier": "flex"})
+    llm = RoutingLLM({"gatekeeper": flex, "workhorse": openai_llm("gpt-5")})
+    cheap, plain = (weighed.bill.nanos for weighed in llm.decide(PROMPT).weighed)
+    assert cheap is not None
+    assert plain is not None
+    assert cheap * 2 == plain

@@ -14,6 +14,7 @@ from llama_index.core.base.llms.types import (
     CacheControl,
     CachePoint,
     ImageBlock,
+    LogProb,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -325,6 +326,27 @@ def test_cache_points_in_a_prompt_for_a_structured_answer(
     assert scripted.requests[0].body["messages"][0]["content"] == "a long head"
 
 
+def test_a_prompt_without_its_cache_points_is_the_same_otherwise(
+    router: Make, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply('{"name": "Paris"}'))
+    asked = ChatMessage(role="user", content="Which city is {what} in {month}?")
+    prompt = ChatPromptTemplate([*with_cache_point(), asked]).partial_format(month="May")
+    assert router().structured_predict(City, prompt, what="{sunny}") == City(name="Paris")
+    sent = [message["content"] for message in scripted.requests[0].body["messages"]]
+    assert sent == ["a long head", "Which city is {sunny} in May?"]
+    assert len(prompt.message_templates[0].blocks) == 2
+
+
+def test_a_message_of_nothing_but_a_cache_point_is_left_out(
+    router: Make, scripted: ScriptedServer
+) -> None:
+    (message,) = with_cache_point()
+    alone = ChatMessage(role="user", blocks=message.blocks[1:])
+    router().chat([alone, *MESSAGES])
+    assert [m["content"] for m in scripted.requests[0].body["messages"]] == [PROMPT]
+
+
 # -- structured answers ------------------------------------------------------------------------
 
 
@@ -364,6 +386,17 @@ async def test_structured_answers_keep_the_native_method(
     attempt = only(ledger)
     assert attempt.decision is not None
     assert attempt.decision["routing"]["candidate"] == "gatekeeper"
+
+
+@pytest.mark.parametrize("way", STRUCTURED_WAYS)
+async def test_a_rule_sees_that_an_answer_has_to_fit_a_schema(
+    way: str, router: Make, scripted: ScriptedServer
+) -> None:
+    rule = Rule(name="schema", when=WantsStructure(), to="specialist")
+    scripted.always(Reply('{"name": "Paris"}'))
+    policy = RoutingPolicy(rules=(rule,), default_tier="gatekeeper")
+    assert await structured(router(policy), way) == City(name="Paris")
+    assert models_asked(scripted) == ["claude-sonnet-5"]
 
 
 @pytest.mark.parametrize("way", STRUCTURED_WAYS)
@@ -529,6 +562,15 @@ def test_what_validators_look_at_is_read_off_openai(openai_llm: Make) -> None:
     assert not refusal(request, facts).ok
 
 
+def test_probabilities_of_other_classes_are_those_of_the_likeliest_tokens() -> None:
+    from llama_index_frugal.routing._answers import answer_facts
+
+    shown = [[LogProb(token="a", logprob=-0.25), LogProb(token="b", logprob=-3.0)], []]
+    message = ChatMessage(role="assistant", content="a")
+    assert answer_facts(ChatResponse(message=message, logprobs=shown)).logprobs == (-0.25,)
+    assert answer_facts(ChatResponse(message=message)).logprobs is None
+
+
 @pytest.mark.parametrize("way", STRUCTURED_WAYS)
 async def test_a_structured_draft_that_does_not_fit_is_escalated(
     way: str, without_schemas: Make, scripted: ScriptedServer, ledger: Ledger
@@ -550,3 +592,29 @@ async def test_two_samples_are_taken_warm(router: Make, scripted: ScriptedServer
 def test_a_dry_run_names_the_whole_cascade(router: Make) -> None:
     told: Sequence[str] = router(cascade(says_so)).explain(PROMPT).splitlines()
     assert "If the answer does not hold: specialist." in told
+
+
+# -- odd calls ---------------------------------------------------------------------------------
+
+
+def test_arguments_that_are_no_object_are_none(router: Make) -> None:
+    call = ToolCallBlock(tool_name="f", tool_call_id="1", tool_kwargs="[1]")
+    answer = ChatResponse(message=ChatMessage(role="assistant", blocks=[call]))
+    (selection,) = router().get_tool_calls_from_response(answer)
+    assert (selection.tool_name, selection.tool_kwargs) == ("f", {})
+
+
+def test_options_of_tools_may_be_given_in_their_order(
+    router: Make, openai_llm: Make, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply(tool_calls=(ToolCall("weather", {"city": "Rome"}),)))
+    for llm in (router(), openai_llm("gpt-4.1-nano")):
+        llm.chat_with_tools([TOOL], PROMPT, None, False, True, True)
+    routed, direct = (request.body for request in scripted.requests)
+    assert routed == direct
+    assert (routed["tool_choice"], routed["parallel_tool_calls"]) == ("required", True)
+
+
+def test_nobody_is_told_the_shape_of_tools_before_it_is_decided(router: Make) -> None:
+    with pytest.raises(NotImplementedError, match="call chat_with_tools"):
+        router()._prepare_chat_with_tools([TOOL], PROMPT)

@@ -196,10 +196,10 @@ async def test_stream_without_usage_says_how_to_turn_it_on(
 CUTS = [
     ("openai", Reply(WORDS, cut_after_chunks=5), "aborted", "cut"),
     ("openai", Reply(WORDS, cut_after_chunks=5, cut_cleanly=False), "error", "connection"),
-    ("openai", Reply(WORDS, fail_after_chunks=5), "error", "other"),
+    ("openai", Reply(WORDS, fail_after_chunks=5), "error", "server"),
     ("anthropic", Reply(WORDS, cut_after_chunks=6), "aborted", "cut"),
     ("anthropic", Reply(WORDS, cut_after_chunks=6, cut_cleanly=False), "error", "connection"),
-    ("anthropic", Reply(WORDS, fail_after_chunks=6), "error", "other"),
+    ("anthropic", Reply(WORDS, fail_after_chunks=6), "error", "overloaded"),
 ]
 
 

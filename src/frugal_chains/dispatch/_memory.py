@@ -80,9 +80,20 @@ class Memory:
             }
 
     def answered(
-        self, key: str, candidate: str, usage: Usage, tool_calls: Iterable[str], now_s: float
+        self,
+        key: str,
+        candidate: str,
+        usage: Usage,
+        tool_calls: Iterable[str],
+        now_s: float,
+        *,
+        counted_tokens: int = 0,
     ) -> None:
-        """A candidate has answered in a conversation."""
+        """A candidate has answered in a conversation.
+
+        Streams of some providers tell no usage: then what was counted of the request is what its
+        provider has seen.
+        """
         with self._lock:
             if candidate in self._breakers:
                 self._breakers[candidate] = self._breakers[candidate].succeeded()
@@ -90,7 +101,8 @@ class Memory:
                 self._forecasts.observe(candidate, usage.output_tokens)
             known = _latest(self._conversations, key, _Conversation(), _CONVERSATIONS)
             known.last = candidate
-            known.warm[candidate] = (usage.input_tokens + usage.output_tokens, now_s)
+            told = usage.input_tokens + usage.output_tokens
+            known.warm[candidate] = (told or counted_tokens, now_s)
             for id_ in filter(None, tool_calls):
                 self._tool_calls.pop(id_, None)
                 _latest(self._tool_calls, id_, candidate, _TOOL_CALLS)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from frugal_chains.dispatch._memory import Memory, conversation_key
+from frugal_chains.dispatch._patience import Patience
+from frugal_chains.dispatch._question import Embedded
 from frugal_chains.dispatch._steps import steps_of
 from frugal_chains.errors import LedgerError
 from frugal_chains.facts import RequestFacts
@@ -26,19 +26,22 @@ from frugal_chains.routing import (
     RoutingPolicy,
     decide,
     fail_open,
+    question_of,
 )
-from frugal_chains.routing.cascade import AnswerFacts, Flow, Outcome, Step
+from frugal_chains.routing.cascade import AnswerFacts, Finished, Flow, Outcome, Step
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, classify_error, decided, shared_prices
 from frugal_chains.usage import Usage
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
+T = TypeVar("T")
 ErrorTolerance = Literal["low", "normal", "high"]
 
 _FOREIGN_S: Final = 2.0
 """How long code that is not ours may take for its part of a decision: a classifier that calls a
 model of its own, say. Then the default tier answers."""
+_NOTHING: Final = Embedded()
 _OF_THE_MODEL: Final = frozenset(
     {"rate_limit", "timeout", "overloaded", "server", "connection", "auth", "not_found"}
 )
@@ -72,13 +75,36 @@ class Router:
         self.prices = prices or shared_prices()
         self.counter = counter or TokenCounter()
         self._memory = Memory()
-        self._limit_s = None if _is_ours(self.policy) else _FOREIGN_S
+        self._looks_at_embeddings = self.policy.needs_embedding
+        is_ours = _is_ours(self.policy)
+        self._patience = None if is_ours else Patience("frugal-decide", _FOREIGN_S)
 
     @property
     def may_wait(self) -> bool:
         """Whether a decision may take seconds, because code of the user takes part in it: in an
         event loop, ask in a thread."""
-        return self._limit_s is not None
+        return self._patience is not None
+
+    def embedded_text(self, request: RequestFacts) -> str:
+        """What to embed for a decision on this request; empty: nothing looks at an embedding.
+
+        One text for the whole policy: the question, without what its gain model knows that many
+        requests share (`GainModel.distinct`). The model has learned from such texts; and a head
+        that all requests share would bring each of them as near to the examples of a signal, which
+        have no head, as any other. Without a gain model it is the question as it was written, as
+        the examples are.
+        """
+        question = question_of(request)
+        if not self._looks_at_embeddings or not question.strip():
+            return ""
+        distinct = getattr(self.policy.gain, "distinct", None)
+        if distinct is None:
+            return question
+        try:
+            return self._patiently(lambda: str(distinct(question))) or question
+        except Exception:
+            logger.warning("the gain model failed; the whole question is embedded", exc_info=True)
+            return question
 
     def plan(
         self,
@@ -89,7 +115,7 @@ class Router:
         asked: str = "",
         output_cap_tokens: int | None = None,
         error_tolerance: ErrorTolerance = "normal",
-        embedding: Sequence[float] | None = None,
+        embedded: Embedded = _NOTHING,
         trackers: Sequence[Tracker] = (),
         unavailable: Mapping[str, str] | None = None,
         warnings: Sequence[str] = (),
@@ -105,7 +131,7 @@ class Router:
             asked: A tier or a model that this request wants.
             output_cap_tokens: The request's own cap.
             error_tolerance: For rules.
-            embedding: Of `question_of(request)`, where `policy.needs_embedding`.
+            embedded: What `QuestionEmbedder` has found for this request.
             trackers: Whose budgets may ask for a cheaper model.
             unavailable: Candidates that the adapter knows cannot be called, and why.
             warnings: Of the adapter, to be kept with the decision.
@@ -126,14 +152,17 @@ class Router:
                 unavailable={**self._memory.open_circuits(now_s), **(unavailable or {})},
                 error_tolerance=error_tolerance,
                 left_nanos=_left_nanos(trackers, tags),
-                embedding=embedding,
+                embedding=embedded.vector,
             )
             decision = self._decide(facts)
         except Exception as error:
             logger.warning("the router failed; the default tier answers", exc_info=True)
             decision = fail_open(error, self.policy, self.candidates)
-        if warnings:
-            decision = replace(decision, warnings=(*warnings, *decision.warnings))
+        decision = replace(
+            decision,
+            deciding_nanos=embedded.nanos,
+            warnings=(*warnings, *embedded.warnings, *decision.warnings),
+        )
         return Route(decision, request, key, self)
 
     def learn_output(self, attempts: Iterable[Attempt]) -> None:
@@ -146,10 +175,10 @@ class Router:
         )
 
     def _decide(self, facts: RoutingFacts) -> RoutingDecision:
-        def work() -> RoutingDecision:
-            return decide(facts, self.policy, self.candidates, self.prices)
+        return self._patiently(lambda: decide(facts, self.policy, self.candidates, self.prices))
 
-        return work() if self._limit_s is None else _within(self._limit_s, work)
+    def _patiently(self, work: Callable[[], T]) -> T:
+        return work() if self._patience is None else self._patience.wait_for(work)
 
     def _input_tokens(self, request: RequestFacts) -> dict[str, int]:
         count = self.counter.count_request
@@ -169,10 +198,18 @@ class Route:
     _router: Router
 
     def steps(self) -> Flow:
-        """Whom to ask, one after the other; send the outcome of each."""
-        router = self._router
-        known = {candidate.name: candidate for candidate in router.candidates}
-        return steps_of(self.decision, router.policy.cascade, known, self.request)
+        """Whom to ask, one after the other; send the outcome of each. At the gate it is one who is
+        no model, and nobody after it."""
+        if self.is_at_the_gate:
+            return _at_the_gate()
+        policy = self._router.policy
+        known = {candidate.name: candidate for candidate in self._router.candidates}
+        return steps_of(self.decision, policy.cascade, known, self.request, trade=policy.trade)
+
+    @property
+    def is_at_the_gate(self) -> bool:
+        """Whether no model is asked: the request is refused, or its answer is known."""
+        return self.decision.action != "call"
 
     def following(self, step: Step) -> AbstractContextManager[None]:
         """A block whose calls carry the decision, and are drafts where the step is one."""
@@ -183,11 +220,16 @@ class Route:
 
     def answered(self, step: Step, answer: AnswerFacts, usage: Usage | None = None) -> Outcome:
         """The outcome of a step that was answered; what it teaches is kept."""
-        ids = [call.id for call in answer.tool_calls]
-        now_s = time.monotonic()
-        self._router._memory.answered(
-            self._conversation, step.candidate, usage or Usage(), ids, now_s
-        )
+        if not self.is_at_the_gate:
+            weighed = {each.name: each.bill.input_tokens for each in self.decision.weighed}
+            self._router._memory.answered(
+                self._conversation,
+                step.candidate,
+                usage or Usage(),
+                [call.id for call in answer.tool_calls],
+                time.monotonic(),
+                counted_tokens=weighed.get(step.candidate, 0),
+            )
         return Outcome(answer=answer)
 
     def failed(self, step: Step, error: Exception) -> Outcome:
@@ -200,6 +242,12 @@ class Route:
 
 
 _DETAIL_CHARS: Final = 500
+
+
+def _at_the_gate() -> Flow:
+    step = Step(candidate="", purpose="answer", why="chosen")
+    yield step
+    return Finished(index=0, candidate="", why="", steps=(step,))
 
 
 def retry_after_s(error: BaseException) -> float | None:
@@ -236,18 +284,3 @@ def _is_ours(policy: RoutingPolicy) -> bool:
     for signal in policy.signals:
         parts += signal.parts()
     return all(type(part).__module__.startswith("frugal_chains.") for part in parts)
-
-
-def _within(limit_s: float, work: Callable[[], RoutingDecision]) -> RoutingDecision:
-    """Raises `TimeoutError` when the work takes longer; it then goes on by itself."""
-    done: Future[RoutingDecision] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    # A daemon: work that hangs for good must not keep the process from ending.
-    threading.Thread(target=run, name="frugal-decide", daemon=True).start()
-    return done.result(limit_s)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
-import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
+from frugal_chains.dispatch._patience import GaveUp, Patience
 from frugal_chains.facts import RequestFacts
 from frugal_chains.routing.cascade import OK, AnswerFacts, Verdict
-
-_MAX_HANGING: Final = 4
-"""Threads of one check that may hang at a time; with so many the check is skipped."""
 
 
 class UserCheck:
@@ -39,28 +35,19 @@ class UserCheck:
         self.function = function
         self.name = name or getattr(function, "__name__", "user check")
         self.timeout_s = timeout_s
-        self._hanging: list[threading.Thread] = []
+        self._patience = Patience(f"frugal-check-{self.name}", timeout_s)
 
     def __call__(self, request: RequestFacts, answer: AnswerFacts, /) -> Verdict:
-        self._hanging = [thread for thread in self._hanging if thread.is_alive()]
-        if len(self._hanging) >= _MAX_HANGING:
-            return self._silent(f"{len(self._hanging)} earlier calls of it still hang")
-        said: list[Any] = []
-        context = contextvars.copy_context()
-
-        def ask() -> None:
+        def ask() -> Any:
             try:
-                said.append(context.run(self.function, request, answer))
-            except BaseException as error:  # also SystemExit: this thread is its end
-                said.append(error)
+                return self.function(request, answer)
+            except BaseException as error:  # also SystemExit: its thread is its end
+                return error
 
-        thread = threading.Thread(target=ask, name=f"frugal-check-{self.name}", daemon=True)
-        thread.start()
-        thread.join(self.timeout_s)
-        if not said:
-            self._hanging.append(thread)
-            return self._silent(f"no answer within {self.timeout_s:g} s")
-        return self._read(said[0])
+        try:
+            return self._read(self._patience.wait_for(ask))
+        except GaveUp as error:
+            return self._silent(str(error))
 
     def _read(self, said: Any) -> Verdict:
         match said:

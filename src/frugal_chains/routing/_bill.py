@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from frugal_chains.pricing import Free, PriceBook, Priced
 from frugal_chains.providers import cache_rule
@@ -28,6 +28,16 @@ class Bill:
     """Of the input, expected to be read from the provider's cache."""
     output_tokens: int = 0
     why_unpriced: str = ""
+    output_nanos: int | None = field(default=None, kw_only=True)
+    """Of `nanos`, for the expected output, as the price book has it; None: no price is known."""
+
+    @property
+    def input_nanos(self) -> int | None:
+        """The rest of `nanos`: what is paid however short the answer gets. Input, read from a cache
+        or written to one, and a fee for the request where there is one."""
+        if self.nanos is None or self.output_nanos is None:
+            return None
+        return self.nanos - self.output_nanos
 
 
 def expected_bill(candidate: Candidate, facts: RoutingFacts, prices: PriceBook) -> Bill:
@@ -58,9 +68,9 @@ def expected_bill(candidate: Candidate, facts: RoutingFacts, prices: PriceBook) 
     )
     match price:
         case Priced():
-            return Bill(price.nanos, input_tokens, warm, output)
+            return Bill(price.nanos, input_tokens, warm, output, output_nanos=price.output_nanos)
         case Free():
-            return Bill(0, input_tokens, warm, output)
+            return Bill(0, input_tokens, warm, output, output_nanos=0)
     return Bill(None, input_tokens, warm, output, why_unpriced=price.reason)
 
 

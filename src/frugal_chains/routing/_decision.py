@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from frugal_chains.money import usd_from_nanos
+from frugal_chains.money import usd_from_nanos, usd_text
 from frugal_chains.routing._bill import Bill
 from frugal_chains.routing._candidate import Tier
 
@@ -46,6 +46,9 @@ class RoutingDecision:
     text: str = ""
     weighed: tuple[Weighed, ...] = ()
     warnings: tuple[str, ...] = ()
+    deciding_nanos: int | None = None
+    """What the decision itself cost, whoever answers: the embedding of the question. None: there
+    was none, or no price is known."""
 
     def to_json(self) -> dict[str, Any]:
         """What the ledger keeps: small, and no text of the user."""
@@ -57,6 +60,8 @@ class RoutingDecision:
         bills = {w.name: w.bill.nanos for w in self.weighed if w.bill.nanos is not None}
         if bills:
             plain["expected_nanos"] = bills
+        if self.deciding_nanos is not None:
+            plain["deciding_nanos"] = self.deciding_nanos
         quality = {w.name: round(w.quality, 4) for w in self.weighed if w.quality is not None}
         if quality:
             plain["quality"] = quality
@@ -77,6 +82,8 @@ class RoutingDecision:
             lines.append(f"If the answer does not hold: {', then '.join(self.escalation)}.")
         if self.fallbacks:
             lines.append(f"If its provider fails: {', then '.join(self.fallbacks)}.")
+        if self.deciding_nanos is not None:
+            lines.append(f"Deciding cost {usd_text(usd_from_nanos(self.deciding_nanos))}.")
         lines += [f"Warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

@@ -42,9 +42,10 @@ def windows(hashes: Hashes, length: int) -> Hashes:
     count = len(hashes) - length + 1
     if count <= 0:
         return np.zeros(0, dtype=np.uint64)
-    found = np.zeros(count, dtype=np.uint64)
-    for offset in range(length):
-        found = found * _STEP + hashes[offset : offset + count]
+    # A polynomial in `_STEP` with the words as coefficients, modulo 2**64.
+    powers = np.full(length, _STEP)
+    powers[-1] = 1
+    found: Hashes = np.correlate(hashes, np.cumprod(powers[::-1])[::-1])
     return found ^ (found >> np.uint64(29))
 
 

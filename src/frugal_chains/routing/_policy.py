@@ -43,7 +43,11 @@ class Cascade:
 
     validators: tuple[Validator, ...] = STANDARD
     max_p_wrong: float = 0.5
-    """An answer more probably wrong than this goes up a tier; `frugal calibrate` finds it."""
+    """An answer with a higher risk than this goes up a tier: more probably wrong, or with more to
+    gain, where a validator has learned that. `frugal calibrate` finds it."""
+    by_bill: bool = True
+    """Where the policy says what a right answer is worth, and the stronger model has a price, the
+    bill of going up decides instead of `max_p_wrong`. False: never, as for a calibrated limit."""
     samples: int = 1
     """2: the cheap model answers twice, and different answers are escalated."""
     max_steps: int = 6

@@ -55,7 +55,8 @@ class RoutingFacts:
     left_nanos: int | None = None
     """What is left of the budgets with `on_exceeded="downgrade"`; None: there are none."""
     embedding: Sequence[float] | None = None
-    """Of `question_of(request)`, where the policy asks for one."""
+    """Of what differs in `question_of(request)`, where the policy asks for one: without what the
+    gain model knows that many requests share."""
 
 
 def question_of(request: RequestFacts) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from frugal_chains.routing._domains import Domains
 from frugal_chains.routing._seen import Seen
 from frugal_chains.routing._similar import Vector, cosine, overlap, trigrams
-from frugal_chains.routing._text import canonical
+from frugal_chains.routing._text import Phrase, canonical
 
 
 class Signal:
@@ -98,20 +98,23 @@ def _parts(signal: Signal, kind: type[AllOf | AnyOf]) -> tuple[Signal, ...]:
 
 @dataclass(frozen=True, init=False)
 class Keywords(Signal):
-    """One of the words or phrases occurs in the question, as whole words in any case."""
+    """One of the words or phrases occurs in the question, as whole words in any case.
+
+    Signs are part of a name: `C++` and `C` are two words, and so are `.NET` and `net`.
+    """
 
     words: tuple[str, ...]
 
     def __init__(self, *words: str) -> None:
         object.__setattr__(self, "words", tuple(map(canonical, words)))
 
+    @cached_property
+    def _phrases(self) -> tuple[Phrase, ...]:
+        return tuple(Phrase.of(word) for word in self.words if word)
+
     def why(self, seen: Seen) -> str:
-        text = f" {' '.join(re.findall(_WORD, seen.text))} "
-        found = (word for word in self.words if f" {' '.join(re.findall(_WORD, word))} " in text)
-        return next((f"the question has {word!r}" for word in found if word), "")
-
-
-_WORD = re.compile(r"\w+(?:[-'.]\w+)*")
+        found = (phrase.text for phrase in self._phrases if phrase.is_in(seen.text))
+        return next((f"the question has {text!r}" for text in found), "")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """One form of a text for all signals: what case, spacing and politeness change is not the question.
 
 `canonical` gives the same text for "Please,  what is 2+2? Thanks!" and "what is 2+2?"; `words` cuts
-it into the tokens that n-grams are made of. Both take time linear in the text.
+it into the tokens that n-grams are made of; a `Phrase` is found in it as whole words. All take time
+linear in the text.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 _GREETING: Final = (
     r"(?:hi|hello|hey|greetings|dear|good (?:morning|afternoon|evening|day))"
@@ -68,6 +70,47 @@ def canonical(text: str) -> str:
 def words(canonical_text: str) -> list[str]:
     """Cut a canonical text into words, numbers and single signs."""
     return _WORD.findall(canonical_text)
+
+
+# Names with signs, like c++, c#, .net and node.js, are words of their own: `c` is not in `c++`, and
+# neither `node` nor `js` in `node.js`. A sign at the end of a sentence belongs to no name.
+_BEFORE: Final = r"(?<!\w)(?<!\w[-'.])"
+_NO_NAME_BEFORE: Final = r"(?<!^\.)(?<!\s\.)"
+_AFTER: Final = r"(?!\w)(?![-'.]\w)"
+_NO_NAME_AFTER: Final = r"(?!\+\+|#(?!\w))"
+_BETWEEN: Final = r"(?:(?![-'.]\w)\W)+"
+_SENTENCE: Final = ',;:!?"()'
+"""Signs around a word that are part of no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words that are looked for in canonical texts."""
+
+    text: str
+    _pieces: tuple[str, ...]
+    _pattern: re.Pattern[str]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Of a canonical text that is not empty."""
+        pieces = tuple(piece.strip(_SENTENCE) or piece for piece in text.split())
+        body = _BETWEEN.join(map(re.escape, pieces))
+        first, last = pieces[0][0], pieces[-1][-1]
+        if not any(map(str.isalnum, text)):
+            return cls(text, pieces, re.compile(body))  # signs alone stand anywhere
+        before = _BEFORE + _NO_NAME_BEFORE if _is_letter(first) else _BEFORE
+        after = _AFTER + _NO_NAME_AFTER if _is_letter(last) else rf"(?!{re.escape(last)}){_AFTER}"
+        return cls(text, pieces, re.compile(before + body + after))
+
+    def is_in(self, text: str) -> bool:
+        """Whether a canonical text has these words, whatever stands between them."""
+        # Most texts lack one: that is told ten times faster than where the others stand.
+        return all(piece in text for piece in self._pieces) and bool(self._pattern.search(text))
+
+
+def _is_letter(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"
 
 
 def _unwrapped(text: str) -> str:

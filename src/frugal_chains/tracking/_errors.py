@@ -69,7 +69,7 @@ def classify_error(error: BaseException) -> ErrorFacts:
     if status is not None:
         return ErrorFacts(kind=_BY_STATUS.get(status, "server" if status >= 500 else "other"),
                           sent=False)  # fmt: skip
-    return _by_name(error)
+    return _in_stream(error) or _by_name(error)
 
 
 _NO_KEY = (
@@ -91,6 +91,33 @@ def _status_of(error: BaseException) -> int | None:
         status = getattr(holder, "status_code", None)
         if isinstance(status, int) and 400 <= status < 600:
             return status
+    return None
+
+
+_IN_STREAM: tuple[tuple[str, str], ...] = (
+    ("rate_limit", "rate_limit"),
+    ("insufficient_quota", "rate_limit"),
+    ("overloaded", "overloaded"),
+    ("timeout", "timeout"),
+    ("server_error", "server"),
+    ("api_error", "server"),
+)
+
+
+def _in_stream(error: BaseException) -> ErrorFacts | None:
+    """Read an error that came as an event of a stream: its status was 200, its word tells.
+
+    OpenAI's SDK raises `APIError` with `type` and `code` (openai 2.x, `_streaming.py`), Anthropic's
+    an `APIStatusError` with the whole event as `body` (platform.claude.com/docs/en/api/errors).
+    The request was worked on: unlike one answered with an error status it may be billed.
+    """
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, Mapping) else {}
+    words = [getattr(error, "type", None), getattr(error, "code", None)]
+    words += [inner.get("type"), inner.get("code")] if isinstance(inner, Mapping) else []
+    for part, kind in _IN_STREAM:
+        if any(isinstance(word, str) and part in word for word in words):
+            return ErrorFacts(kind=kind)
     return None
 
 

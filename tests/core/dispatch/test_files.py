@@ -5,20 +5,36 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from frugal_chains import Ledger
 from frugal_chains.cli import main
-from frugal_chains.dispatch import Router, load_policy, read_rows, with_ledger
+from frugal_chains.dispatch import Router, load_policy, read_rows, save_calibration, with_ledger
 from frugal_chains.errors import CalibrationError, RoutingPolicyError
-from frugal_chains.routing import Keywords, Rule, Trade
+from frugal_chains.routing import Cascade, Keywords, Rule, Trade
+from frugal_chains.routing.calibration import Calibration, QualityFloor, calibrate
+from frugal_chains.routing.cascade import (
+    STANDARD,
+    AnswerFacts,
+    Format,
+    LearnedValidator,
+    Outcome,
+    ValidatorFit,
+    answer_rows,
+    fit_validator,
+    refusal,
+)
 from frugal_chains.tracking import CallEnd, CallStart, Tracker
 from frugal_chains.usage import Usage, UsageReading
 from tests.core.routing.requests import CHEAP, STRONG, request
@@ -162,6 +178,212 @@ def test_an_answer_is_never_worth_less_than_nothing() -> None:
     assert trade_of(0.3, "strong calls") == Trade(min_gain=0.3)
 
 
+# -- a cascade's validator ---------------------------------------------------------------------
+
+
+def answers(count: int = 160, seed: int = 0) -> list[dict[str, Any]]:
+    """Products, four in ten of them stated wrongly; the stronger model is right in 19 of 20."""
+    draw = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        one, other, right = draw.randint(2, 40), draw.randint(2, 40), draw.random() >= 0.4
+        shown = one * other + (0 if right else draw.randint(1, 9))
+        rows.append({
+            "prompt": f"How many pens are in {one} boxes of {other} pens each?",
+            "answer": f"There are {one} * {other} = {shown} pens.",
+            "score": int(right), "stronger_score": int(draw.random() < 0.95),
+            "cost_usd": 0.0002, "stronger_cost_usd": 0.0064,
+        })  # fmt: skip
+    return rows
+
+
+def written(file: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    return calibrate(log(), QualityFloor(of_best=0.9))
+
+
+def fitted(seed: int = 0, *, stronger: bool = True, **more: Any) -> ValidatorFit:
+    rows = [
+        row if stronger else replace(row, stronger_right=None)
+        for row in answer_rows(answers(80, seed))
+    ]
+    return fit_validator(rows, trees=3, seed=seed, **more)
+
+
+PAIRS = [(row.request, row.answer) for row in answer_rows(answers(20, seed=9))]
+
+
+@settings(max_examples=30, deadline=None)  # each one fits a validator
+@given(seed=st.integers(0, 10_000), stronger=st.booleans(), limit=st.floats(-1, 1))
+def test_a_stored_validator_finds_the_same_risks(
+    calibration: Calibration,
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    stronger: bool,
+    limit: float,
+) -> None:
+    file = tmp_path_factory.mktemp("kept") / "routing.frugal"
+    validator = fitted(seed, stronger=stronger).validator
+    save_calibration(file, calibration, validator, limit)
+    cascade = load_policy(file).cascade
+    assert cascade is not None
+    *first, again = cascade.validators
+    assert tuple(first) == STANDARD
+    assert isinstance(again, LearnedValidator)
+    assert again.risks(PAIRS) == validator.risks(PAIRS)
+    assert cascade.max_p_wrong == limit
+    assert not cascade.by_bill
+
+
+def test_without_a_limit_the_bill_goes_on_to_decide(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    file = tmp_path / "routing.frugal"
+    save_calibration(file, calibration, fitted().validator)
+    own = Cascade(validators=(refusal,), max_p_wrong=0.2, samples=2)
+    cascade = load_policy(file, cascade=own).cascade
+    assert cascade is not None
+    assert cascade.validators[0] is refusal
+    assert replace(cascade, validators=(refusal,)) == own
+    assert load_policy(file, cascade=None).cascade is None
+
+
+def test_checks_of_the_application_are_given_again(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    file, check = tmp_path / "routing.frugal", Format("pens")
+    validator = fitted(checks=(check,)).validator
+    save_calibration(file, calibration, validator, 0.3)
+    cascade = load_policy(file, checks=(check,)).cascade
+    assert cascade is not None
+    again = cascade.validators[-1]
+    assert [again(*pair).risk for pair in PAIRS] == [validator(*pair).risk for pair in PAIRS]
+    with pytest.raises(RoutingPolicyError, match="the checks it was fitted with"):
+        load_policy(file)
+
+
+def rewritten(file: Path, facts: dict[str, Any], **parts: bytes | None) -> None:
+    """Change the facts of a stored policy and its parts; None leaves one out."""
+    with ZipFile(file) as old:
+        kept: dict[str, Any] = {name: old.read(name) for name in old.namelist()}
+    kept["policy.json"] = json.dumps({**json.loads(kept["policy.json"]), **facts})
+    kept.update({name.replace("_", "."): part for name, part in parts.items()})
+    with ZipFile(file, "w") as new:
+        for name, part in kept.items():
+            if part is not None:
+                new.writestr(name, part)
+
+
+@pytest.mark.parametrize("facts", [None, {}, {"max_p_wrong": 0.3}, "yes"])
+def test_a_file_that_says_nothing_of_a_validator_has_none(
+    calibration: Calibration, tmp_path: Path, facts: Any
+) -> None:
+    file = tmp_path / "routing.frugal"
+    save_calibration(file, calibration, fitted().validator, 0.3)
+    rewritten(file, {"validator": facts}, validator_json=None)
+    assert load_policy(file).cascade is None
+    save_calibration(file, calibration)
+    assert load_policy(file).cascade is None
+    assert load_policy(file, cascade=Cascade()).cascade == Cascade()
+
+
+@pytest.mark.parametrize(
+    ("facts", "part", "says"),
+    [
+        ({"version": 99, "max_p_wrong": 0.3}, b"{}", "has version 99, this library reads 1"),
+        ({"version": 1, "max_p_wrong": 0.3}, None, "is no calibrated policy"),
+        ({"version": 1, "max_p_wrong": 0.3}, b"{}", "is no calibrated policy: .* fit it again"),
+        ({"version": 1, "max_p_wrong": 0.3}, b"\xff", "is no calibrated policy"),
+    ],
+)
+def test_a_validator_that_cannot_be_read_is_told(
+    calibration: Calibration, tmp_path: Path, facts: Any, part: bytes | None, says: str
+) -> None:
+    file = tmp_path / "routing.frugal"
+    save_calibration(file, calibration, fitted().validator, 0.3)
+    rewritten(file, {"validator": facts}, validator_json=part)
+    with pytest.raises(RoutingPolicyError, match=says):
+        load_policy(file)
+
+
+def test_a_limit_that_is_of_nothing_is_not_stored(calibration: Calibration, tmp_path: Path) -> None:
+    file = tmp_path / "routing.frugal"
+    with pytest.raises(CalibrationError, match="the limit of a validator"):
+        save_calibration(file, calibration, None, 0.3)
+    with pytest.raises(CalibrationError, match="max_p_wrong is nan"):
+        save_calibration(file, calibration, fitted().validator, float("nan"))
+    assert not file.exists()
+
+
+def test_calibrate_learns_from_answers_which_ones_go_up(path: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "routing.frugal", written(tmp_path / "drafts.jsonl", answers())
+    code, text = run(path, "--quality", 0.9, "--answers", file, "--out", out)
+    assert code == 0, text
+    assert "Cascade, learned from 160 answers. Target: 90% of the stronger model's" in text
+    assert "The cascade is recommended" in text
+    assert f"Written to {out}, with the cascade." in text
+    steps = Router((CHEAP, STRONG), load_policy(out, default_tier="gatekeeper"))
+    asked = request("How many pens are in 12 boxes of 12 pens each?")
+    ends = {}
+    for shown in (144, 150):
+        flow = steps.plan(asked).steps()
+        assert next(flow).candidate == "gatekeeper"
+        draft = AnswerFacts(text=f"There are 12 * 12 = {shown} pens.", finish_reason="stop")
+        try:
+            ends[shown] = flow.send(Outcome(answer=draft)).candidate
+        except StopIteration as end:
+            ends[shown] = end.value.why
+    assert ends == {144: "accepted", 150: "specialist"}
+
+
+def test_json_says_what_the_cascade_would_do(path: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "drafts.jsonl", answers())
+    code, text = run(path, "--strong-share", 0.5, "--answers", file, "--json")
+    found = json.loads(text)["cascade"]
+    assert code == 0
+    assert 0 < found["share"] <= 0.5
+    assert found["drafts"] < found["quality"]
+    assert json.loads(run(path, "--json")[1])["cascade"] is None
+
+
+def test_a_cascade_that_is_not_recommended_is_left_out(path: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "routing.frugal", written(tmp_path / "drafts.jsonl", answers())
+    # For so much money every answer may go up: then the draft is in vain.
+    code, text = run(path, "--spend", 0.5, "--answers", file, "--out", out, "--anyway")
+    assert "ask the stronger model at once" in text
+    assert "with the cascade" in text
+    assert load_policy(out).cascade is not None
+    code, text = run(path, "--spend", 0.0064, "--answers", file, "--out", out)
+    assert (code, load_policy(out).cascade) == (0, None), text
+    assert f"Written to {out}, without the cascade." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: rows[:9], "9 rows are too few to learn from; give at least 40"),
+        (lambda rows: [{**row, "score": 1} for row in rows], "only 0 of 160 answers are wrong"),
+        (
+            lambda rows: [{k: v for k, v in row.items() if k != "stronger_score"} for row in rows],
+            "row 1 has no stronger_score: each row needs prompt, answer, score (of that answer) "
+            "and stronger_score (of a stronger model's answer to that prompt); it has prompt",
+        ),
+    ],
+)
+def test_answers_that_cannot_be_used_say_where_and_why(
+    path: Path, tmp_path: Path, change: Any, says: str
+) -> None:
+    out, file = tmp_path / "routing.frugal", written(tmp_path / "drafts.jsonl", change(answers()))
+    code, text = run(path, "--quality", 0.9, "--answers", file, "--out", out)
+    assert (code, out.exists()) == (1, False)
+    assert says in " ".join(text.split())
+
+
 # -- what may be wrong -------------------------------------------------------------------------
 
 
@@ -247,3 +469,24 @@ def test_a_file_that_is_no_policy_is_told(content: Any, tmp_path: Path, path: Pa
         RoutingPolicyError, match=r"routing\.frugal (is no calibrated|has version 99)"
     ):
         load_policy(file)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    for name, content in (
+        ("log.csv", "prompt,model,score\na,b,1\n"),
+        ("log.jsonl", '{"prompt": "a", "model": "b", "score": "1"}\n'),
+    ):
+        file = tmp_path / name
+        file.write_bytes(b"\xef\xbb\xbf" + content.encode())
+        assert list(read_rows(file)) == [{"prompt": "a", "model": "b", "score": "1"}]
+
+
+def test_rows_that_name_their_model_stay_as_they_are_beside_a_ledger() -> None:
+    row = {"prompt": "a", "model": "mine", "score": 1, "cost_usd": 0.5}
+    assert list(with_ledger([row], [])) == [row]
+
+
+def test_quality_at_a_negative_price_is_wanted_at_any() -> None:
+    from frugal_chains.dispatch._files import trade_of
+
+    assert trade_of(-0.1, "USD") == Trade(usd_per_answer=Decimal(10**6))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +18,8 @@ from frugal_chains import Budget, BudgetExceeded, Ledger
 from frugal_chains.dispatch import Route, Router
 from frugal_chains.errors import LedgerUnavailable, RoutingPolicyError
 from frugal_chains.facts import MessageFacts, RequestFacts, ToolCallFacts
-from frugal_chains.routing import Candidate, Keywords, RoutingPolicy, Rule, Signal
-from frugal_chains.routing.cascade import AnswerFacts, Finished, Outcome
+from frugal_chains.routing import Candidate, Cascade, Keywords, RoutingPolicy, Rule, Signal
+from frugal_chains.routing.cascade import AnswerFacts, Finished, Outcome, Verdict
 from frugal_chains.tracking import CallEnd, CallStart, Tracker
 from frugal_chains.usage import Usage, UsageReading
 from tests.core.routing.requests import THREE, Oracle, request
@@ -309,3 +310,191 @@ def test_unknown_models_are_routed_and_said_to_have_no_price() -> None:
     decision = Router([house]).plan(request("x")).decision
     assert decision.candidate == "house"
     assert "has no price" in decision.warnings[0]
+
+
+def test_the_tightest_of_the_budgets_that_ask_for_less_is_heard(ledger: Ledger) -> None:
+    wide = Budget.usd(1, per="month", on_exceeded="downgrade")
+    tight = Budget.usd("0.003", per="day", on_exceeded="downgrade")
+    warns = Budget.usd("0.003", per="day", on_exceeded="warn")
+    router = Router(THREE)
+    for budgets, chosen in (([wide, tight], "gatekeeper"), ([wide, warns], "workhorse")):
+        tracker = Tracker(ledger, budgets=budgets)
+        book(tracker, chosen)  # $0.00208
+        assert router.plan(request("x"), trackers=[tracker]).decision.candidate == chosen
+
+
+def test_what_is_reserved_for_calls_under_way_is_not_left(ledger: Ledger) -> None:
+    budget = Budget.usd("0.01", per="day", on_exceeded="downgrade")
+    tracker, router = Tracker(ledger, budgets=[budget]), Router(THREE)
+    assert router.plan(request("x"), trackers=[tracker]).decision.candidate == "workhorse"
+    start = CallStart(
+        key="a", framework="t", provider="openai", model="gpt-4.1", output_cap_tokens=1200,
+        request=lambda: request("x"),
+    )  # fmt: skip
+    tracker.begin(start)  # as much as $0.0096, at $8 a million
+    assert router.plan(request("x"), trackers=[tracker]).decision.candidate == "gatekeeper"
+
+
+def test_the_policy_holds_where_budgets_cannot_be_read(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: Any) -> Any:
+        raise LedgerUnavailable("locked")
+
+    tracker = Tracker(ledger, budgets=[Budget.usd(1, per="day", on_exceeded="downgrade")])
+    monkeypatch.setattr(tracker, "pressure", gone)
+    policy = RoutingPolicy(rules=(Rule(name="r", when=Keywords("x"), to="specialist"),))
+    decision = Router(THREE, policy).plan(request("x"), trackers=[tracker]).decision
+    assert (decision.candidate, decision.reason) == ("specialist", "rule:r")
+
+
+# -- conversations -----------------------------------------------------------------------------
+
+
+def spoken(system: str, *texts: str) -> RequestFacts:
+    head = MessageFacts(role="system", text=system)
+    return RequestFacts(messages=(head, *request(*texts).messages))
+
+
+def test_a_conversation_is_known_by_how_it_began_and_for_whom(router: Router) -> None:
+    route = router.plan(spoken("be kind", LONG), asked="specialist", tags={"user": "a"})
+    route.answered(next(route.steps()), HI, USED)
+    again = ("hi", "and now?")
+    for system, user, chosen in (
+        ("be kind", "a", "specialist"),
+        ("be short", "a", "workhorse"),
+        ("be kind", "b", "workhorse"),
+    ):
+        plan = router.plan(spoken(system, LONG, *again), tags={"user": user})
+        assert plan.decision.candidate == chosen
+
+
+def test_the_answer_is_part_of_what_is_warm(router: Router) -> None:
+    route = router.plan(request(LONG), asked="specialist")
+    route.answered(next(route.steps()), HI, USED)
+    later = router.plan(request(LONG, "hi", "word " * 500)).decision.weighed[2]
+    assert later.bill.warm_tokens == 20_108
+
+
+def test_an_answer_that_tells_no_usage_leaves_the_conversation_warm(router: Router) -> None:
+    route = router.plan(request(LONG), asked="specialist")
+    sent = route.decision.weighed[2].bill.input_tokens
+    route.answered(next(route.steps()), HI, None)
+    later = router.plan(request(LONG, "hi", "word " * 500)).decision.weighed[2]
+    assert later.bill.warm_tokens == sent > 15_000
+
+
+def test_what_is_remembered_is_bounded(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frugal_chains.dispatch._memory._CONVERSATIONS", 2)
+    monkeypatch.setattr("frugal_chains.dispatch._memory._TOOL_CALLS", 2)
+    for number in range(3):
+        route = router.plan(request(f"{number} {LONG}"), asked="specialist")
+        call = ToolCallFacts(name="f", arguments="{}", id=f"call_{number}")
+        route.answered(next(route.steps()), AnswerFacts(tool_calls=(call,)), USED)
+    kept = [router.plan(request(f"{n} {LONG}", "hi", "so?")).decision.candidate for n in range(3)]
+    assert kept == ["workhorse", "specialist", "specialist"]
+    bound = [router.plan(loop(f"call_{n}")).decision.reason for n in range(3)]
+    assert bound == ["default", "bound", "bound"]
+
+
+def test_a_loop_without_ids_stays_with_who_answered_last(router: Router) -> None:
+    """Some providers name no ids for their tool calls."""
+    route = router.plan(request("x"), asked="gatekeeper")
+    call = ToolCallFacts(name="f", arguments="{}")
+    route.answered(next(route.steps()), AnswerFacts(tool_calls=(call,)), Usage(output_tokens=5))
+    decision = router.plan(loop("")).decision
+    assert (decision.candidate, decision.reason) == ("gatekeeper", "bound")
+
+
+def test_failures_count_in_a_row(router: Router) -> None:
+    for error in (True, True, False, True, True):
+        drive(router.plan(request("x")), *([status_error(500), HI] if error else [HI]))
+    assert router.plan(request("x")).decision.candidate == "workhorse"
+
+
+# -- what the policy says reaches the steps ----------------------------------------------------
+
+
+def doubtful(_request: RequestFacts, _answer: AnswerFacts) -> Verdict:
+    return Verdict(p_wrong=0.4)
+
+
+@pytest.mark.parametrize(
+    ("cascade", "asked"),
+    [
+        (Cascade(validators=(doubtful,)), ["gatekeeper"]),
+        (
+            Cascade(validators=(doubtful,), max_p_wrong=0.3),
+            ["gatekeeper", "workhorse", "specialist"],
+        ),
+        (Cascade(validators=(), samples=2), ["gatekeeper", "gatekeeper"]),
+        (
+            Cascade(validators=(doubtful,), max_p_wrong=0.3, max_steps=2),
+            ["gatekeeper", "specialist"],
+        ),
+        (Cascade(), ["gatekeeper"]),
+    ],
+)
+def test_a_cascade_is_carried_out_as_the_policy_says(cascade: Cascade, asked: list[str]) -> None:
+    router = Router(THREE, RoutingPolicy(default_tier="gatekeeper", cascade=cascade))
+    assert drive(router.plan(request("x")), HI, HI, HI)[0] == asked
+
+
+@pytest.mark.parametrize("said", ["", "I'm sorry, but I can't help with that.", "and then the"])
+def test_without_a_word_about_validators_the_standard_ones_look(said: str) -> None:
+    router = Router(THREE, RoutingPolicy(default_tier="gatekeeper", cascade=Cascade()))
+    asked, finished = drive(router.plan(request("x")), AnswerFacts(text=said), HI)
+    assert (asked, finished.candidate) == (["gatekeeper", "workhorse"], "workhorse")
+    schema = router.plan(request("x", output_schema='{"type": "object"}'))
+    assert drive(schema, HI, AnswerFacts(text="{}"))[0] == ["gatekeeper", "workhorse"]
+
+
+@pytest.mark.parametrize("cascade", [None, Cascade(validators=())])
+def test_too_long_an_input_goes_to_who_has_a_larger_window(cascade: Cascade | None) -> None:
+    """The count was short of what the provider counts."""
+    windows = dict(zip(THREE, (50_000, 50_000, 200_000), strict=True))
+    models = [replace(c, context_window_tokens=window) for c, window in windows.items()]
+    router = Router(models, RoutingPolicy(default_tier="gatekeeper", cascade=cascade))
+    asked = httpx.Request("POST", "http://x")
+    answer = httpx.Response(400, request=asked)
+    long = httpx.HTTPStatusError("maximum context length is 8192", request=asked, response=answer)
+    assert drive(router.plan(request("x")), long, HI)[0] == ["gatekeeper", "specialist"]
+
+
+# -- time --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+class AtTimes(Signal):
+    """Remembers when it was asked."""
+
+    def __init__(self) -> None:
+        self.offsets: list[Any] = []
+
+    def why(self, seen: Any) -> str:
+        self.offsets.append(seen.facts.at.utcoffset())
+        return ""
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_the_time_of_day_is_that_of_the_machine() -> None:
+    signal = AtTimes()
+    policy = RoutingPolicy(rules=(Rule(name="r", when=signal, to="specialist"),))
+    Router(THREE, policy).plan(request("x"))
+    assert signal.offsets == [timedelta(hours=9)]
+
+
+def test_a_decision_that_hangs_does_not_keep_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frugal_chains.dispatch._router._FOREIGN_S", 0.05)
+    Router(THREE, RoutingPolicy(gain=Hanging(workhorse=1))).plan(request("x"))
+    deciding = [t for t in threading.enumerate() if t.name == "frugal-decide"]
+    assert deciding
+    assert all(thread.daemon for thread in deciding)

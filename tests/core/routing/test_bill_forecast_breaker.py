@@ -7,6 +7,7 @@ $0.50 cached, $6.25 and $10 for writes of 5 minutes and an hour, $25 out, per mi
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -75,6 +76,22 @@ def test_an_unknown_model_has_no_bill_and_a_local_one_a_free_one() -> None:
     assert nanos(replace(unknown, provider="ollama")) == 0
 
 
+def test_each_model_counts_in_its_own_tokenizer() -> None:
+    tokens = {"gatekeeper": 1000, "specialist": 1500}
+    assert nanos(CHEAP, input_tokens=tokens) == 1000 * 150 + 256 * 600
+    assert nanos(STRONG, input_tokens=tokens) == 1500 * 5000 + 256 * 25_000
+
+
+def test_the_bill_is_of_the_service_tier_and_of_the_day() -> None:
+    # gpt-5 $1.25 and $10, flex at half of it; o3 $10 and $40 until it was cut to $2 and $8 on
+    # 2025-06-10 (openai.com/api/pricing, read 2026-11-21).
+    flex = replace(CHEAP, model="gpt-5", service_tier="flex")
+    assert nanos(flex) == (1000 * 1250 + 256 * 10_000) // 2
+    cut = replace(CHEAP, model="o3")
+    assert nanos(cut) == 1000 * 2000 + 256 * 8000
+    assert nanos(cut, at=datetime(2025, 5, 1, tzinfo=UTC)) == 1000 * 10_000 + 256 * 40_000
+
+
 # -- forecasts ---------------------------------------------------------------------------------
 
 
@@ -101,6 +118,12 @@ def test_a_few_answers_say_nothing() -> None:
 def test_a_forecast_follows_a_change() -> None:
     known = OutputForecasts.of([("m", 10)] * 100_000 + [("m", 1000)] * 8_000)
     assert known.quantile("m", 0.5) == pytest.approx(1000, rel=0.1)
+
+
+def test_a_quantile_is_the_length_that_so_many_answers_do_not_pass() -> None:
+    known = OutputForecasts.of([("m", 10)] * 60 + [("m", 100)] * 30 + [("m", 1000)] * 10)
+    for share, length in ((0.1, 10), (0.6, 10), (0.61, 100), (0.9, 100), (0.95, 1000)):
+        assert known.quantile("m", share) == pytest.approx(length, rel=0.1)
 
 
 # -- circuits ----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from frugal_chains.routing.calibration import (
     CalibrationError,
+    Interval,
     QualityFloor,
     SpendLimit,
     StrongShare,
@@ -20,8 +21,13 @@ from frugal_chains.routing.calibration import (
     choose,
     read_log,
 )
+from frugal_chains.routing.calibration._calibrate import _length_only
 from frugal_chains.routing.calibration._choice import frontier
-from frugal_chains.routing.calibration._threshold import Rows, threshold
+from frugal_chains.routing.calibration._threshold import (
+    Rows,
+    _last_before_first_failure,
+    threshold,
+)
 
 Row = dict[str, Any]
 HARD = ["integral", "theorem", "proof", "lemma", "matrix"]
@@ -68,6 +74,7 @@ def _changed(at: int, **change: object) -> list[Row]:
         (_changed(3, prompt="  "), "row 4: prompt and model have to be text"),
         (_changed(3, prompt=5), "row 4: prompt and model have to be text"),
         (_changed(3, cost_usd=-1), "row 4: cost_usd is -1"),
+        (_changed(3, cost_usd=math.inf), "row 4: cost_usd is inf"),
         (_changed(3, task="other"), "row 4: its prompt is of the task"),
         (
             [*_log(60), {**_log(60)[1], "score": 0.5}],
@@ -270,7 +277,100 @@ def test_embeddings_are_learned_from() -> None:
     assert result.choose("zzz", [1.0, 1.0, 0.3]) == "large"
 
 
+def test_a_head_that_all_prompts_share_is_not_embedded() -> None:
+    head = "You are a careful assistant of the harbour office and answer in two sentences. "
+    rows = [{**row, "prompt": head + row["prompt"]} for row in _log(200)]
+    seen: list[str] = []
+
+    def embedder(texts: Any) -> list[list[float]]:
+        seen.extend(texts)
+        return [[float(any(word in text for word in HARD)), 1.0] for text in texts]
+
+    result = calibrate(rows, StrongShare(share=0.4), embedder=embedder)
+    assert len(seen) == 200
+    assert not [text for text in seen if "harbour" in text]
+    assert result.model.distinct(str(rows[0]["prompt"])) == seen[0]
+
+
 def test_calibration_is_the_same_each_time() -> None:
     one, other = (calibrate(_log(120), StrongShare(share=0.3), seed=4) for _ in range(2))
     assert one.exchange == other.exchange
     assert one.report == other.report
+
+
+# -- each part by itself -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("holds", "found"),
+    [
+        ([True, True, False, True, True], (1, True)),  # what holds again behind it is luck
+        ([True, True, True], (2, True)),
+        ([False, True, True], (0, False)),
+    ],
+)
+def test_a_floor_is_left_before_it_first_fails(holds: list[bool], found: tuple[int, bool]) -> None:
+    assert _last_before_first_failure(np.array(holds)) == found
+
+
+def test_a_floor_is_a_part_of_what_it_names() -> None:
+    scores = np.array([[0.0, 1.0], [0.5, 0.9], [0.1, 0.5]])
+    low, high = scores.mean(axis=0)
+    for floor, mean in (
+        (QualityFloor(score=0.7), 0.7),
+        (QualityFloor(of_best=0.9), 0.9 * high),
+        (QualityFloor(of_gap=0.9), low + 0.9 * (high - low)),
+    ):
+        assert floor.per_row(scores, 0, 1).mean() == pytest.approx(mean)
+
+
+def test_three_models_are_never_chosen_for_being_dear() -> None:
+    line = frontier(np.random.default_rng(0).random((50, 3)), np.array([0.0, 1.0, 2.0]))
+    assert line.exchanges.min() >= 0
+
+
+def test_what_no_threshold_reaches_or_no_call_wins_is_not_recommended() -> None:
+    high = calibrate(_log(200), QualityFloor(score=0.999)).report
+    assert not high.recommended
+    assert "no threshold reaches a mean score of 0.999" in high.text()
+    none = calibrate(_log(200), StrongShare(share=0)).report
+    assert not none.recommended
+    assert "it does not beat the best cheap single (small) for sure" in none.text()
+
+
+def test_intervals_are_those_of_a_mean_and_of_paired_differences() -> None:
+    report = calibrate(_log(400), StrongShare(share=0.3)).report
+    routed = report.lines[0]
+    assert routed.behind == Interval(value=0.0, low=0.0, high=0.0)
+    for line in report.lines[-3:-1]:  # single models: 0 or 1 on each row
+        error = math.sqrt(line.quality.value * (1 - line.quality.value) / 400)
+        assert line.quality.high - line.quality.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+
+def test_length_alone_is_judged_on_rows_it_has_not_seen() -> None:
+    rows = _log(60)
+    flipped = [{**row, "score": 1 - row["score"]} if at < 2 else row for at, row in enumerate(rows)]
+    one, other = (_length_only(read_log(each), 0) for each in (rows, flipped))
+    assert one[0] == pytest.approx(other[0])
+    assert not np.allclose(one, other), "the rows of the other folds have learned of it"
+
+
+def test_costs_may_be_given() -> None:
+    costs = {"small": 0.001, "large": 0.01}
+    result = calibrate(_log(100), StrongShare(share=0.5), costs=costs)
+    assert (result.costs, result.unit) == (costs, "USD")
+    spends = {line.name.split(" (")[0]: line.spend.value for line in result.report.lines}
+    assert spends["cheapest single"] == pytest.approx(0.001)
+    for bad in (-1.0, math.nan):
+        with pytest.raises(CalibrationError, match="0 or more"):
+            calibrate(_log(100), StrongShare(share=0.5), costs={**costs, "large": bad})
+
+
+def test_prompts_that_not_all_models_have_answered_are_too_few() -> None:
+    """Each prompt by two of three models: none can be compared on one prompt."""
+    rows = []
+    for at, row in enumerate(_log(90)):
+        names = [("a", "b"), ("b", "c"), ("c", "a")][at // 2 % 3]
+        rows.append({**row, "model": names[at % 2], "cost_usd": 0.1})
+    with pytest.raises(CalibrationError, match="0 prompts were answered by all 3 models"):
+        calibrate(rows, StrongShare(share=0.5))

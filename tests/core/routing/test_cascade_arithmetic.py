@@ -56,6 +56,7 @@ LEFT_ALONE = [
     "twice 5 + 3 = 13",
     "2 dozen * 3 = 24",
     "5 * 8 = 40,0",
+    "5 * 8000 = 40,00",
     "They are = to each other",
     "1 / 0 = 7",
     "-3 + 5 = 2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,13 +132,13 @@ def test_the_last_step_is_left_for_the_answer() -> None:
 
 
 def test_a_risk_above_the_limit_escalates() -> None:
-    def unsure(_request: RequestFacts, _answer: AnswerFacts) -> Verdict:
+    def doubts(_request: RequestFacts, _answer: AnswerFacts) -> Verdict:
         return Verdict(p_wrong=0.4, detail="a probability")
 
-    end = drive(plan(validators=(unsure,), max_p_wrong=0.3), says(small=GOOD, big=GOOD))
+    end = drive(plan(validators=(doubts,), max_p_wrong=0.3), says(small=GOOD, big=GOOD))
     assert end.escalations[0].verdict.code == "risk"
-    assert end.escalations[0].verdict.detail == "a probability of 0.40 is above 0.30"
-    kept = drive(plan(validators=(unsure,), max_p_wrong=0.4), says(small=GOOD))
+    assert end.escalations[0].verdict.detail == "a probability: a risk of 0.40 is above 0.30"
+    kept = drive(plan(validators=(doubts,), max_p_wrong=0.4), says(small=GOOD))
     assert kept.why == "accepted"
 
 
@@ -148,17 +149,63 @@ def test_an_expected_gain_counts_rather_than_the_probability() -> None:
     assert drive(plan(validators=(hopeless,)), says(small=GOOD)).why == "accepted"
 
 
-def test_break_even_asks_for_more_risk_where_escalating_costs_more() -> None:
-    def unsure(_request: RequestFacts, _answer: AnswerFacts) -> Verdict:
-        return Verdict(p_wrong=0.4)
+def unsure(_request: RequestFacts, _answer: AnswerFacts) -> Verdict:
+    return Verdict(p_wrong=0.4)
 
-    cheap = BreakEven(worth_usd=0.1, input_usd=0.001, output_usd=0.002, usual_characters=40)
-    dear = BreakEven(worth_usd=0.1, input_usd=0.001, output_usd=0.2, usual_characters=40)
-    assert cheap.risk(AnswerFacts(text="x" * 40)) == pytest.approx(0.03)
-    assert cheap.risk(AnswerFacts(text="x" * 10)) == pytest.approx(0.02)
-    up = drive(plan(validators=(unsure,), break_even=cheap), says(small=GOOD, big=GOOD))
-    stays = drive(plan(validators=(unsure,), break_even=dear), says(small=GOOD))
+
+CHEAP = BreakEven(worth_usd=0.1, input_usd=0.001, output_usd=0.002, usual_characters=40)
+DEAR = BreakEven(worth_usd=0.1, input_usd=0.001, output_usd=0.2, usual_characters=40)
+
+
+def test_break_even_asks_for_more_risk_where_escalating_costs_more() -> None:
+    # $0.003 and, for a draft of a quarter of the usual length, $0.002; a right answer is worth $0.1
+    assert CHEAP.risk(AnswerFacts(text="x" * 40)) == pytest.approx(0.03)
+    assert CHEAP.risk(AnswerFacts(text="x" * 10)) == pytest.approx(0.02)
+    up = drive(plan(validators=(unsure,), break_even={"big": CHEAP}), says(small=GOOD, big=GOOD))
+    stays = drive(plan(validators=(unsure,), break_even={"big": DEAR}), says(small=GOOD))
     assert (up.candidate, stays.candidate) == ("big", "small")
+    # GOOD has 10 characters: half the usual output, so $0.002.
+    why = "big should win 0.40 right answers, and is worth its bill from 0.02 on"
+    assert up.escalations[0].verdict.detail == why
+
+
+def test_arguments_of_tool_calls_are_length_too() -> None:
+    call = ToolCallFacts(name="f", arguments="x" * 10)
+    assert CHEAP.risk(AnswerFacts(tool_calls=(call,))) == pytest.approx(0.02)
+
+
+def test_each_draft_is_weighed_against_the_bill_of_who_is_asked_next() -> None:
+    chain = plan(
+        drafts=("small", "middle"),
+        validators=(unsure,),
+        break_even={"small": DEAR, "middle": CHEAP, "big": DEAR},
+    )
+    end = drive(chain, says(small=GOOD, middle=GOOD))
+    assert visits(end) == ["small:draft", "middle:draft"]
+    assert (end.index, end.why) == (1, "accepted")
+    # With two steps the second is the answer's, so its bill counts for the first draft.
+    short = drive(replace(chain, max_steps=2), says(small=GOOD))
+    assert visits(short) == ["small:draft"]
+
+
+def test_who_has_no_price_is_asked_by_the_limit() -> None:
+    """A known bill of the other draft says nothing about the answer's."""
+    chain = plan(validators=(unsure,), break_even={"small": DEAR}, max_p_wrong=0.3)
+    assert drive(chain, says(small=GOOD, big=GOOD)).candidate == "big"
+    assert drive(replace(chain, max_p_wrong=0.5), says(small=GOOD)).candidate == "small"
+
+
+def test_the_stronger_models_mistakes_are_taken_off_a_probability_but_not_off_a_gain() -> None:
+    """40 % wrong, and 39 % of the stronger answers: 1 point to win, at a bill worth 2 points."""
+    errs = replace(CHEAP, stronger_p_wrong=0.39)
+    kept = drive(plan(validators=(unsure,), break_even={"big": errs}), says(small=GOOD))
+    assert kept.why == "accepted"
+
+    def learned(_request: RequestFacts, _answer: AnswerFacts) -> Verdict:
+        return Verdict(p_wrong=0.4, gain=0.03)
+
+    up = drive(plan(validators=(learned,), break_even={"big": errs}), says(small=GOOD, big=GOOD))
+    assert up.candidate == "big"
 
 
 @pytest.mark.parametrize("p_wrong", [float("nan"), None])
@@ -230,6 +277,12 @@ GOES_ON = [kind for kind, reaction in REACTIONS.items() if reaction.falls_back] 
 STOPS = [kind for kind, reaction in REACTIONS.items() if not reaction.falls_back]
 
 
+def test_what_is_the_callers_and_what_is_not() -> None:
+    assert {"invalid_request", "budget", "cancelled", "closed", "interrupted"} <= set(STOPS)
+    assert {"rate_limit", "timeout", "overloaded", "server", "conflict"} <= set(GOES_ON)
+    assert {"auth", "connection", "not_found", "context_length"} <= set(GOES_ON)
+
+
 @pytest.mark.parametrize("kind", GOES_ON)
 def test_these_errors_are_answered_by_somebody_else(kind: str) -> None:
     end = drive(plan(drafts=(), fallbacks=("other",)), says(big=failed(kind), other=GOOD))
@@ -240,6 +293,11 @@ def test_these_errors_are_answered_by_somebody_else(kind: str) -> None:
 def test_these_errors_are_the_callers(kind: str) -> None:
     end = drive(plan(drafts=(), fallbacks=("other",)), says(big=failed(kind)))
     assert (end.index, end.why, end.error_index) == (None, "no_answer", 0)
+
+
+def test_a_refusal_of_a_router_further_in_is_nobody_elses_to_answer() -> None:
+    end = drive(plan(fallbacks=("other",)), says(small=failed("refused")))
+    assert (visits(end), end.index, end.error_index) == (["small:draft"], None, 0)
 
 
 def test_a_draft_that_fails_goes_up() -> None:
@@ -274,6 +332,23 @@ def test_the_best_draft_is_kept() -> None:
     chain = plan(drafts=("small", "middle"))
     end = drive(chain, says(small=BAD, middle=WORSE, big=failed("timeout")))
     assert end.candidate == "small"  # a refusal is worse than a wrong number
+
+
+@pytest.mark.parametrize(
+    ("small", "middle", "kept"),
+    [("0.2", "0.6", "small"), ("0.6", "0.2", "middle"), ("0.4", "0.4", "middle")],
+)
+def test_of_the_drafts_the_less_doubtful_is_kept_and_of_equal_ones_the_later(
+    small: str, middle: str, kept: str
+) -> None:
+    def doubts(_request: RequestFacts, answer: AnswerFacts) -> Verdict:
+        return Verdict(code="doubt", detail="x", p_wrong=float(answer.text))
+
+    said = {
+        n: Outcome(answer=AnswerFacts(text=t)) for n, t in (("small", small), ("middle", middle))
+    }
+    chain = plan(drafts=("small", "middle"), validators=(doubts,))
+    assert drive(chain, says(**said, big=failed("timeout"))).candidate == kept
 
 
 def test_an_answer_that_is_none_does_not_replace_a_draft() -> None:

@@ -20,6 +20,7 @@ from frugal_chains.routing.cascade import (
     fit_validator,
     limit_for_quality,
     limit_for_share,
+    limit_for_spend,
 )
 from frugal_chains.routing.cascade._forest import grow
 from tests.core.routing.requests import request
@@ -138,6 +139,7 @@ BAD: list[tuple[list[AnswerRow], str]] = [
     (rows(10), "10 rows are too few to learn from; give at least 40"),
     ([row()] * 60, "only 0 of 60 answers are wrong: there is nothing to tell apart"),
     ([row(right=0.0)] * 60, "only 0 of 60 answers are right"),
+    ([row(right=0.5)] * 60, "all 60 answers score 0.5: there is nothing to tell apart"),
     ([*rows(50), row(right=float("nan"))], "row 51: right is nan; scores are 0 to 1"),
     ([*rows(50), row(right=7.0)], "row 51: right is 7.0"),
     ([*rows(50), row(stronger_right=-1.0)], "row 51: stronger_right is -1.0"),
@@ -202,18 +204,76 @@ def test_everything_or_nothing() -> None:
     assert limit_for_share([0.1, 0.9], 0.0).share == 0
 
 
-@given(st.integers(0, 1000), st.sampled_from([0.2, 0.5, 0.8, 1.0]))
-def test_a_limit_for_quality_reaches_it_on_its_own_rows(seed: int, of_gap: float) -> None:
+@given(
+    st.integers(0, 1000),
+    st.sampled_from([0.2, 0.5, 0.8, 1.0]),
+    st.sampled_from([0, 1, 2]),  # digits of a risk: few make many of them equal
+)
+def test_a_limit_for_quality_reaches_it_on_its_own_rows(
+    seed: int, of_gap: float, digits: int
+) -> None:
     rng = np.random.default_rng(seed)
     right = (rng.random(200) < 0.6).astype(float)
     stronger = (rng.random(200) < 0.9).astype(float)
-    risks = 1 - right + rng.normal(0, 0.3, 200)
+    risks = (1 - right + rng.normal(0, 0.3, 200)).round(digits)
     limit = limit_for_quality(list(risks), list(right), list(stronger), of_gap=of_gap)
     up = risks > limit.max_p_wrong
     gain = stronger - right
     assert gain[up].sum() >= of_gap * gain.sum() - 1e-9
     assert limit.quality == pytest.approx(np.where(up, stronger, right).mean())
     assert up.mean() == pytest.approx(limit.share)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.5, 0.9, 1.0]),
+            st.integers(0, 5),
+            st.integers(0, 90),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.integers(0, 100),
+)
+def test_a_spend_is_not_passed_and_no_more_would_fit(
+    rows: list[tuple[float, int, int]], limit_cents: int
+) -> None:
+    """Money in whole cents, so that the sums here are exact; the drafts are always paid."""
+    risks = [risk for risk, _, _ in rows]
+    spent = [draft / 100 for _, draft, _ in rows], [stronger / 100 for _, _, stronger in rows]
+    drafts = sum(draft for _, draft, _ in rows)
+    if drafts > limit_cents * len(rows):
+        with pytest.raises(CalibrationError, match="the drafts alone cost"):
+            limit_for_spend(risks, *spent, limit_cents / 100)
+        return
+    limit = limit_for_spend(risks, *spent, limit_cents / 100)
+
+    def cents(least: float) -> int:
+        """Of all rows, when those of this risk and above are escalated."""
+        return drafts + sum(stronger for risk, _, stronger in rows if risk >= least)
+
+    up = [risk for risk in risks if risk > limit.max_p_wrong]
+    whole = cents(min(up)) if up else drafts
+    assert whole <= limit_cents * len(rows)
+    assert limit.share == pytest.approx(len(up) / len(rows))
+    assert limit.usd_per_request == pytest.approx(whole / len(rows) / 100)
+    kept = [risk for risk in risks if risk <= limit.max_p_wrong]
+    assert not kept or cents(max(kept)) > limit_cents * len(rows)
+
+
+def test_drafts_that_pass_a_spend_alone_are_told_with_both_numbers() -> None:
+    says = (
+        r"\$0\.003 a request.*the limit of \$0\.002.*above \$0\.003, or draft with a cheaper model"
+    )
+    with pytest.raises(CalibrationError, match=says):
+        limit_for_spend([0.1, 0.2], [0.002, 0.004], [1.0, 1.0], 0.002)
+
+
+def test_a_limit_is_met_by_what_costs_just_as_much() -> None:
+    """Three times $0.10 is $0.30000000000000004 in floats."""
+    assert limit_for_spend([0.1, 0.2, 0.3], [0.1] * 3, [0.0] * 3, 0.1).share == 1
+    assert limit_for_spend([0.1, 0.2, 0.3], [0.1] * 3, [0.1] * 3, 0.1).share == 0
 
 
 def test_more_confidence_escalates_more() -> None:
@@ -234,6 +294,10 @@ def test_more_confidence_escalates_more() -> None:
         lambda: limit_for_share([0.1], 2.0),
         lambda: limit_for_share([], 0.5),
         lambda: limit_for_share([float("nan")], 0.5),
+        lambda: limit_for_spend([0.1], [0.1, 0.1], [0.1], 1.0),
+        lambda: limit_for_spend([0.1], [0.1], [-0.1], 1.0),
+        lambda: limit_for_spend([0.1], [float("nan")], [0.1], 1.0),
+        lambda: limit_for_spend([0.1], [0.1], [0.1], float("nan")),
         lambda: limit_for_quality([0.1], [1.0], [1.0], of_gap=0.5),
         lambda: limit_for_quality([0.1], [0.0], [1.0], of_gap=1.5),
         lambda: limit_for_quality([0.1], [0.0], [1.0], of_gap=0.5, confidence=1.0),
@@ -242,3 +306,41 @@ def test_more_confidence_escalates_more() -> None:
 def test_a_limit_that_cannot_be_is_refused(call: Any) -> None:
     with pytest.raises(CalibrationError):
         call()
+
+
+def test_what_a_check_alone_can_tell_is_learned_from_it() -> None:
+    letters = [
+        AnswerRow(
+            request=request("which?"),
+            answer=AnswerFacts(text=f"It is {'A' if at % 2 else 'B'}."),
+            right=float(at % 2),
+        )
+        for at in range(100)
+    ]
+    alone = fit_validator(letters, trees=TREES).validator
+    told = fit_validator(letters, checks=(Format("A"),), trees=TREES).validator
+    for validator, apart in ((alone, False), (told, True)):
+        a, b = (validator(letters[at].request, letters[at].answer).p_wrong or 0 for at in (1, 0))
+        assert (b - a > 0.5) is apart
+
+
+def test_a_check_that_raises_has_not_spoken_while_it_is_learned_from() -> None:
+    def broken(_request: Any, _answer: Any) -> Any:
+        raise RuntimeError("oh")
+
+    validator = fit_validator(rows(), checks=(broken,), trees=TREES).validator
+    assert validator(request("2 * 2?"), AnswerFacts(text="2 * 2 = 5")).p_wrong is not None
+
+
+def test_a_validator_of_another_version_is_refused(fitted: ValidatorFit) -> None:
+    old = fitted.validator.to_json().replace("frugal-validator-1", "frugal-validator-0")
+    with pytest.raises(CalibrationError, match="another version"):
+        LearnedValidator.from_json(old)
+
+
+def test_a_lead_that_may_be_luck_is_said_not_to_be_reached() -> None:
+    """Six answers are won and five lost by the stronger model, in turns: nothing is sure."""
+    right = [float(at % 2) for at in range(11)]
+    risks = [1 - at / 11 for at in range(11)]
+    limit = limit_for_quality(risks, right, [1 - each for each in right], of_gap=0.5)
+    assert (limit.reached, limit.share, limit.max_p_wrong) == (False, 1.0, ALWAYS)

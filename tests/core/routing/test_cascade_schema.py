@@ -91,3 +91,10 @@ def test_other_keywords() -> None:
     assert (
         schema_problem("[1, 2]", '{"prefixItems": [{}], "items": false}') == "$[1] is not allowed"
     )
+
+
+def test_keywords_hold_each_by_itself() -> None:
+    whole_text = '{"allOf": [{"type": "integer"}, {"type": "string"}]}'
+    assert schema_problem("1", whole_text) == "$ is integer, not string"
+    assert schema_problem("NaN", '{"type": "number"}') == "no JSON: NaN is no JSON number"
+    assert schema_problem("1", '{"type": "STRING"}') == "$ is integer, not STRING"

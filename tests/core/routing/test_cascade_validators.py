@@ -6,6 +6,7 @@ import copy
 import pickle
 import threading
 import time
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -72,11 +73,13 @@ FOR: list[tuple[Validator, AnswerFacts]] = [
     (refusal, answer("The court said: I cannot help you. " * 50)),
     (refusal, answer("Sorry for the wait! It is 12.")),
     (refusal, answer("I'm sorry I cannot", tool_calls=CALL)),
+    (refusal, answer("It is 270. " * 60 + "I'm sorry, but I can't help with the rest.")),
     (schema, answer("anything")),
     (truncation, answer("It is 270.")),
     (truncation, answer("270")),
     (truncation, answer("Kind regards")),
     (truncation, answer("", tool_calls=CALL, finish_reason="tool_calls")),
+    (truncation, answer("Let me look that up:", tool_calls=CALL, finish_reason="tool_calls")),
     (hedging, answer("She gives away 90 pens, so 270 are left.")),
     (arithmetic, answer("12 * 30 = 360 and 360 * 25% = 90")),
     (unused_numbers, answer("12 * 30 = 360, 360 * 0.75 = 270")),
@@ -88,6 +91,7 @@ FOR: list[tuple[Validator, AnswerFacts]] = [
     (Logprobs(), answer("x")),
     (Logprobs(), answer("x", logprobs=())),
     (Logprobs(), answer("x", logprobs=(float("nan"),))),
+    (Logprobs(), answer("x", logprobs=(float("-inf"), *(0.0,) * 99))),  # one odd token
 ]
 
 
@@ -101,6 +105,20 @@ def test_what_speaks_against_an_answer(validator: Validator, given: AnswerFacts)
 @pytest.mark.parametrize(("validator", "given"), FOR)
 def test_what_does_not(validator: Validator, given: AnswerFacts) -> None:
     assert validator(ASKED, given).ok
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("How many are 3/4 of 20 pens?", "20 / 4 = 5 and 20 - 5 = 15"),
+        ("How many are a third of 21 pens?", "21 / 3 = 7"),
+        ("A pen costs 40 cents. What do 3 of them cost?", "3 * 0.40 = 1.20"),
+        ("What is left of 80 after 15%?", "80 * 0.85 = 68"),
+    ],
+)
+def test_a_number_is_used_in_any_of_its_forms(question: str, said: str) -> None:
+    for check in (unused_numbers, invented_numbers):
+        assert check(request(question), answer(said)).ok
 
 
 def test_a_schema_of_the_request_is_checked() -> None:
@@ -229,6 +247,35 @@ def test_a_check_can_be_copied_and_pickled() -> None:
     for again in (copy.deepcopy(check), pickle.loads(pickle.dumps(check))):
         assert (again.function, again.name, again.timeout_s) == (_accepts, "mine", 2.0)
         assert again(ASKED, answer("x")).ok
+
+
+_RELEASED = threading.Event()
+
+
+def _hangs(_request: RequestFacts, _answer: AnswerFacts) -> bool:
+    return _RELEASED.wait(30)
+
+
+def test_a_check_that_hangs_can_be_copied_and_pickled() -> None:
+    check = UserCheck(_hangs, timeout_s=0.02)
+    try:
+        check(ASKED, answer("x"))
+        for again in (copy.deepcopy(check), pickle.loads(pickle.dumps(check))):
+            assert again.function is _hangs
+    finally:
+        _RELEASED.set()
+
+
+_TENANT: ContextVar[str] = ContextVar("tenant", default="")
+
+
+def test_a_function_finds_the_context_of_its_caller() -> None:
+    token = _TENANT.set("acme")
+    try:
+        check = UserCheck(lambda _request, _answer: f"of {_TENANT.get()}")
+        assert check(ASKED, answer("x")).detail == "of acme"
+    finally:
+        _TENANT.reset(token)
 
 
 def test_a_timeout_that_is_none_is_refused() -> None:

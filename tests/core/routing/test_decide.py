@@ -20,7 +20,9 @@ from frugal_chains.routing import (
     CannedAnswer,
     Cascade,
     ConversationFacts,
+    Domains,
     Guardrail,
+    InDomain,
     InputTokens,
     Keywords,
     RoutingDecision,
@@ -92,6 +94,7 @@ LOOP = RequestFacts(
             ("specialist", "rule:code"),
         ),
         ("code", {"asked": "workhorse"}, ("workhorse", "asked")),
+        (LOOP, {"conversation": OWNED, "asked": "gatekeeper"}, ("gatekeeper", "asked")),
     ],
 )
 def test_what_decides_comes_in_this_order(
@@ -348,6 +351,18 @@ GATE = RoutingPolicy(
             ("call", "default", ""),
         ),
         ("what are your prices?", {}, ("call", "default", "")),
+        (
+            request("what are your opening hours?", output_schema="{}"),
+            {},
+            ("call", "default", ""),
+        ),
+        (
+            RequestFacts(
+                messages=(MessageFacts(role="user", text="what are your opening hours?", images=1),)
+            ),
+            {},
+            ("call", "default", ""),
+        ),
     ],
 )
 def test_the_gate(asked: Any, more: dict[str, Any], expected: tuple[str, str, str]) -> None:
@@ -479,3 +494,145 @@ def test_a_policy_that_cannot_decide_says_so_when_it_is_built(
 def test_a_trade_is_one_thing(options: dict[str, Any]) -> None:
     with pytest.raises(RoutingPolicyError):
         Trade(**options)
+
+
+# -- what a person reads and a ledger keeps ----------------------------------------------------
+
+
+def test_a_decision_can_be_read_and_is_kept_without_any_text_of_the_user() -> None:
+    """Bills of 3,000 tokens in and 256 out; gpt-4.1 reads 2,000 of them at a quarter."""
+    decision = decided(
+        "my secret code",
+        RoutingPolicy(
+            gain=Oracle(gatekeeper=0.5, workhorse=0.75, specialist=0.8),
+            rules=(Rule(name="r", when=Keywords("secret"), to="workhorse"),),
+            cascade=Cascade(validators=()),
+        ),
+        asked="gpt-9",
+        input_tokens={c.name: 3000 for c in THREE},
+        unavailable={"gatekeeper": "circuit open"},
+        conversation=ConversationFacts(warm={"workhorse": WarmPrefix(tokens=2000, age_s=5)}),
+    )
+    assert decision.explain() == (
+        "workhorse (workhorse) answers: rule 'r': the question has 'secret'.\n"
+        "    gatekeeper (gatekeeper, gpt-4o-mini); quality 0.50; about $0.000604 for 3,000 tokens "
+        "in and 256 out; left out: circuit open\n"
+        "  * workhorse (workhorse, gpt-4.1); quality 0.75; about $0.005048 for 3,000 tokens in, "
+        "2,000 of them cached and 256 out\n"
+        "    specialist (specialist, claude-opus-4-5); quality 0.80; about $0.021400 for 3,000 "
+        "tokens in and 256 out\n"
+        "If the answer does not hold: specialist.\n"
+        "If its provider fails: specialist.\n"
+        "Warning: 'gpt-9' was asked for and cannot answer this request"
+    )
+    assert decision.to_json() == {
+        "action": "call",
+        "reason": "rule:r",
+        "candidate": "workhorse",
+        "tier": "workhorse",
+        "escalation": ["specialist"],
+        "expected_nanos": {"gatekeeper": 603_600, "workhorse": 5_048_000, "specialist": 21_400_000},
+        "quality": {"gatekeeper": 0.5, "workhorse": 0.75, "specialist": 0.8},
+        "excluded": {"gatekeeper": "circuit open"},
+        "warnings": ["'gpt-9' was asked for and cannot answer this request"],
+    }
+
+
+def test_who_is_left_out_for_a_budget_is_said() -> None:
+    decision = decided(left_nanos=4_100_000)
+    why = "its bill would pass what is left of a budget"
+    assert [w.excluded for w in decision.weighed] == ["", "", why]
+
+
+# -- several models of a tier, tiers that cannot answer ----------------------------------------
+
+HELLO = Keywords("hello")
+
+
+def test_a_rule_to_a_tier_takes_its_cheapest_model_and_may_cascade() -> None:
+    cheap, dear = replace(CHEAP, name="cheap"), replace(CHEAP, name="dear", model="gpt-4o")
+    for models in ((cheap, dear, STRONG), (dear, cheap, STRONG)):
+        policy = RoutingPolicy(
+            rules=(Rule(name="r", when=HELLO, to="gatekeeper"),), cascade=Cascade(validators=())
+        )
+        decision = decided(policy=policy, candidates=models)
+        assert (decision.candidate, decision.escalation) == ("cheap", ("specialist",))
+        named = replace(policy, rules=(Rule(name="r", when=HELLO, to="dear"),))
+        decision = decided(policy=named, candidates=models)
+        assert (decision.candidate, decision.escalation) == ("dear", ()), "that model was meant"
+
+
+def test_a_rule_whose_tier_cannot_answer_goes_up_and_says_so() -> None:
+    blind = replace(CHEAP, modalities=frozenset({"text"}))
+    policy = RoutingPolicy(
+        rules=(Rule(name="r", when=~HELLO, to="gatekeeper"),),
+        gain=Oracle(gatekeeper=0.1, workhorse=0.1, specialist=0.9),
+    )
+    decision = decided(IMAGE, policy, (blind, MIDDLE, STRONG))
+    assert (decision.candidate, decision.reason) == ("workhorse", "rule:r")
+    assert "no model of gatekeeper can answer this request" in decision.detail
+
+
+def test_where_no_model_is_strong_enough_the_strongest_there_is_answers() -> None:
+    policy = RoutingPolicy(default_tier="specialist")
+    assert who(policy=policy, candidates=(CHEAP, MIDDLE)) == ("workhorse", "default")
+
+
+def test_a_stronger_model_that_is_no_dearer_answers() -> None:
+    """Of 100,000 tokens gpt-4.1 reads 99,000 for $0.0495; gpt-4o at $2.50 would cost $0.25."""
+    weak = replace(CHEAP, model="gpt-4o")
+    policy = RoutingPolicy(gain=Oracle(gatekeeper=0.9, workhorse=0.9))
+    known: dict[str, Any] = {
+        "policy": policy,
+        "candidates": (weak, MIDDLE),
+        "input_tokens": {"gatekeeper": 100_000, "workhorse": 100_000},
+    }
+    warm = ConversationFacts(warm={"workhorse": WarmPrefix(tokens=99_000, age_s=5)})
+    assert who(**known, conversation=warm) == ("workhorse", "gain")
+    worse = replace(policy, gain=Oracle(gatekeeper=0.9, workhorse=0.89))
+    assert who(**{**known, "policy": worse}, conversation=warm) == ("gatekeeper", "gain")
+
+
+def test_what_an_answer_is_worth_needs_every_bill() -> None:
+    """Who has no price is neither the cheapest nor too dear: then quality alone decides."""
+    unknown = Candidate(name="house", tier="specialist", model="zeta-9000", provider="house")
+    oracle = Oracle(gatekeeper=0.5, house=0.9)
+    policy = RoutingPolicy(gain=oracle, trade=Trade(usd_per_answer=Decimal("0.01")))
+    assert who(policy=policy, candidates=(CHEAP, unknown)) == ("house", "gain")
+    worse = replace(policy, gain=Oracle(gatekeeper=0.5, house=0.4))
+    assert who(policy=worse, candidates=(CHEAP, unknown)) == ("gatekeeper", "gain")
+
+
+# -- embeddings --------------------------------------------------------------------------------
+
+BY_MEANING = SimilarTo(("x",), 0.9, ((1.0, 0.0),))
+BY_DOMAIN = InDomain("law", Domains({}, {"law": (1.0, 0.0)}))
+
+
+class Embedded(Oracle):
+    needs_embedding = True
+
+
+@pytest.mark.parametrize(
+    ("policy", "needs"),
+    [
+        (RoutingPolicy(rules=(Rule(name="r", when=HELLO, to="workhorse"),)), False),
+        (RoutingPolicy(rules=(Rule(name="r", when=BY_MEANING, to="workhorse"),)), True),
+        (RoutingPolicy(rules=(Rule(name="r", when=BY_DOMAIN, to="workhorse"),)), True),
+        (RoutingPolicy(rules=(Rule(name="r", when=~BY_MEANING & HELLO, to="workhorse"),)), True),
+        (RoutingPolicy(rules=(Rule(name="r", when=HELLO | BY_DOMAIN, to="workhorse"),)), True),
+        (RoutingPolicy(guardrails=(Guardrail(name="g", when=BY_MEANING, message="no"),)), True),
+        (RoutingPolicy(canned_answers=(CannedAnswer(name="c", when=BY_DOMAIN, answer="x"),)), True),
+        (RoutingPolicy(gain=Oracle(workhorse=0.5)), False),
+        (RoutingPolicy(gain=Embedded(workhorse=0.5)), True),
+    ],
+)
+def test_a_policy_knows_whether_it_looks_at_embeddings(policy: RoutingPolicy, needs: bool) -> None:
+    assert policy.needs_embedding is needs
+
+
+def test_a_tool_call_says_something() -> None:
+    """Nothing but an agent's call and its empty result: it may go on from there."""
+    call = MessageFacts(role="assistant", tool_calls=(CALL,))
+    result = MessageFacts(role="tool", tool_call_id="a")
+    assert decided(RequestFacts(messages=(call, result))).action == "call"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,12 @@ from frugal_chains.routing.gain import (
     to_bytes,
 )
 from frugal_chains.routing.gain import _logistic as logistic
-from frugal_chains.routing.gain._blend import non_negative
 from frugal_chains.routing.gain._encode import Encoder
 from frugal_chains.routing.gain._logistic import Design, solve
+from frugal_chains.routing.gain._neighbours import Neighbours
 from frugal_chains.routing.gain._sparse import Sparse
 from frugal_chains.routing.gain._tasks import Tasks, chances, learn_trust
+from frugal_chains.routing.gain._weigh import non_negative
 
 NAMES = ("small", "large")
 HARD = ["integral", "derivative", "theorem", "proof", "lemma", "matrix"]
@@ -302,3 +304,71 @@ def test_folds_part_the_rows_and_keep_equal_prompts_together(prompts: list[str],
     assert sorted(np.concatenate(found).tolist()) == list(range(len(prompts)))
     for prompt in set(prompts):
         assert sum(prompt in {prompts[at] for at in fold} for fold in found) == 1
+
+
+# -- each part by itself -----------------------------------------------------------------------
+
+
+def test_the_nearest_neighbours_decide_and_the_nearer_the_more() -> None:
+    angles = np.linspace(0, np.pi, 16)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    scores = np.stack([angles < 0.1, angles > 3], axis=1).astype(np.float64)
+    near = Neighbours.fit(vectors, scores, [f"{angle:.1f}" for angle in angles])
+    there, opposite = near.predict(vectors[[0, -1]])
+    size = round(1 / scores[:, 0].mean() ** 0.5) * 2  # no more than eight of them
+    assert there[0] > 1.3 / size
+    assert (there[1], opposite[0]) == (0, 0)
+    assert near.nearest(vectors[0], 1)[0][1] == 0
+    more = near.learned(vectors[:1], np.array([[0.0, 1.0]]), ["again"])
+    assert more.predict(vectors[:1])[0, 1] > 0.1
+
+
+def test_a_task_of_few_rows_is_drawn_further_than_one_of_many() -> None:
+    means = {}
+    for count in (1, 30):
+        rows = _examples(200)
+        rows += [
+            Example(prompt=f"lonely {n}", scores={"small": 0.0, "large": 0.0}, task="rare")
+            for n in range(count)
+        ]
+        encoder = Encoder.fit([row.prompt for row in rows])
+        scores = np.array([[row.scores[name] for name in NAMES] for row in rows])
+        tasks = Tasks.fit([encoder.encode(r.prompt) for r in rows], scores, [r.task for r in rows])
+        assert tasks is not None
+        means[count] = dict(zip(tasks.names, tasks.means[:, 0], strict=True))["rare"]
+    assert 0.5 > means[1] > 0.1 > means[30] > 0
+
+
+def test_the_trust_in_what_tells_tasks_is_learned(model: BlendedGain) -> None:
+    """Without rows it is a half; the words of these examples always tell their task."""
+    assert model.tasks is not None
+    assert model.tasks.trust[0] > 1
+
+
+def test_a_word_of_one_prompt_alone_tells_nothing() -> None:
+    encoder = Encoder.fit(["alpha beta", "beta gamma", "delta"])
+    assert len(encoder.encode("alpha").ids) == 0
+    assert len(encoder.encode("beta").ids) == 1
+
+
+def test_words_learn_of_the_candidates_that_were_asked(model: BlendedGain) -> None:
+    question = model.encoder.encode("the river song")
+    row = Example(prompt="the river song", scores={"small": 0.0})
+    before, after = model.words, model.learned([row]).words
+    moved = (after.predict(question) - before.predict(question)).tolist()
+    assert moved[0] < -0.01
+    assert moved[1] == 0
+    assert (after.certainty[question.ids] > before.certainty[question.ids]).all()
+
+
+def test_what_is_stored_is_a_gain_model_of_this_version(
+    model: BlendedGain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part: Any = model.by_text
+    with pytest.raises(GainStateError, match="is no gain model"):
+        from_bytes(to_bytes(part))
+    with monkeypatch.context() as patched:
+        patched.setattr("frugal_chains.routing.gain._state.VERSION", 99)
+        newer = to_bytes(model)
+    with pytest.raises(GainStateError, match="has version 99"):
+        from_bytes(newer)

@@ -90,3 +90,11 @@ def test_windows_tell_the_order_of_words() -> None:
     assert windows(one, 3)[0] != windows(other, 3)[0]
     assert not len(windows(one, 4))
     assert np.array_equal(windows(word_hashes(["x", "a", "b", "c"]), 3)[1:], windows(one, 3))
+
+
+def test_a_pair_is_a_feature_of_its_own_and_has_an_order() -> None:
+    one = buckets(word_hashes(["dog", "bites", "man"]), 18).tolist()
+    other = buckets(word_hashes(["man", "bites", "dog"]), 18).tolist()
+    assert len(set(one)) == 5
+    assert set(one[:3]) == set(other[:3])
+    assert not set(one[3:]) & set(other)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from frugal_chains.facts import MessageFacts, RequestFacts, ToolFacts
 from frugal_chains.routing import (
     ALWAYS,
+    AnyOf,
     Depth,
     Domains,
     Hours,
@@ -29,6 +30,8 @@ from frugal_chains.routing import (
 )
 from frugal_chains.routing._rules import first_that_holds, in_order, problems_of
 from frugal_chains.routing._seen import Seen
+from frugal_chains.routing._similar import overlap
+from frugal_chains.routing._text import canonical
 from tests.core.routing.requests import THREE, facts, request
 
 
@@ -42,6 +45,8 @@ DOMAINS = Domains.of(
         "cooking": ["How long do I boil an egg?", "Which flour makes good bread?"],
     }
 )
+MEANT = Domains(DOMAINS.centres, {"law": (1.0, 0.0), "cooking": (0.0, 1.0)})
+BOTH = "which contract is void, and how long do I boil"
 HELPED = RequestFacts(
     messages=(
         MessageFacts(role="system", text="You are a lawyer. Python code helps."),
@@ -66,14 +71,27 @@ HELPED = RequestFacts(
         (SimilarTo(("x",), 0.9, ((1.0, 0.0),)), "y", {"embedding": (2.0, 0.1)}, True),
         (SimilarTo(("x",), 0.9, ((1.0, 0.0),)), "x", {"embedding": (0.0, 1.0)}, False),
         (SimilarTo(("x",), 0.9, ((1.0, 0.0),)), "x", {}, False),  # the embedder gave nothing
+        (SimilarTo(("what is the weather", "reset a password"), 0.6), "reset a password", {}, True),
+        (
+            SimilarTo(("a", "b"), 0.9, ((0.0, 1.0), (1.0, 0.0))),
+            "x",
+            {"embedding": (1.0, 0.0)},
+            True,
+        ),
         (InDomain("law", DOMAINS), "my landlord's contract", {}, True),
         (InDomain("law", DOMAINS), HELPED, {}, False),
+        (InDomain("law", DOMAINS), BOTH, {}, False),  # less than half of it
+        (InDomain("law", DOMAINS, 0.05), BOTH, {}, True),
+        (InDomain("law", MEANT), "boil an egg", {"embedding": (1.0, 0.1)}, True),
+        (InDomain("law", MEANT), "boil an egg", {}, False),  # by its letters, without embedding
+        (InDomain("cooking", MEANT), "boil an egg", {}, True),
         (InputTokens(at_least=1000, at_most=1000), "x", {}, True),
         (InputTokens(at_least=1001), "x", {}, False),
         (InputTokens(at_most=999), "x", {}, False),
         (InputTokens(at_least=5), "x", {"input_tokens": {"a": 1, "b": 5}}, True),
         (Depth(at_least=2), request("a", "b", "c"), {}, True),
         (Depth(at_least=2), "a", {}, False),
+        (Depth(at_most=2), request("a", "b", "c"), {}, True),  # the assistant's turns are none
         (WantsStructure(), request("a", output_schema="{}"), {}, True),
         (WantsStructure(), "a", {}, False),
         (UsesTools(), request("a", tools=(ToolFacts(name="f"),)), {}, True),
@@ -96,6 +114,43 @@ HELPED = RequestFacts(
 )
 def test_signals(signal: Signal, about: Any, more: dict[str, Any], holds: bool) -> None:
     assert bool(why(signal, about, **more)) is holds
+
+
+@pytest.mark.parametrize(
+    ("word", "having", "lacking"),
+    [
+        ("C++", ["write C++ now", "C++.", "is it c++, or what?", "(C++)"],
+         ["vitamin C", "C", "C+", "C#", "objective-c++", "c++17", "c++-like"]),
+        ("C#", ["in C#?", "C#, please"], ["C", "the key of C", "C++", "c#minor"]),
+        ("C", ["vitamin C.", "C, then D", "b/c"], ["C++", "C#", "C++ thanks", "node.c", "c-3"]),
+        (".NET", ["use .NET here", ".net", ".NET.", "with (.net)"],
+         ["a net", "asp.net", "the net.", "internet"]),
+        ("net", ["a net.", "net income", "ends. Net: 3"], [".NET", "use .net here", "asp.net"]),
+        ("node.js", ["in Node.js!", "node.js"], ["a node", "js", "node js", "the node. js"]),
+        ("node", ["a node. js"], ["node.js"]),
+        ("R&D", ["our R&D team"], ["r d", "R", "R&Den"]),
+        ("TCP/IP", ["over tcp/ip."], ["tcp ip", "tcp"]),
+        ("C++ code", ["my C++ code", "c++, code"], ["c code", "C++ decode"]),
+        ("opening hours", ["opening,\n hours", "(opening hours)"],
+         ["opening the hours", "opening-hours", "reopening hours"]),
+        ("well-known", ["a well-known one"], ["well known", "so-well-known"]),
+        ("why?", ["why not", "why?"], ["whys"]),
+        ("???", ["what???"], ["what??"]),
+        ("50%", ["50% off"], ["50", "150%"]),
+    ],
+)  # fmt: skip
+def test_a_keyword_is_found_as_it_is_written(
+    word: str, having: list[str], lacking: list[str]
+) -> None:
+    assert [text for text in having if not why(Keywords(word), text)] == []
+    assert [text for text in lacking if why(Keywords(word), text)] == []
+
+
+@given(st.text(alphabet="ab.+#-' ?", max_size=12), st.text(alphabet="ab.+#-' ?", max_size=12))
+def test_any_keyword_can_be_looked_for(word: str, text: str) -> None:
+    assert why(Keywords(word), text) in ("", f"the question has {canonical(word)!r}")
+    if word.strip():
+        assert why(Keywords(word), word)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +218,8 @@ A, B = Keywords("a"), Keywords("b")
     [
         ([rule("x", A), rule("x", B)], "2 rules are called 'x'"),
         ([rule("x", A, "hero")], "sends to 'hero'; there are gatekeeper, workhorse, specialist"),
+        ([rule("x", A & (Keywords() | Keywords()))], "can never hold: it has no keywords"),
+        ([rule("x", AnyOf(()))], "can never hold: it has no alternatives"),
         ([rule("x", A & ~A)], "can never hold: it asks for a signal and for its opposite"),
         ([rule("x", Keywords())], "can never hold: it has no keywords"),
         ([rule("x", Keywords(" "))], "can never hold: it has no keywords"),
@@ -203,3 +260,31 @@ def test_rules_that_are_wrong_are_told(rules: list[Rule], says: str) -> None:
 )
 def test_rules_that_are_right_are_let_be(rules: list[Rule]) -> None:
     assert problems_of(rules, THREE) == []
+
+
+def test_a_rule_to_a_tier_that_has_no_model_is_told() -> None:
+    (problem,) = problems_of([rule("x", A, "specialist")], THREE[:2])
+    assert problem == "rule 'x' sends to 'specialist', which has no model"
+
+
+def test_the_opposite_of_an_opposite_is_the_signal_itself() -> None:
+    assert ~~Tagged("plan") == Tagged("plan")
+    rules = [rule("x", Tagged("plan")), rule("y", ~~Tagged("plan"))]
+    assert "'y' is never asked" in problems_of(rules, THREE)[0]
+
+
+def test_a_domain_stands_out_more_than_its_letters_do() -> None:
+    """All questions share much of their letters; the domain is still told with certainty."""
+    asked = Seen(facts("is my contract void, or how?")).trigrams
+    likeness = {name: overlap(asked, centre) for name, centre in DOMAINS.centres.items()}
+    plain = likeness["law"] / sum(likeness.values())
+    assert plain < 0.9 < 0.999 < DOMAINS.shares(asked, None)["law"]
+
+
+def test_the_question_is_the_last_thing_the_user_has_said() -> None:
+    said = (
+        MessageFacts(role="user", text="fix my python"),
+        MessageFacts(role="assistant", text="which one?"),
+        MessageFacts(role="user", text="  ", images=1),
+    )
+    assert why(Keywords("python"), RequestFacts(messages=said))

@@ -22,15 +22,20 @@ ZERO = Decimal(0)
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1")
 
 
-def _status(kind: Any, status: int) -> BaseException:
+def _status(kind: Any, status: int, body: object = None) -> BaseException:
     response = httpx.Response(status, request=REQUEST)
-    error: BaseException = kind("no", response=response, body=None)
+    error: BaseException = kind("no", response=response, body=body)
     return error
 
 
 def _caused(error: BaseException, cause: BaseException) -> BaseException:
     error.__cause__ = cause
     return error
+
+
+def _event(body: object) -> BaseException:
+    """What OpenAI's SDK raises for an error inside a stream."""
+    return openai.APIError("in the stream", request=REQUEST, body=body)
 
 
 ERRORS: list[tuple[BaseException, str, bool, bool]] = [
@@ -48,6 +53,14 @@ ERRORS: list[tuple[BaseException, str, bool, bool]] = [
      "connection", False, False),
     (_caused(openai.APIConnectionError(request=REQUEST), httpx.ReadError("reset")),
      "connection", False, True),
+    (_event({"message": "The server had an error", "type": "server_error", "code": None}),
+     "server", False, True),
+    (_event({"message": "Slow down", "type": "tokens", "code": "rate_limit_exceeded"}),
+     "rate_limit", False, True),
+    (_status(anthropic.APIStatusError, 200, {
+        "type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+     "overloaded", False, True),
+    (_event("no words"), "other", False, True),
     (httpx.RemoteProtocolError("peer closed"), "connection", False, True),
     (TimeoutError(), "timeout", False, True),
     (asyncio.CancelledError(), "cancelled", True, True),

@@ -16,7 +16,13 @@ from frugal_chains.routing.calibration._log import LEAST_PROMPTS, CalibrationLog
 from frugal_chains.routing.calibration._report import Line, Report, lines, ways
 from frugal_chains.routing.calibration._target import QualityFloor, Target
 from frugal_chains.routing.calibration._threshold import Rows, Threshold, threshold
-from frugal_chains.routing.gain import BlendedGain, Embedder, fit_gain, group_folds
+from frugal_chains.routing.gain import (
+    BlendedGain,
+    Embedder,
+    distinct_prompts,
+    fit_gain,
+    group_folds,
+)
 
 Doubles = NDArray[np.float64]
 
@@ -69,8 +75,8 @@ def calibrate(
         target: A `QualityFloor`, a `SpendLimit` or a `StrongShare`.
         costs: Mean cost of a request by model, in USD, where the log has no `cost_usd`. Without
             either the better of two models costs 1 and the other 0; more than two need costs.
-        embedder: Embeds the prompts, whole: what all of them share is embedded too.
-        embeddings: Or their vectors, in the order of the log's prompts.
+        embedder: Embeds what is distinct of each prompt: see `distinct_prompts`.
+        embeddings: Or the vectors of that, in the order of the log's prompts.
         seed: Of the folds and of the bootstrap.
 
     Raises:
@@ -79,7 +85,7 @@ def calibrate(
     log = rows if isinstance(rows, CalibrationLog) else read_log(rows)
     examples = log.examples()
     if embedder is not None and embeddings is None:
-        embeddings = log.embedded(embedder, log.prompts)
+        embeddings = log.embedded(embedder, distinct_prompts(log.prompts))
     if embeddings is not None:
         if len(embeddings) != len(log.prompts):
             raise CalibrationError(

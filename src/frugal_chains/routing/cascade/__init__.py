@@ -12,6 +12,7 @@ from frugal_chains.routing.cascade._answer import (
     Verdict,
 )
 from frugal_chains.routing.cascade._arithmetic import Identity, identities, without_marks
+from frugal_chains.routing.cascade._calibrate import CascadeFit, answer_rows, fit_cascade
 from frugal_chains.routing.cascade._failures import REACTIONS, Reaction, error_kind, reaction_to
 from frugal_chains.routing.cascade._features import features
 from frugal_chains.routing.cascade._flow import BreakEven, CascadePlan, Flow, flow, judge
@@ -21,7 +22,13 @@ from frugal_chains.routing.cascade._learned import (
     ValidatorFit,
     fit_validator,
 )
-from frugal_chains.routing.cascade._limit import ALWAYS, Limit, limit_for_quality, limit_for_share
+from frugal_chains.routing.cascade._limit import (
+    ALWAYS,
+    Limit,
+    limit_for_quality,
+    limit_for_share,
+    limit_for_spend,
+)
 from frugal_chains.routing.cascade._reading import final_number
 from frugal_chains.routing.cascade._schema import schema_problem
 from frugal_chains.routing.cascade._validators import (
@@ -48,6 +55,7 @@ __all__ = [
     "AnswerFacts",
     "AnswerRow",
     "BreakEven",
+    "CascadeFit",
     "CascadePlan",
     "Escalation",
     "Finished",
@@ -63,11 +71,13 @@ __all__ = [
     "Validator",
     "ValidatorFit",
     "Verdict",
+    "answer_rows",
     "arithmetic",
     "empty",
     "error_kind",
     "features",
     "final_number",
+    "fit_cascade",
     "fit_validator",
     "flow",
     "hedging",
@@ -76,6 +86,7 @@ __all__ = [
     "judge",
     "limit_for_quality",
     "limit_for_share",
+    "limit_for_spend",
     "reaction_to",
     "refusal",
     "same_answer",

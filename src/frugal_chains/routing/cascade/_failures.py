@@ -36,6 +36,8 @@ REACTIONS: Final[Mapping[str, Reaction]] = {
     # What one provider calls invalid the others would too; and the caller has to see it.
     "invalid_request": STOP,
     "budget": STOP,
+    # A guardrail of a router further in: its refusal is the answer, and no other model's to give.
+    "refused": STOP,
     # The caller gave up: nobody waits for another answer.
     "cancelled": STOP,
     "closed": STOP,

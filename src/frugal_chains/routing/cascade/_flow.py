@@ -55,11 +55,12 @@ Flow = Generator[Step, Outcome, Finished]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
-    """The risk at which a stronger answer is worth its bill.
+    """The gain from which on a stronger answer is worth its bill.
 
-    Escalating wins `risk` right answers and costs the stronger answer's bill: it pays from
-    `bill / worth` on. How long the stronger answer will be is taken halfway, as a geometric mean,
-    between what is usual and the draft: the lengths of two models' answers go together by half.
+    Escalating costs the stronger answer's bill, and pays where it wins more right answers than
+    `bill / worth`. What the draft has cost is spent either way and does not count. How long the
+    stronger answer will be is taken halfway, as a geometric mean, between what is usual and the
+    draft: the lengths of two models' answers go together by half.
     """
 
     worth_usd: float
@@ -70,10 +71,24 @@ class BreakEven:
     """Of the stronger model's usual answer."""
     usual_characters: float
     """Length of the stronger model's usual answer."""
+    stronger_p_wrong: float = 0.0
+    """Probability that the stronger answer is wrong, where it is predicted. 0 takes it for right,
+    so that escalating seems to win more than it does."""
+
+    def gain(self, verdict: Verdict) -> float | None:
+        """Right answers that escalating should win; None: the verdict does not say.
+
+        A gain that a validator has learned holds the stronger model's own mistakes already. A
+        probability that the draft is wrong does not: they are taken off it here.
+        """
+        if verdict.gain is not None or verdict.p_wrong is None:
+            return verdict.gain
+        return verdict.p_wrong - self.stronger_p_wrong
 
     def risk(self, draft: AnswerFacts) -> float:
-        """Above it the draft is not kept."""
-        stretch = math.sqrt(len(draft.text) / max(self.usual_characters, 1.0))
+        """The draft is not kept where going up wins more than this."""
+        written = len(draft.text) + sum(len(call.arguments) for call in draft.tool_calls)
+        stretch = math.sqrt(written / max(self.usual_characters, 1.0))
         bill = self.input_usd + self.output_usd * stretch
         return bill / self.worth_usd if self.worth_usd > 0 else math.inf
 
@@ -92,8 +107,9 @@ class CascadePlan:
     validators: tuple[Validator, ...] = ()
     max_p_wrong: float = 0.5
     """A draft is kept up to this risk, where a validator estimates one."""
-    break_even: BreakEven | None = None
-    """Decides about the risk instead of `max_p_wrong`, by what an escalation costs."""
+    break_even: Mapping[str, BreakEven] = field(default_factory=dict)
+    """By the name of who is asked next if a draft is not kept: decides about its risk instead of
+    `max_p_wrong`, by what asking them costs. Who has no price is not in it."""
     samples: int = 1
     """2: a draft that holds is asked for again, and kept when both say the same."""
     max_steps: int = 6
@@ -129,7 +145,7 @@ def flow(plan: CascadePlan, request: RequestFacts) -> Flow:
             waiting.extendleft(reversed(log.of_the_same_tier(name, waiting)))
             continue
         first = len(log.outcomes) - 1
-        verdict = log.judged(outcome.answer)
+        verdict = log.judged(outcome.answer, log.next_up(waiting))
         if verdict.ok and plan.samples > 1 and log.left > 1:
             step = Step(candidate=name, purpose="draft", sample=1, why="agreement")
             second = log.took(step, (yield step))
@@ -258,6 +274,13 @@ class _Log:
         ]
         return [o for o in others if o not in waiting and self.has_a_chance(o)]
 
+    def next_up(self, waiting: Sequence[str]) -> str:
+        """Who is asked if the draft that has just come does not hold; empty: nobody is."""
+        drafts = [name for name in waiting if self.has_a_chance(name)] if self.left > 1 else []
+        return (
+            drafts[0] if drafts else self.next_of(deque((self.plan.answer, *self.plan.fallbacks)))
+        )
+
     def next_of(self, waiting: deque[str]) -> str:
         """Take out who has the best chance to answer; empty when nobody has one."""
         able = [n for n in waiting if self.has_a_chance(n) and self._beats_the_drafts(n)]
@@ -285,18 +308,24 @@ class _Log:
 
     # -- answers -------------------------------------------------------------------------------
 
-    def judged(self, answer: AnswerFacts) -> Verdict:
+    def judged(self, answer: AnswerFacts, next_up: str = "") -> Verdict:
+        """What the validators say, and whether the risk is too high to keep the answer."""
         verdict, notes = judge(self.request, answer, self.plan.validators)
         self.notes += notes
-        risk = verdict.risk
-        if not verdict.ok or risk is None:
+        if not verdict.ok or verdict.risk is None:
             return verdict
-        break_even = self.plan.break_even
-        limit = self.plan.max_p_wrong if break_even is None else break_even.risk(answer)
-        if risk <= limit:
+        break_even = self.plan.break_even.get(next_up)
+        if break_even is None:
+            found, limit = verdict.risk, self.plan.max_p_wrong
+            above = f"a risk of {found:.2f} is above {limit:.2f}"
+        else:
+            found, limit = break_even.gain(verdict) or 0.0, break_even.risk(answer)
+            above = f"{next_up} should win {found:.2f} right answers, and is worth its bill from "
+            above += f"{limit:.3g} on"
+        if found <= limit:
             return verdict
-        detail = f"{verdict.detail or 'a risk'} of {risk:.2f} is above {limit:.2f}"
-        return replace(verdict, code="risk", detail=detail)
+        because = f"{verdict.detail}: " if verdict.detail else ""
+        return replace(verdict, code="risk", detail=because + above)
 
     def compared(self, name: str, first: AnswerFacts, second: Outcome) -> Verdict:
         if second.answer is None:

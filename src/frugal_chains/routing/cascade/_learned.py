@@ -33,6 +33,10 @@ class AnswerRow:
     """Its score, 0 to 1."""
     stronger_right: float | None = None
     """The score of a stronger model's answer to the same request, where the log has it."""
+    usd: float | None = None
+    """What the answer cost, where the log has it."""
+    stronger_usd: float | None = None
+    """What the stronger answer cost, where the log has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,6 +214,11 @@ def _checked(rows: Sequence[AnswerRow]) -> Floats:
         raise CalibrationError(
             f"only {fewer:g} of {len(rows)} answers are {kind}: there is nothing to tell apart; "
             f"give at least {_MIN_OF_A_KIND} of each kind"
+        )
+    if (wrong == wrong[0]).all():
+        raise CalibrationError(
+            f"all {len(rows)} answers score {1 - wrong[0]:g}: there is nothing to tell apart; "
+            "score them with a finer measure"
         )
     return wrong
 

@@ -7,7 +7,7 @@ All of these look at risks that were predicted for rows the validator had not se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 ALWAYS = -1.0
 """A limit that every draft is above."""
+_ROUNDING = 1 + 1e-12
+"""What sums of floats may be off by: a mean of $0.10 is not to pass a limit of $0.10."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,9 @@ class Limit:
     """Of the answers escalated, 0 to 1."""
     quality: float | None = None
     """Mean score of what is kept, 0 to 1; None where the log has no stronger answers."""
+    usd_per_request: float | None = None
+    """Mean cost of a request: its draft, and the stronger answer where it is escalated. None where
+    no costs were given."""
     reached: bool = True
     """Whether the log says that the target is met. False: everything is escalated."""
 
@@ -82,9 +87,12 @@ def limit_for_quality(
     mean = above / count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0) / count)
     surely = mean - NormalDist().inv_cdf(confidence) * deviation >= 0
+    # Equal risks are escalated together or not at all.
+    table = _sorted(risks)
+    surely[1:-1] &= table[:-1] > table[1:]
     # With everything escalated the lead is recovered, however wide the bound.
     escalated = int(np.argmax(surely)) if surely.any() else count
-    limit = _at(_sorted(risks), escalated)
+    limit = _at(table, escalated)
     kept = float((cheap.sum() + gain[:escalated].sum()) / count)
     return Limit(
         max_p_wrong=limit.max_p_wrong,
@@ -92,6 +100,46 @@ def limit_for_quality(
         quality=kept,
         reached=bool(surely.any()),
     )
+
+
+def limit_for_spend(
+    risks: Sequence[float],
+    draft_usd: Sequence[float],
+    stronger_usd: Sequence[float],
+    limit_usd: float,
+) -> Limit:
+    """Escalate the riskiest answers for as long as the money lasts.
+
+    Args:
+        risks: Of each answer, by a validator that had not seen it.
+        draft_usd: What each draft cost: it is paid whether it is kept or not.
+        stronger_usd: What the stronger answer to the same request costs.
+        limit_usd: The mean cost of a request must not pass it.
+
+    Raises:
+        CalibrationError: the drafts alone pass the limit, or something is no amount of money.
+    """
+    table = _sorted(risks)
+    drafts, stronger = (np.asarray(usd, dtype=np.float64) for usd in (draft_usd, stronger_usd))
+    for name, usd in (("draft_usd", drafts), ("stronger_usd", stronger)):
+        if len(usd) != len(table) or not (np.isfinite(usd).all() and (usd >= 0).all()):
+            raise CalibrationError(
+                f"{name} has to have {len(table)} amounts, one for each risk and 0 or more"
+            )
+    alone = float(drafts.mean())
+    room = limit_usd * _ROUNDING
+    if not alone <= room:
+        raise CalibrationError(
+            f"the drafts alone cost ${alone:.6g} a request, and they are always paid: that passes "
+            f"the limit of ${limit_usd:.6g} before anything is escalated. Raise the limit above "
+            f"${alone:.6g}, or draft with a cheaper model"
+        )
+    order = np.argsort(-np.asarray(risks, dtype=np.float64), kind="stable")
+    spent = alone + np.append(0.0, np.cumsum(stronger[order])) / len(table)
+    # Rows of one risk go up together or not at all: `_at` takes fewer, never more.
+    limit = _at(table, int(np.searchsorted(spent, room, side="right")) - 1)
+    escalated = np.asarray(risks, dtype=np.float64) > limit.max_p_wrong
+    return replace(limit, usd_per_request=alone + float((stronger * escalated).mean()))
 
 
 def _sorted(risks: Sequence[float]) -> Floats:
@@ -106,5 +154,7 @@ def _at(table: Floats, escalated: int) -> Limit:
     if escalated >= len(table):
         return Limit(max_p_wrong=ALWAYS, share=1.0)
     kept = float(table[escalated])
-    limit = kept if escalated == 0 else (kept + float(table[escalated - 1])) / 2
+    above = kept if escalated == 0 else float(table[escalated - 1])
+    # Halfway, unless two neighbouring numbers leave no room between them.
+    limit = (kept + above) / 2 if (kept + above) / 2 < above else kept
     return Limit(max_p_wrong=limit, share=float((table > limit).mean()))

@@ -128,20 +128,35 @@ class Encoder:
 
     def distinct(self, question: str) -> str:
         """Return the canonical question without the stretches that many prompts share."""
-        text = canonical(question)
-        cut = words(text)
-        inside, _ = _cover(word_hashes(cut), self.shared)
-        if not inside.any():
-            return text
-        return " ".join(np.array(cut, dtype=object)[~inside]) or text
+        return _without(self.shared, question)
+
+
+def distinct_prompts(prompts: Sequence[str]) -> list[str]:
+    """Return each prompt without what many of them share: this is what is embedded of a log.
+
+    A model that learns from these prompts says the same of them (`BlendedGain.distinct`).
+    """
+    cut = [words(canonical(prompt)) for prompt in prompts]
+    shared = _shared([word_hashes(each) for each in cut])
+    return [_without(shared, prompt) for prompt in prompts]
+
+
+def _without(shared: Hashes, question: str) -> str:
+    text = canonical(question)
+    cut = words(text)
+    inside, _ = _cover(word_hashes(cut), shared)
+    if not inside.any():
+        return text
+    return " ".join(np.array(cut, dtype=object)[~inside]) or text
 
 
 def shape(canonical_text: str, cut: Sequence[str]) -> Floats:
     """Return the shape of a question: see `SHAPE`."""
     chars, count = len(canonical_text) or 1, len(cut) or 1
-    numbers = [word for word in cut if word.isdigit()]
     letters = [word for word in cut if word[0].isalpha()]
-    signs = [word for word in cut if not word[0].isalnum()]
+    others = [word for word in cut if not word[0].isalpha()]
+    numbers = [word for word in others if word.isdigit()]
+    signs = [word for word in others if not word[0].isalnum()]
     size = math.log1p(len(canonical_text))
     return np.array(
         (
@@ -181,6 +196,8 @@ def _cover(hashes: Hashes, shared: Hashes) -> tuple[NDArray[np.bool_], Hashes]:
         return inside, seen
     at = np.searchsorted(shared, seen)
     hit = np.flatnonzero(shared[np.minimum(at, len(shared) - 1)] == seen)
+    if not len(hit):
+        return inside, seen[:0]
     for offset in range(_SHARED_WORDS):
         inside[hit + offset] = True
     # Stretches that follow one another are one run: its first names it.

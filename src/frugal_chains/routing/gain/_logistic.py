@@ -83,6 +83,10 @@ class Logistic:
         """Probability of a right answer, shape (candidates,)."""
         return sigmoid(self.logits(question))
 
+    def predict_many(self, questions: Sequence[Encoded]) -> Doubles:
+        """The same of several questions, shape (questions, candidates)."""
+        return np.array([self.predict(each) for each in questions], dtype=np.float64)
+
     def learned(self, questions: Sequence[Encoded], scores: Doubles) -> Logistic:
         """Return the model after some more rows; NaN in `scores` is a candidate not asked.
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class Scores(Mapping[str, float]):
@@ -39,6 +42,13 @@ class Example:
     embedding: Sequence[float] | None = None
 
 
+def score_table(examples: Sequence[Example], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return scores, shape (rows, candidates); NaN where a candidate was not asked."""
+    nan = float("nan")
+    rows = [[example.scores.get(name, nan) for name in names] for example in examples]
+    return np.array(rows, dtype=np.float64).reshape(len(examples), len(names))
+
+
 class Embedder(Protocol):
     """Turns texts into vectors of one length; a framework's embedding model behind one call."""
 
@@ -58,8 +68,21 @@ class GainModel(Protocol):
         """Whether it was calibrated with embeddings; without one it predicts from words alone."""
         ...
 
+    def distinct(self, question: str) -> str:
+        """The part of a question that tells it from others: this is what is embedded for it.
+
+        A system prompt or few-shot examples that stand before every question would make the
+        vectors of all of them alike. Whole questions are embedded for a model without this method.
+        """
+        ...
+
     def predict(self, question: str, embedding: Sequence[float] | None = None) -> Scores:
-        """Predict the quality of each candidate's answer."""
+        """Predict the quality of each candidate's answer.
+
+        Args:
+            question: The whole of it.
+            embedding: Of `distinct(question)`.
+        """
         ...
 
     def explain(self, question: str, embedding: Sequence[float] | None = None) -> tuple[str, ...]:

@@ -14,11 +14,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from frugal_chains.errors import GainStateError
-from frugal_chains.routing.gain._blend import BlendedGain, Weights
+from frugal_chains.routing.gain._blend import BlendedGain
 from frugal_chains.routing.gain._encode import Encoder
 from frugal_chains.routing.gain._logistic import Logistic
 from frugal_chains.routing.gain._neighbours import Neighbours
 from frugal_chains.routing.gain._tasks import Discriminant, Tasks
+from frugal_chains.routing.gain._weigh import Weights
 
 VERSION: Final = 1
 """Of the format; a change of how text is hashed or of what is stored raises it."""

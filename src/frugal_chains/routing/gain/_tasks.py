@@ -149,6 +149,11 @@ class Tasks:
         found = self.evidence(questions, dense)
         return chances(found, self.trust if len(found) == 2 else self.trust_dense, self.common)
 
+    def predict(self, questions: Sequence[Encoded], dense: Floats | None = None) -> Doubles:
+        """Mean score over the tasks that a question may be of, shape (rows, candidates)."""
+        found: Doubles = self.posterior(questions, dense) @ self.means
+        return found
+
     def learned(self, questions: Sequence[Encoded], scores: Doubles, tasks: Sequence[str]) -> Tasks:
         """Return the model after some more rows.
 

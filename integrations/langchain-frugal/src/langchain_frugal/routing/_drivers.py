@@ -6,7 +6,6 @@ comes; from its first piece on nobody else is asked, whatever happens.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from typing import Any, Protocol, cast
@@ -15,10 +14,10 @@ from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackMa
 from langchain_core.language_models._compat_bridge import message_to_events
 from langchain_core.runnables import RunnableConfig
 
-from frugal_chains.routing.cascade import Finished, Outcome, Step
+from frugal_chains.routing.cascade import Step
 from langchain_frugal.routing._answers import MARK, as_chunk, marked
 from langchain_frugal.routing._kinds import Prepared
-from langchain_frugal.routing._request import RoutedRequest, Steps
+from langchain_frugal.routing._request import RoutedRequest
 from langchain_frugal.routing._runs import Ear
 
 Pieces = Generator[Any, None, None]
@@ -27,39 +26,21 @@ AsyncPieces = AsyncGenerator[Any, None]
 
 def answer(request: RoutedRequest, run: CallbackManagerForChainRun) -> Any:
     """The kept answer."""
-    flow = request.steps()
-    step: Step | Finished = next(flow)
-    while isinstance(step, Step):
-        step = advance(flow, _ask(request, step, run))
-    return request.kept(step)
+    step: Step | None = request.first()
+    while step is not None:
+        step = _ask(request, step, run)
+    return request.kept()
 
 
 async def aanswer(request: RoutedRequest, run: AsyncCallbackManagerForChainRun) -> Any:
     """As `answer`."""
-    flow = request.steps()
-    step: Step | Finished = next(flow)
-    while isinstance(step, Step):
-        step = await aadvance(request, flow, await _aask(request, step, run))
-    return request.kept(step)
+    step: Step | None = request.first()
+    while step is not None:
+        step = await _aask(request, step, run)
+    return request.kept()
 
 
-def advance(flow: Steps, outcome: Outcome) -> Step | Finished:
-    """What follows an outcome."""
-    try:
-        return flow.send(outcome)
-    except StopIteration as end:
-        finished: Finished = end.value
-        return finished
-
-
-async def aadvance(request: RoutedRequest, flow: Steps, outcome: Outcome) -> Step | Finished:
-    """As `advance`. Validators may be the user's own code, which must not hold the loop."""
-    if outcome.answer is None or not request.route.decision.escalation:
-        return advance(flow, outcome)
-    return await asyncio.to_thread(advance, flow, outcome)
-
-
-def _ask(request: RoutedRequest, step: Step, run: CallbackManagerForChainRun) -> Outcome:
+def _ask(request: RoutedRequest, step: Step, run: CallbackManagerForChainRun) -> Step | None:
     try:
         ready = request.prepared(step)
         config = request.config(step, run.get_child())
@@ -72,7 +53,7 @@ def _ask(request: RoutedRequest, step: Step, run: CallbackManagerForChainRun) ->
 
 async def _aask(
     request: RoutedRequest, step: Step, run: AsyncCallbackManagerForChainRun
-) -> Outcome:
+) -> Step | None:
     try:
         ready = request.prepared(step)
         config = request.config(step, run.get_child())
@@ -80,7 +61,7 @@ async def _aask(
             value = await request.kind.acall(ready, config)
     except Exception as error:
         return request.failed(step, error)
-    return request.answered(step, value)
+    return await request.aanswered(step, value)
 
 
 # -- in pieces ---------------------------------------------------------------------------------
@@ -147,17 +128,15 @@ class Events:
 
 def pieces(request: RoutedRequest, run: CallbackManagerForChainRun, form: Form) -> Pieces:
     """The kept answer in pieces."""
-    flow = request.steps()
-    step: Step | Finished = next(flow)
+    step: Step | None = request.first()
     sent: list[bool] = []
-    while isinstance(step, Step):
+    while step is not None:
         if request.is_whole(step):
-            outcome = _ask(request, step, run)
+            step = _ask(request, step, run)
         else:
-            outcome = yield from _hand_on(request, step, run, form, lambda: sent.append(True))
-        step = advance(flow, outcome)
+            step = yield from _hand_on(request, step, run, form, lambda: sent.append(True))
     if not sent:  # else the flow may prefer a draft, and it is too late
-        yield from form.whole(request.kept(step))
+        yield from form.whole(request.kept())
 
 
 def _hand_on(
@@ -166,7 +145,7 @@ def _hand_on(
     run: CallbackManagerForChainRun,
     form: Form,
     began: Callable[[], None],
-) -> Generator[Any, None, Outcome]:
+) -> Generator[Any, None, Step | None]:
     ear = Ear()
     try:
         config = request.config(step, run.get_child(), [ear])
@@ -184,7 +163,7 @@ def _hand_on(
                 for piece in source:
                     yield form.dress(piece, mark, is_first=False)
         except Exception as error:
-            request.failed(step, error)
+            request.broke(step, error)
             raise
     return request.streamed_whole(step, ear.message)
 
@@ -193,30 +172,27 @@ async def apieces(
     request: RoutedRequest, run: AsyncCallbackManagerForChainRun, form: Form
 ) -> AsyncPieces:
     """As `pieces`."""
-    flow = request.steps()
-    step: Step | Finished = next(flow)
+    step: Step | None = request.first()
     sent = False
-    while isinstance(step, Step):
+    while step is not None:
         if request.is_whole(step):
-            outcome = await _aask(request, step, run)
-        else:
-            handed = _Handed()
-            async with aclosing(_ahand_on(request, step, run, form, handed)) as source:
-                async for piece in source:
-                    sent = True
-                    yield piece
-            assert handed.outcome is not None
-            outcome = handed.outcome
-        step = await aadvance(request, flow, outcome)
+            step = await _aask(request, step, run)
+            continue
+        handed = _Handed()
+        async with aclosing(_ahand_on(request, step, run, form, handed)) as source:
+            async for piece in source:
+                sent = True
+                yield piece
+        step = handed.next
     if not sent:  # else the flow may prefer a draft, and it is too late
-        for piece in form.whole(request.kept(step)):
+        for piece in form.whole(request.kept()):
             yield piece
 
 
 class _Handed:
-    """How handing on ended: async generators cannot return it."""
+    """What follows handing on: async generators cannot return it."""
 
-    outcome: Outcome | None = None
+    next: Step | None = None
 
 
 async def _ahand_on(
@@ -233,7 +209,7 @@ async def _ahand_on(
         with request.following(step):
             first = await anext(source, None)
     except Exception as error:
-        handed.outcome = request.failed(step, error)
+        handed.next = request.failed(step, error)
         return
     mark = request.mark(step)
     async with aclosing(cast(Any, source)) if hasattr(source, "aclose") else _Open():
@@ -243,9 +219,9 @@ async def _ahand_on(
                 async for piece in source:
                     yield form.dress(piece, mark, is_first=False)
         except Exception as error:
-            request.failed(step, error)
+            request.broke(step, error)
             raise
-    handed.outcome = request.streamed_whole(step, ear.message)
+    handed.next = await request.astreamed_whole(step, ear.message)
 
 
 class _Open:

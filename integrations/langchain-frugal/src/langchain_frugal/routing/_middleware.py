@@ -16,10 +16,10 @@ from langgraph.errors import GraphBubbleUp
 
 from frugal_chains.pricing import PriceBook
 from frugal_chains.routing import RoutingPolicy
-from frugal_chains.routing.cascade import Finished, Outcome, Step
+from frugal_chains.routing.cascade import Step
+from frugal_chains.routing.gain import Embedder
 from langchain_frugal.routing._answers import marked
 from langchain_frugal.routing._candidates import Overrides, Tiers
-from langchain_frugal.routing._drivers import aadvance, advance
 from langchain_frugal.routing._history import history_for, kwargs_for
 from langchain_frugal.routing._kinds import Plain
 from langchain_frugal.routing._model import RoutingChatModel
@@ -49,7 +49,7 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         tiers: As of `RoutingChatModel`; or one of these, whose memory is then shared.
         policy: None: the workhorse answers everything.
         candidates: As of `RoutingChatModel`.
-        embedder: For policies that compare meanings.
+        embedder: For policies that compare meanings: `Embeddings`, or `LocalEmbedder()`.
         prices: None: list prices behind the user's `prices.toml`.
 
     Raises:
@@ -62,7 +62,7 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         *,
         policy: RoutingPolicy | None = None,
         candidates: Overrides | None = None,
-        embedder: Embeddings | None = None,
+        embedder: Embeddings | Embedder | None = None,
         prices: PriceBook | None = None,
     ) -> None:
         super().__init__()
@@ -78,11 +78,10 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ModelResponse[Any] | AIMessage:
         routed, run = self.router._runner.begin(_call(request))
         try:
-            flow = routed.steps()
-            step: Step | Finished = next(flow)
-            while isinstance(step, Step):
-                step = advance(flow, _ask(routed, step, run, request, handler))
-            value = routed.kept(step)
+            step: Step | None = routed.first()
+            while step is not None:
+                step = _ask(routed, step, run, request, handler)
+            value = routed.kept()
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -94,13 +93,10 @@ class RoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ModelResponse[Any] | AIMessage:
         routed, run = await self.router._runner.abegin(_call(request))
         try:
-            flow = routed.steps()
-            step: Step | Finished = next(flow)
-            while isinstance(step, Step):
-                step = await aadvance(
-                    routed, flow, await _aask(routed, step, run, request, handler)
-                )
-            value = routed.kept(step)
+            step: Step | None = routed.first()
+            while step is not None:
+                step = await _aask(routed, step, run, request, handler)
+            value = routed.kept()
         except BaseException as error:
             await run.on_chain_error(error)
             raise
@@ -134,7 +130,7 @@ def _results(value: Any) -> list[BaseMessage]:
 def _ask(
     routed: RoutedRequest, step: Step, run: Any, request: Request,
     handler: Callable[[Request], Response],
-) -> Outcome:  # fmt: skip
+) -> Step | None:  # fmt: skip
     try:
         asked, config = _for_step(routed, step, run.get_child(), request)
         with routed.following(step), _under(config):
@@ -149,7 +145,7 @@ def _ask(
 async def _aask(
     routed: RoutedRequest, step: Step, run: Any, request: Request,
     handler: Callable[[Request], Awaitable[Response]],
-) -> Outcome:  # fmt: skip
+) -> Step | None:  # fmt: skip
     try:
         asked, config = _for_step(routed, step, run.get_child(), request)
         with routed.following(step), _under(config):
@@ -158,7 +154,7 @@ async def _aask(
         raise
     except Exception as error:
         return routed.failed(step, error)
-    return routed.answered(step, value)
+    return await routed.aanswered(step, value)
 
 
 def _for_step(

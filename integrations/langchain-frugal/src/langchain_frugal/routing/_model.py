@@ -22,6 +22,7 @@ from pydantic import Field, PrivateAttr
 from frugal_chains.errors import RoutingPolicyError
 from frugal_chains.pricing import PriceBook
 from frugal_chains.routing import RoutingDecision, RoutingPolicy
+from frugal_chains.routing.gain import Embedder
 from langchain_frugal.routing._answers import as_chunk
 from langchain_frugal.routing._candidates import Overrides, Tiers, common_profile
 from langchain_frugal.routing._drivers import Chunks
@@ -77,7 +78,7 @@ class RoutingChatModel(BaseChatModel):
         policy: None: the workhorse answers everything.
         candidates: What the models do not say of themselves, or say wrongly, by the name of the
             tier or the model: `{"workhorse": {"regions": {"eu"}, "latency_s": 2.0}}`.
-        embedder: For policies that compare meanings.
+        embedder: For policies that compare meanings: `Embeddings`, or `LocalEmbedder()`.
         embedding_timeout_s: Then the decision does without the embedding, with a warning.
         prices: None: list prices behind the user's `prices.toml`.
 
@@ -101,7 +102,7 @@ class RoutingChatModel(BaseChatModel):
         *,
         policy: RoutingPolicy | None = None,
         candidates: Overrides | None = None,
-        embedder: Embeddings | None = None,
+        embedder: Embeddings | Embedder | None = None,
         embedding_timeout_s: float = _EMBEDDING_TIMEOUT_S,
         prices: PriceBook | None = None,
         **fields: Any,

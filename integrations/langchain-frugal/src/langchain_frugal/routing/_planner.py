@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.embeddings import Embeddings
 
-from frugal_chains.dispatch import Route, Router
+from frugal_chains.dispatch import Embedded, QuestionEmbedder, Route, Router
 from frugal_chains.facts import RequestFacts
 from frugal_chains.pricing import PriceBook
-from frugal_chains.routing import RoutingPolicy, question_of
+from frugal_chains.routing import RoutingPolicy
+from frugal_chains.routing.gain import Embedder
 from frugal_chains.tracking import current_operation, operation
 from langchain_frugal.routing._asked import Asked
 from langchain_frugal.routing._candidates import Overrides, Tiers, members_of
-from langchain_frugal.routing._question import QuestionEmbedder, Vector
+from langchain_frugal.routing._question import embedding_model
 from langchain_frugal.routing._runs import operation_of, trackers_of
 
 
@@ -29,13 +29,14 @@ class Planner:
         tiers: Tiers,
         policy: RoutingPolicy | None,
         overrides: Overrides | None,
-        embedder: Embeddings | None,
+        embedder: Embeddings | Embedder | None,
         embedding_timeout_s: float,
         prices: PriceBook | None,
     ) -> None:
         self.members = members_of(tiers, overrides)
         self.router = Router([m.candidate for m in self.members.values()], policy, prices=prices)
-        self._embedder = QuestionEmbedder(embedder, embedding_timeout_s) if embedder else None
+        model = embedding_model(embedder) if embedder is not None else None
+        self._embedder = QuestionEmbedder(self.router, model, limit_s=embedding_timeout_s)
         self._unmade = {
             name: f"it could not be made: {type(member.error).__name__}: {member.error}"[:200]
             for name, member in self.members.items()
@@ -45,32 +46,18 @@ class Planner:
     def plan(self, asked: Asked, manager: BaseCallbackManager) -> Route:
         """Who answers."""
         facts = asked.facts()
-        embedding, warnings = None, self._no_embedder()
-        if self._embedder is not None and self.router.policy.needs_embedding:
-            embedding, warnings = self._embedder.embed(question_of(facts))
-        return self._plan(asked, facts, manager, embedding, warnings)
+        return self._plan(asked, facts, manager, self._embedder.embed(facts))
 
     async def aplan(self, asked: Asked, manager: BaseCallbackManager) -> Route:
         """As `plan`."""
         facts = asked.facts()
-        embedding, warnings = None, self._no_embedder()
-        if self._embedder is not None and self.router.policy.needs_embedding:
-            embedding, warnings = await self._embedder.aembed(question_of(facts))
+        embedded = await self._embedder.aembed(facts)
         if self.router.may_wait:  # it may take its time: not the loop's
-            return await asyncio.to_thread(self._plan, asked, facts, manager, embedding, warnings)
-        return self._plan(asked, facts, manager, embedding, warnings)
-
-    def _no_embedder(self) -> tuple[str, ...]:
-        lacking = self._embedder is None and self.router.policy.needs_embedding
-        return ("the policy looks at embeddings, and there is no embedder",) if lacking else ()
+            return await asyncio.to_thread(self._plan, asked, facts, manager, embedded)
+        return self._plan(asked, facts, manager, embedded)
 
     def _plan(
-        self,
-        asked: Asked,
-        facts: RequestFacts,
-        manager: BaseCallbackManager,
-        embedding: Vector | None,
-        warnings: Sequence[str],
+        self, asked: Asked, facts: RequestFacts, manager: BaseCallbackManager, embedded: Embedded
     ) -> Route:
         with _in_operation(operation_of(manager)):
             return self.router.plan(
@@ -80,12 +67,11 @@ class Planner:
                 asked=asked.route,
                 output_cap_tokens=asked.output_cap_tokens,
                 error_tolerance=asked.error_tolerance,
-                embedding=embedding,
+                embedded=embedded,
                 trackers=trackers_of(manager.handlers),
                 unavailable=self._unmade,
                 warnings=(
                     *asked.warnings,
-                    *warnings,
                     *(f"{n} is left out: {w}" for n, w in self._unmade.items()),
                 ),
             )

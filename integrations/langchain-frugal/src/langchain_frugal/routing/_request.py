@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,10 +11,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from frugal_chains import errors
-from frugal_chains.dispatch import Route
+from frugal_chains.dispatch import Course, Route
 from frugal_chains.routing import Candidate
-from frugal_chains.routing.cascade import AnswerFacts, Finished, Outcome, Step
-from frugal_chains.tracking import decided
+from frugal_chains.routing.cascade import Finished, Outcome, Step
 from langchain_frugal.routing._answers import answer_facts, usage_of
 from langchain_frugal.routing._asked import Asked
 from langchain_frugal.routing._candidates import Member
@@ -22,25 +21,20 @@ from langchain_frugal.routing._gate import GateModel
 from langchain_frugal.routing._kinds import Plain, Prepared
 from langchain_frugal.routing._runs import child_config
 
-Steps = Generator[Step, Outcome, Finished]
-
 PASSED_ON = (errors.BudgetExceeded, errors.RequestRefused)
 """Refusals of this library: no other model is asked in the place of the one that was refused."""
 
 
 class RoutedRequest:
-    """Sync and async drivers ask it for steps and tell it what came of them.
-
-    Values and errors are kept by the order of the steps, as the flow counts them.
-    """
+    """Sync and async drivers ask it for steps and tell it what came of them."""
 
     def __init__(
         self, route: Route, asked: Asked, kind: Plain, members: Mapping[str, Member]
     ) -> None:
         self.route, self.asked, self.kind = route, asked, kind
         self._members = members
-        self._gate = GateModel.of(route.decision) if route.decision.action != "call" else None
-        self._values: list[Any] = []
+        self._gate = GateModel.of(route.decision) if route.is_at_the_gate else None
+        self._course = Course(route)
         self._passed: list[tuple[Step, str]] = []
         """All steps so far, and the kind of the error of each."""
         self.heard: BaseMessage | None = None
@@ -49,15 +43,13 @@ class RoutedRequest:
     @property
     def is_at_the_gate(self) -> bool:
         """Whether no model is asked."""
-        return self._gate is not None
+        return self.route.is_at_the_gate
 
     # -- asking --------------------------------------------------------------------------------
 
-    def steps(self) -> Steps:
-        """Whom to ask."""
-        if self._gate is None:
-            return self.route.steps()
-        return _only(Step(candidate=self._gate.model, purpose="answer"))
+    def first(self) -> Step:
+        """Whom to ask first."""
+        return self._course.first()
 
     def is_whole(self, step: Step) -> bool:
         """Whether its answer is waited for, rather than handed on in pieces."""
@@ -65,9 +57,7 @@ class RoutedRequest:
 
     def following(self, step: Step) -> AbstractContextManager[None]:
         """A block whose calls carry the decision into the books."""
-        if self._gate is None:
-            return self.route.following(step)
-        return decided({"routing": self.route.decision.to_json()})
+        return self.route.following(step)
 
     def member(self, step: Step) -> Member:
         """The model of a step.
@@ -76,7 +66,8 @@ class RoutedRequest:
             Exception: the one that its function raised when it should have made it.
         """
         if self._gate is not None:
-            stands_in = Candidate(name=step.candidate, tier="gatekeeper", model=step.candidate)
+            name = self._gate.model
+            stands_in = Candidate(name=name, tier="gatekeeper", model=name)
             return Member(candidate=stands_in, model=self._gate)
         member = self._members[step.candidate]
         if member.error is not None:
@@ -100,43 +91,58 @@ class RoutedRequest:
 
     # -- what came of it -----------------------------------------------------------------------
 
-    def answered(self, step: Step, value: Any) -> Outcome:
-        """A step has brought something."""
-        self._values.append(value)
-        message = self.kind.message(value)
-        return self._outcome(step, message, schema_error=self.kind.schema_error(value))
+    def answered(self, step: Step, value: Any) -> Step | None:
+        """A step has brought something; the next one, or None: `kept` has the end."""
+        return self._course.take(value, self._outcome(step, value))
 
-    def streamed_whole(self, step: Step, message: BaseMessage | None) -> Outcome:
-        """A step has been handed on in pieces, to the end."""
-        self._values.append(None)
-        return self._outcome(step, message)
+    async def aanswered(self, step: Step, value: Any) -> Step | None:
+        """As `answered`."""
+        return await self._course.atake(value, self._outcome(step, value))
 
-    def _outcome(
+    def streamed_whole(self, step: Step, message: BaseMessage | None) -> Step | None:
+        """A step has been handed on in pieces, to the end; as `answered`."""
+        return self._course.take(None, self._outcome_of(step, message))
+
+    async def astreamed_whole(self, step: Step, message: BaseMessage | None) -> Step | None:
+        """As `streamed_whole`."""
+        return await self._course.atake(None, self._outcome_of(step, message))
+
+    def _outcome(self, step: Step, value: Any) -> Outcome:
+        message, schema_error = self.kind.message(value), self.kind.schema_error(value)
+        return self._outcome_of(step, message, schema_error=schema_error)
+
+    def _outcome_of(
         self, step: Step, message: BaseMessage | None, *, schema_error: str = ""
     ) -> Outcome:
         message = message if message is not None else AIMessage("")
-        facts = answer_facts(message, schema_error=schema_error)
         self._passed.append((step, ""))
         self.heard = message
-        if self._gate is not None:
-            return Outcome(answer=AnswerFacts(text=facts.text))
+        facts = answer_facts(message, schema_error=schema_error)
         return self.route.answered(step, facts, usage_of(message))
 
-    def failed(self, step: Step, error: Exception) -> Outcome:
-        """A step has raised; what nobody else is to be asked for is raised on."""
+    def failed(self, step: Step, error: Exception) -> Step | None:
+        """A step has raised; as `answered`. What nobody else is to be asked for is raised on."""
         if isinstance(error, PASSED_ON):
             raise error
-        self._values.append(error)
         outcome = self.route.failed(step, error)
         self._passed.append((step, outcome.error_kind))
-        return outcome
+        return self._course.take(error, outcome)
 
-    def kept(self, finished: Finished) -> Any:
-        """The value that is kept, as the caller gets it; or the error that is the caller's."""
+    def broke(self, step: Step, error: Exception) -> None:
+        """A stream broke off after it had begun: nobody can take over, but it is remembered."""
+        self.route.failed(step, error)
+
+    def kept(self) -> Any:
+        """The value that is kept, as the caller gets it.
+
+        Raises:
+            Exception: nobody answered; the error that is the caller's.
+        """
+        value, finished = self._course.end()
         if finished.index is None:
-            raise self._values[finished.error_index or 0]
+            raise value
         mark = self.mark(finished.steps[finished.index], finished)
-        return self.kind.result(self.kind.marked(self._values[finished.index], mark))
+        return self.kind.result(self.kind.marked(value, mark))
 
     # -- what is said about it -----------------------------------------------------------------
 
@@ -144,7 +150,9 @@ class RoutedRequest:
         """Who answers and why, for people and traces: plain JSON without any text of the user."""
         decision = self.route.decision
         mark: dict[str, Any] = {"candidate": step.candidate, "reason": decision.reason}
-        if self._gate is None:
+        if self._gate is not None:
+            mark["candidate"] = self._gate.model
+        else:
             mark["tier"] = self._members[step.candidate].candidate.tier
         if step.why not in ("", "chosen"):
             mark["why"] = step.why
@@ -165,8 +173,3 @@ def _other(step: Step, error_kind: str, finished: Finished | None) -> dict[str, 
     codes = [e.verdict.code for e in escalations if e.candidate == step.candidate]
     why = f"error: {error_kind}" if error_kind else next(iter(codes), "")
     return {"candidate": step.candidate, **({"why": why} if why else {})}
-
-
-def _only(step: Step) -> Steps:
-    yield step
-    return Finished(index=0, candidate=step.candidate, why="answered", steps=(step,))

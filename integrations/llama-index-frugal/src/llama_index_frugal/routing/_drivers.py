@@ -40,7 +40,7 @@ async def aanswer(run: Run, *, buffered: bool = False) -> Any:
         except Exception as error:
             step = run.failed(step, error)
         else:
-            step = run.answered(step, result)
+            step = await run.aanswered(step, result)
     return run.result(buffered=buffered)
 
 
@@ -160,7 +160,7 @@ async def _aread(run: Run, step: Step, chunks: AsyncIterator[Any]) -> AsyncGener
         raise
     finally:
         await _aclose(chunks)
-    run.answered(step, last, streamed=True)
+    await run.aanswered(step, last, streamed=True)
 
 
 async def _one(chunk: Any) -> AsyncGenerator[Any, None]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import (
@@ -23,39 +22,25 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 from llama_index_instrumentation import get_dispatcher
-from llama_index_instrumentation.dispatcher import active_instrument_tags
-from llama_index_instrumentation.span import active_span_id
 from pydantic import BaseModel, Field, PrivateAttr, SerializeAsAny
 
-from frugal_chains.dispatch import Route, Router
-from frugal_chains.errors import RoutingError
+from frugal_chains.dispatch import Route
 from frugal_chains.pricing import PriceBook
-from frugal_chains.routing import RoutingDecision, RoutingPolicy, question_of
-from frugal_chains.tracking import Tracker, current_operation, current_tracker, operation
-from llama_index_frugal._gate import in_own_thread, limiter_tracker
-from llama_index_frugal._installed import enclosing_span
-from llama_index_frugal._request import labels, output_cap
-from llama_index_frugal._spans import Span
+from frugal_chains.routing import RoutingDecision, RoutingPolicy
+from frugal_chains.routing.gain import Embedder
+from frugal_chains.tracking import Tracker, current_tracker
+from llama_index_frugal._gate import limiter_tracker
 from llama_index_frugal.routing import _asks
-from llama_index_frugal.routing._asks import ROUTE, TOLERANCE, Ask, ErrorTolerance
+from llama_index_frugal.routing._asks import Ask
 from llama_index_frugal.routing._drivers import aanswer, answer, astream, stream
-from llama_index_frugal.routing._embedder import Embedded, Embedder
 from llama_index_frugal.routing._event import RoutingEvent
 from llama_index_frugal.routing._history import Authors
-from llama_index_frugal.routing._models import Model, metadata_of, models_of
+from llama_index_frugal.routing._models import metadata_of
+from llama_index_frugal.routing._planner import Planner
 from llama_index_frugal.routing._run import Run
 from llama_index_frugal.routing._tools import selections_in
 
 dispatcher = get_dispatcher(__name__)
-
-_CONVERSATION_TAGS: Final = ("thread_id", "conversation_id", "session_id")
-_TOLERANCES: Final[Mapping[str, ErrorTolerance]] = {
-    "low": "low",
-    "normal": "normal",
-    "high": "high",
-}
-_OF_WORKFLOWS: Final = "llamaindex."
-"""Prefix of the tags that LlamaIndex sets itself: no labels of the user."""
 
 
 class RoutingLLM(FunctionCallingLLM):
@@ -101,8 +86,8 @@ class RoutingLLM(FunctionCallingLLM):
         policy: What may be asked of which; None: the workhorse answers everything.
         candidates: By name, what is known of a model beyond what it says of itself: any fields of
             `frugal_chains.routing.Candidate`, such as `{"gatekeeper": {"regions": {"eu"}}}`.
-        embedder: For policies that look at embeddings. When it fails, the decision is made without
-            it and says so.
+        embedder: For policies that look at embeddings: a `BaseEmbedding`, or `LocalEmbedder()`.
+            When it fails, the decision is made without it and says so.
         embedding_timeout_s: How long it may take.
         prices: None: list prices behind the user's `prices.toml`.
 
@@ -119,9 +104,7 @@ class RoutingLLM(FunctionCallingLLM):
     embedding_timeout_s: float = Field(default=2.0, description="In seconds.")
     prices: Any = Field(default=None, exclude=True, description="A `PriceBook`.")
 
-    _models: dict[str, Model] = PrivateAttr()
-    _router: Router = PrivateAttr()
-    _embedder: Embedder | None = PrivateAttr(default=None)
+    _planner: Planner = PrivateAttr()
     _authors: Authors = PrivateAttr(default_factory=Authors)
 
     def __init__(
@@ -130,7 +113,7 @@ class RoutingLLM(FunctionCallingLLM):
         policy: RoutingPolicy | None = None,
         *,
         candidates: Mapping[str, Mapping[str, Any]] | None = None,
-        embedder: BaseEmbedding | None = None,
+        embedder: BaseEmbedding | Embedder | None = None,
         embedding_timeout_s: float = 2.0,
         prices: PriceBook | None = None,
         **kwargs: Any,
@@ -147,11 +130,9 @@ class RoutingLLM(FunctionCallingLLM):
             prices=prices,
             **kwargs,
         )
-        self._models = models_of(self.tiers, self.candidates)
-        known = [model.candidate for model in self._models.values()]
-        self._router = Router(known, policy, prices=prices)
-        if self._router.policy.needs_embedding:
-            self._embedder = Embedder(embedder, limit_s=embedding_timeout_s)
+        self._planner = Planner(
+            self.tiers, policy, self.candidates, embedder, embedding_timeout_s, prices
+        )
 
     @classmethod
     def class_name(cls) -> str:
@@ -160,12 +141,9 @@ class RoutingLLM(FunctionCallingLLM):
     @property
     def metadata(self) -> LLMMetadata:
         """What holds whoever answers: it is read before anything is decided."""
-        facts = [metadata_of(model.llm) for model in self._models.values()]
-        windows = [
-            window
-            for model in self._models.values()
-            if (window := model.candidate.context_window_tokens)
-        ]
+        models = self._planner.models.values()
+        facts = [metadata_of(model.llm) for model in models]
+        windows = [window for m in models if (window := m.candidate.context_window_tokens)]
         roles = {fact.system_role for fact in facts}
         return LLMMetadata(
             context_window=min(windows or [fact.context_window for fact in facts]),
@@ -173,7 +151,7 @@ class RoutingLLM(FunctionCallingLLM):
                 (f.num_output for f in facts if "num_output" in f.model_fields_set), default=-1
             ),
             is_chat_model=all(fact.is_chat_model for fact in facts),
-            is_function_calling_model=all(m.candidate.tools for m in self._models.values()),
+            is_function_calling_model=all(m.candidate.tools for m in models),
             model_name="frugal-router",
             system_role=roles.pop() if len(roles) == 1 else MessageRole.SYSTEM,
         )
@@ -222,7 +200,7 @@ class RoutingLLM(FunctionCallingLLM):
             ask = _asks.chat_with_tools(tools, None, messages, options)
         else:
             ask = _asks.chat(messages, options)
-        return self._route(ask, self._embedded(ask)).decision
+        return self._planner.plan(ask, self._trackers()).decision
 
     def explain(self, request: str | Sequence[ChatMessage], **options: Any) -> str:
         """`decide` in words."""
@@ -391,77 +369,20 @@ class RoutingLLM(FunctionCallingLLM):
     # -- deciding ------------------------------------------------------------------------------
 
     def _run(self, ask: Ask) -> Run:
-        return self._started(ask, self._route(ask, self._embedded(ask)))
+        return self._started(ask, self._planner.plan(ask, self._trackers()))
 
     async def _arun(self, ask: Ask) -> Run:
-        embedded = await self._aembedded(ask)
-        if self._router.may_wait or any(t.guard.budgets for t in self._trackers()):
-            return self._started(ask, await in_own_thread(lambda: self._route(ask, embedded)))
-        return self._started(ask, self._route(ask, embedded))
+        return self._started(ask, await self._planner.aplan(ask, self._trackers()))
 
     def _started(self, ask: Ask, route: Route) -> Run:
         dispatcher.event(RoutingEvent(decision=route.decision.to_json()))
-        return Run(route, ask, self._models, authors=self._authors, limiter=self.rate_limiter)
-
-    def _route(self, ask: Ask, embedded: Embedded) -> Route:
-        around = labels(active_instrument_tags.get())
-        tags = {n: text for n, text in around.items() if not n.startswith(_OF_WORKFLOWS)}
-        with _as_part_of(enclosing_span(active_span_id.get())):
-            return self._router.plan(
-                ask.facts,
-                conversation=next((tags[n] for n in _CONVERSATION_TAGS if n in tags), ""),
-                tags=tags,
-                asked=self._asked(ask.said, tags),
-                output_cap_tokens=output_cap((ask.options, ask.model_options)),
-                error_tolerance=_tolerance(ask.said, tags),
-                embedding=embedded.vector,
-                trackers=self._trackers(),
-                warnings=embedded.warnings,
-            )
+        models, limiter = self._planner.models, self.rate_limiter
+        return Run(route, ask, models, authors=self._authors, limiter=limiter)
 
     def _trackers(self) -> Sequence[Tracker]:
         current = current_tracker()
         both = (current, limiter_tracker(self, current))
         return [tracker for tracker in both if tracker is not None]
-
-    def _asked(self, said: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """The tier or the candidate that a request names. A tag reaches every router around and
-        inside, so there an unknown name is left to the decision, which warns of it."""
-        route = str(said.get(ROUTE) or "" if ROUTE in said else tags.get(ROUTE, ""))
-        known = {m.candidate.name: m.candidate for m in self._models.values()}
-        models = {c.model: name for name, c in known.items()}
-        tiers = {c.tier for c in known.values()}
-        if not route or route in known or route in tiers:
-            return route
-        if route not in models and ROUTE in said:
-            there = sorted({*tiers, *known, *models})
-            raise RoutingError(f"route={route!r} names no model here; there are {', '.join(there)}")
-        return models.get(route, route)
-
-    def _embedded(self, ask: Ask) -> Embedded:
-        if self._embedder is None:
-            return Embedded()
-        return self._embedder.embed(question_of(ask.facts))
-
-    async def _aembedded(self, ask: Ask) -> Embedded:
-        if self._embedder is None:
-            return Embedded()
-        return await self._embedder.aembed(question_of(ask.facts))
-
-
-def _as_part_of(span: Span | None) -> AbstractContextManager[Any]:
-    """Budgets per run and per operation are those of the run that a call will be part of."""
-    if span is None or current_operation() is not None:
-        return nullcontext()
-    return operation(span.root_id, run_id=span.root_id)
-
-
-def _tolerance(said: Mapping[str, Any], tags: Mapping[str, str]) -> ErrorTolerance:
-    if (given := said.get(TOLERANCE)) is None:
-        return _TOLERANCES.get(tags.get(TOLERANCE, ""), "normal")
-    if given not in _TOLERANCES:
-        raise RoutingError(f"error_tolerance={given!r}; there are {', '.join(_TOLERANCES)}")
-    return _TOLERANCES[given]
 
 
 def _named(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -475,7 +396,7 @@ def _rebuilt(
     tiers: Mapping[str, Sequence[LLM]],
     policy: RoutingPolicy | None,
     candidates: Mapping[str, Mapping[str, Any]],
-    embedder: BaseEmbedding | None,
+    embedder: BaseEmbedding | Embedder | None,
     prices: PriceBook | None,
     said: Mapping[str, Any],
 ) -> RoutingLLM:

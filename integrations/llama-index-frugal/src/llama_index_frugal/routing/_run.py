@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
-from frugal_chains.dispatch import Route
+from frugal_chains.dispatch import Course, Route
 from frugal_chains.errors import FrugalError
 from frugal_chains.providers import provider_id
 from frugal_chains.routing.cascade import AnswerFacts, Finished, Outcome, Step
@@ -16,10 +16,6 @@ from llama_index_frugal.routing._asks import Ask
 from llama_index_frugal.routing._canned import NoModel
 from llama_index_frugal.routing._history import Authors, as_taken
 from llama_index_frugal.routing._models import Model
-
-Flow = Generator[Step, Outcome, Finished]
-
-_AT_THE_GATE: Final = Step(candidate="", purpose="answer")
 
 
 class Run:
@@ -47,12 +43,8 @@ class Run:
         self._ask = ask
         self._models = models
         self._authors = authors
-        self._gated = route.decision.action != "call"
-        self.limiter = None if self._gated else limiter
-        self._flow: Flow = _one_step() if self._gated else route.steps()
-        self._results: list[Any] = []
-        """Of each step so far: what came back, or the error."""
-        self._finished: Finished | None = None
+        self.limiter = None if route.is_at_the_gate else limiter
+        self._course = Course(route)
 
     @property
     def may_escalate(self) -> bool:
@@ -60,17 +52,15 @@ class Run:
         return bool(self.decision.escalation)
 
     def first(self) -> Step:
-        return next(self._flow)
+        return self._course.first()
 
-    @contextmanager
-    def making(self, step: Step) -> Iterator[None]:
+    def making(self, step: Step) -> AbstractContextManager[None]:
         """Around the call of a step. Calls that are made inside carry the decision."""
-        with self._route.following(step):
-            yield
+        return self._route.following(step)
 
     def put(self, prefix: str, step: Step) -> Any:
         """Ask the step's candidate, in the form that the prefix says."""
-        if self._gated:
+        if self._route.is_at_the_gate:
             return self._put_at_the_gate(prefix)
         llm = self._models[step.candidate].llm
         return self._ask.put(
@@ -82,15 +72,11 @@ class Run:
 
     def answered(self, step: Step, result: Any, *, streamed: bool = False) -> Step | None:
         """Take an answer; the next step, or None: `result` has the end."""
-        self._results.append(result)
-        facts = answer_facts(result)
-        if self._gated:
-            return self._send(Outcome(answer=facts))
-        if (message := getattr(result, "message", None)) is not None:
-            self._authors.remember(message, step.candidate)
-        provider = provider_id(self._models[step.candidate].llm.class_name())
-        usage = usage_in(result, provider=provider, streamed=streamed)
-        return self._send(self._route.answered(step, facts, usage))
+        return self._course.take(result, self._outcome(step, result, streamed=streamed))
+
+    async def aanswered(self, step: Step, result: Any, *, streamed: bool = False) -> Step | None:
+        """As `answered`."""
+        return await self._course.atake(result, self._outcome(step, result, streamed=streamed))
 
     def failed(self, step: Step, error: Exception) -> Step | None:
         """Take an error; the next step, or None: `result` raises the one that counts.
@@ -100,15 +86,15 @@ class Run:
         """
         if isinstance(error, FrugalError):
             raise error
-        self._results.append(error)
         if self._ask.method == "structured_predict" and _is_misfit(error):
-            return self._send(self._route.answered(step, AnswerFacts(schema_error=str(error))))
-        return self._send(self._route.failed(step, error))
+            outcome = self._route.answered(step, AnswerFacts(schema_error=str(error)))
+        else:
+            outcome = self._route.failed(step, error)
+        return self._course.take(error, outcome)
 
     def broke(self, step: Step, error: Exception) -> None:
         """A stream broke off after it had begun: nobody can take over, but it is remembered."""
-        if not self._gated and not isinstance(error, FrugalError):
-            self._route.failed(step, error)
+        self._route.failed(step, error)
 
     def result(self, *, buffered: bool = False) -> Any:
         """What is kept in the end, with the decision on it.
@@ -116,15 +102,15 @@ class Run:
         Raises:
             Exception: nobody answered; the error of the model that was meant to.
         """
-        kept = self._kept()
-        if isinstance(kept, Exception):
+        kept, finished = self._course.end()
+        if isinstance(kept, Exception):  # also of an answer that does not fit its schema
             raise kept
-        return with_note(kept, self._note(self._end(), buffered=buffered))
+        return with_note(kept, self._note(finished, buffered=buffered))
 
     def failure(self) -> Exception:
         """What `result` raises, where nobody has answered."""
-        kept = self._kept()
-        return kept if isinstance(kept, Exception) else AssertionError("somebody has answered")
+        error, _ = self._course.end()
+        return error if isinstance(error, Exception) else AssertionError("somebody has answered")
 
     def marked(self, step: Step, chunk: Any) -> Any:
         """A chunk of a stream, with the decision on it."""
@@ -142,23 +128,16 @@ class Run:
         method = "complete" if self._ask.method == "complete" else "chat"
         return getattr(speaker, prefix + method)(self._ask.shown)
 
-    def _end(self) -> Finished:
-        assert self._finished is not None, "the steps have not come to an end"
-        return self._finished
-
-    def _kept(self) -> Any:
-        end = self._end()
-        index = end.index if end.index is not None else end.error_index or 0
-        kept = self._results[index]
-        self._results.clear()  # an error that leads to itself is collected late
-        return kept
-
-    def _send(self, outcome: Outcome) -> Step | None:
-        try:
-            return self._flow.send(outcome)
-        except StopIteration as end:
-            self._finished = end.value
-            return None
+    def _outcome(self, step: Step, result: Any, *, streamed: bool) -> Outcome:
+        facts = answer_facts(result)
+        if self._route.is_at_the_gate:
+            return self._route.answered(step, facts)
+        if (message := getattr(result, "message", None)) is not None:
+            self._authors.remember(message, step.candidate)
+        provider = provider_id(self._models[step.candidate].llm.class_name())
+        return self._route.answered(
+            step, facts, usage_in(result, provider=provider, streamed=streamed)
+        )
 
     def _note(self, finished: Finished, *, buffered: bool) -> dict[str, Any]:
         note = self._note_of(finished.candidate, finished.why)
@@ -190,12 +169,6 @@ class Run:
         if decision.warnings:
             note["warnings"] = list(decision.warnings)
         return note
-
-
-def _one_step() -> Flow:
-    """At the gate there is one who speaks, and nobody after it."""
-    yield _AT_THE_GATE
-    return Finished(index=0, candidate="", why="", steps=(_AT_THE_GATE,))
 
 
 def _is_misfit(error: Exception) -> bool:

@@ -1,0 +1,1 @@
+"""What `bench_routing.py` measures, one module for each part."""
