@@ -352,11 +352,11 @@ async def test_and_when_they_are_awaited(scripted: ScriptedServer) -> None:
 
 
 def test_both_tell_what_the_embedding_cost() -> None:
-    """$0.02 a million tokens (openai.com/api/pricing); tiktoken cuts
-    "Prove that 2 > 1." into 9, the first word into `Pro` and `ve`."""
+    """$0.02 a million tokens (openai.com/api/pricing); cl100k cuts
+    "prove that 2 > 1." into 8: prove, that, a blank, 2, >, a blank, 1 and the full stop."""
     routers = _embedding_routers(BY_MEANING)
     for router in (routers.chain, routers.index):
-        assert router.decide("Prove that 2 > 1.").deciding_nanos == 9 * 20
+        assert router.decide("Prove that 2 > 1.").deciding_nanos == 8 * 20
         assert router.decide("Prove that 2 > 1.").deciding_nanos == 0  # remembered
     wrapped = (
         RoutingChatModel(
@@ -366,7 +366,7 @@ def test_both_tell_what_the_embedding_cost() -> None:
         RoutingLLM(routers.index.tiers, BY_MEANING, embedder=TrackedEmbedding(OpenAIEmbedding())),
     )  # fmt: skip
     for router in wrapped:
-        assert router.decide("Prove that 2 > 1.").deciding_nanos == 9 * 20
+        assert router.decide("Prove that 2 > 1.").deciding_nanos == 8 * 20
 
 
 def test_an_embedding_without_a_name_has_no_known_cost() -> None:

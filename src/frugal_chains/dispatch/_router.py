@@ -24,6 +24,7 @@ from frugal_chains.routing import (
     RoutingDecision,
     RoutingFacts,
     RoutingPolicy,
+    canonical,
     decide,
     fail_open,
     question_of,
@@ -88,23 +89,24 @@ class Router:
     def embedded_text(self, request: RequestFacts) -> str:
         """What to embed for a decision on this request; empty: nothing looks at an embedding.
 
-        One text for the whole policy: the question, without what its gain model knows that many
-        requests share (`GainModel.distinct`). The model has learned from such texts; and a head
-        that all requests share would bring each of them as near to the examples of a signal, which
-        have no head, as any other. Without a gain model it is the question as it was written, as
-        the examples are.
+        One text for the whole policy: the question in its canonical form, as the examples of
+        signals are embedded too, so that no politeness moves a vector; and without what the gain
+        model knows that many requests share (`GainModel.distinct`). The model has learned from such
+        texts; and a head that all requests share would bring each of them as near to the examples
+        of a signal, which have no head, as any other.
         """
         question = question_of(request)
-        if not self._looks_at_embeddings or not question.strip():
+        plain = canonical(question)
+        if not self._looks_at_embeddings or not plain:
             return ""
         distinct = getattr(self.policy.gain, "distinct", None)
         if distinct is None:
-            return question
+            return plain
         try:
-            return self._patiently(lambda: str(distinct(question))) or question
+            return self._patiently(lambda: str(distinct(question))) or plain
         except Exception:
             logger.warning("the gain model failed; the whole question is embedded", exc_info=True)
-            return question
+            return plain
 
     def plan(
         self,

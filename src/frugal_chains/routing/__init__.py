@@ -36,6 +36,7 @@ from frugal_chains.routing._signals import (
     UsesTools,
     WantsStructure,
 )
+from frugal_chains.routing._text import canonical
 
 __all__ = [
     "ALWAYS",
@@ -74,6 +75,7 @@ __all__ = [
     "WantsStructure",
     "WarmPrefix",
     "Weighed",
+    "canonical",
     "decide",
     "depth_of",
     "expected_bill",

@@ -33,7 +33,10 @@ class Domains:
         }
         if embedder is None:
             return cls(centres)
-        vectors = {name: _mean(embedder(list(texts))) for name, texts in examples.items()}
+        vectors = {
+            name: _mean(embedder([canonical(text) for text in texts]))
+            for name, texts in examples.items()
+        }
         return cls(centres, vectors)
 
     def shares(self, asked: Vector, embedding: Sequence[float] | None) -> dict[str, float]:

@@ -152,7 +152,8 @@ class SimilarTo(Signal):
         cls, examples: Sequence[str], embedder: Callable[[Sequence[str]], Any], *, at_least: float
     ) -> SimilarTo:
         """With the examples' vectors, made now by the embedder that also embeds the requests."""
-        vectors = tuple(tuple(map(float, vector)) for vector in embedder(list(examples)))
+        texts = [canonical(example) for example in examples]
+        vectors = tuple(tuple(map(float, vector)) for vector in embedder(texts))
         return cls(tuple(examples), at_least, vectors)
 
     @cached_property

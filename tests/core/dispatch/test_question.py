@@ -85,16 +85,16 @@ HEADED = request("Answer in one line. Why is the sky blue?")
     [
         (RoutingPolicy(), HEADED, ""),
         (RoutingPolicy(gain=Oracle(workhorse=1)), HEADED, ""),
-        (BY_MEANING, HEADED, "Answer in one line. Why is the sky blue?"),
-        (BY_MEANING, request("first", "hi", "Then?"), "Then?"),
+        (BY_MEANING, HEADED, "answer in one line. why is the sky blue?"),
+        (BY_MEANING, request("first", "hi", "Please,  then? Thanks!"), "then?"),
         (BY_MEANING, request(" \n"), ""),
         (BY_MEANING, RequestFacts(messages=()), ""),
         (RoutingPolicy(gain=Gain(workhorse=1)), HEADED, "Why is the sky blue?"),
         (RoutingPolicy(gain=Gain(workhorse=1)), request("Answer in one line. "),
-         "Answer in one line. "),
+         "answer in one line."),
         (replace(BY_MEANING, gain=Gain(workhorse=1)), HEADED, "Why is the sky blue?"),
         (replace(BY_MEANING, gain=Oracle(workhorse=1)), HEADED,
-         "Answer in one line. Why is the sky blue?"),
+         "answer in one line. why is the sky blue?"),
     ],
 )  # fmt: skip
 def test_what_is_embedded_for_a_request(
@@ -152,7 +152,7 @@ async def test_a_gain_model_that_fails_has_the_whole_question_embedded(
     monkeypatch.setattr("frugal_chains.dispatch._router._FOREIGN_S", 0.1)
     letters = Letters()
     await ask(embedder(letters, RoutingPolicy(gain=gain)), HEADED)
-    assert letters.asked == ["Answer in one line. Why is the sky blue?"]
+    assert letters.asked == ["answer in one line. why is the sky blue?"]
     assert "the whole question is embedded" in caplog.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, timezone
 from typing import Any
 
@@ -53,6 +54,19 @@ HELPED = RequestFacts(
         MessageFacts(role="user", text="boil an egg"),
     )
 )
+
+
+def test_examples_are_embedded_in_the_form_that_questions_are() -> None:
+    seen: list[str] = []
+
+    def embedder(texts: Sequence[str]) -> list[list[float]]:
+        seen.extend(texts)
+        return [[1.0, 0.0] for _ in texts]
+
+    SimilarTo.embedded(["Hello,  could you please reset  my Password? Thanks!"], embedder,
+                       at_least=0.5)  # fmt: skip
+    Domains.of({"law": ["Who is liable?"], "food": ["Please, how do I boil an egg?"]}, embedder)
+    assert seen == ["reset my password?", "who is liable?", "how do i boil an egg?"]
 
 
 @pytest.mark.parametrize(
