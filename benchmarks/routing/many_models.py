@@ -2,7 +2,7 @@
 
 Dollars are list prices for input tokens and an answer as long as `ANSWER_TOKENS`: the data hold no
 usage. Scores of different metrics are averaged as they are, which is what every baseline here does
-too; figures by task are beside them. `gpqa` prompts are never printed.
+too; changes by task are beside them. `gpqa` prompts are never printed.
 
 A router's frontier is drawn by one dial, what a dollar has to buy; a baseline's by mixing what it
 has. Dollars at a quality are read off between the two nearest points.
@@ -150,6 +150,23 @@ def saved(
     }
 
 
+def by_task(pool: Pool, predicted: Doubles, level: float) -> dict[str, float]:
+    """Mean score of each task beside the best single model's, where all of them reach a level.
+
+    Scores of different metrics do not add up: a mean over tasks may hide one that has lost.
+    """
+    picks, rows = _frontier(predicted, pool), np.arange(len(pool.prompts))
+    best = pool.scores[:, int(np.argmax(pool.scores.mean(axis=0)))]
+    quality, usd = pool.scores[rows, picks].mean(axis=1), pool.usd[rows, picks].mean(axis=1)
+    reach = np.flatnonzero(quality >= level * best.mean())
+    chosen = pool.scores[rows, picks[reach[np.argmin(usd[reach])]]]
+    tasks = np.array(pool.tasks)
+    return {
+        task: float(chosen[tasks == task].mean() - best[tasks == task].mean())
+        for task in sorted(set(pool.tasks))
+    }
+
+
 def paired(
     pool: Pool, one: Doubles, other: Doubles, level: float, *, draws: int, seed: int
 ) -> Interval:
@@ -209,6 +226,10 @@ def figures(data: Path, *, embeddings: Path | None, draws: int, seed: int) -> di
                 share, better="higher", unit="% of dollars", scale=100
             )
     means = predicted["task mean (given the task)"]
+    for task, change in by_task(pool, predicted["ours"], LEVELS[-1]).items():
+        found[f"nine models, ours at {LEVELS[-1]:.0%}: {task} less the best single"] = Figure(
+            value=100 * change, better="higher", unit="points of score"
+        )
     for name in (router for router in predicted if router.startswith("ours")):
         for level in LEVELS:
             more = paired(pool, predicted[name], means, level, draws=draws, seed=seed)

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+import openai
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeListChatModel
@@ -461,3 +462,37 @@ async def test_drafts_of_a_model_with_fallbacks_are_shown_to_nobody(
     events = [e async for e in chain.astream_events("is it?", version="v2")]
     shown = [e["data"]["chunk"].text for e in events if e["event"] == "on_chat_model_stream"]
     assert "".join(shown) == "it is sure"
+
+
+async def test_drafts_of_structured_answers_are_shown_to_nobody(
+    cascade: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    draft, kept = '{"title": "a draft"}', '{"title": "for sure"}'
+    scripted.script(Reply(draft), Reply(kept))
+    schema = {"title": "Book", "type": "object", "properties": {"title": {"type": "string"}}}
+    chain = RunnableLambda(
+        cascade.with_structured_output(schema, method="json_mode").invoke, name="chain"
+    )
+    events = [e async for e in chain.astream_events("is it? JSON", version="v2")]
+    assert events[-1]["data"]["output"] == {"title": "for sure"}
+    assert "a draft" not in "".join(
+        str(e["data"]["chunk"].content) for e in events if e["event"] == "on_chat_model_stream"
+    )
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_a_stream_of_events_that_broke_says_so_every_time(
+    awaited: bool, router: RoutingChatModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply("one two three four", fail_after_chunks=2))
+    if awaited:
+        astream = await router.astream_events("prove it", version="v3")
+        for _ in range(2):
+            with pytest.raises(openai.APIError, match="server had an error"):
+                async with asyncio.timeout(10):
+                    await astream.output
+        return
+    stream = router.stream_events("prove it", version="v3")
+    for _ in range(2):
+        with pytest.raises(openai.APIError, match="server had an error"):
+            _ = stream.output

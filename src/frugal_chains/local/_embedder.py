@@ -124,8 +124,6 @@ def _tokenizer_and_session(layers: int) -> tuple[Any, Any]:
     tokenizer.no_truncation()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Older x64 processors overflow where signed meets unsigned int8; this takes a slower way there.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(
         first_layers(_checked(*_MODEL), layers), options, providers=["CPUExecutionProvider"]
     )

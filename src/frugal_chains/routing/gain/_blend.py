@@ -135,14 +135,14 @@ class BlendedGain:
         weights, asked = self.by_text, None
         if dense is not None and self.by_both is not None:
             weights, asked = self.by_both, dense
-        found = np.tile(self.base, (len(questions), 1))
+        found = np.zeros((len(questions), len(self.names)))
         said = self._said(questions, asked)
         for say, level, contrast in zip(said, weights.level, weights.contrast, strict=True):
             if say is not None and (level > 0 or contrast > 0):
                 part = say() - self.base
-                mean = part.mean(axis=-1, keepdims=True)
-                found += level * mean + contrast * (part - mean)
-        return np.clip(found, 0.0, 1.0)
+                mean = np.add.reduce(part, axis=-1, keepdims=True) / len(self.names)
+                found += contrast * part + (level - contrast) * mean
+        return np.minimum(np.maximum(self.base + found, 0.0), 1.0)
 
     def _said(
         self, questions: Sequence[Encoded], dense: Floats | None

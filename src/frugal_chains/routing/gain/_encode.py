@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import filterfalse, pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -50,6 +50,8 @@ SHAPE: Final = (
     "negation",
 )
 """What the shape of a question is made of, in the order of `shape`."""
+_LEAST: Final = np.float32(-4)
+_MOST: Final = np.float32(4)
 _MATHS: Final = frozenset("=+-*/^<>%$\\|")
 _QUOTES: Final = frozenset("\"'`\u201c\u201d\u2018\u2019")
 _BRACKETS: Final = frozenset("()[]{}")
@@ -118,7 +120,7 @@ class Encoder:
         # Beyond a few deviations a shape is strange, not stranger: no question is sent far off the
         # scale because it is a hundred times longer than those the model has seen.
         deviations = (shape(text, cut) - self.shape_mean) / self.shape_scale
-        return Encoded(ids, values, np.clip(deviations, -4, 4))
+        return Encoded(ids, values, np.minimum(np.maximum(deviations, _LEAST), _MOST))
 
     def gram_names(self, question: str) -> dict[int, str]:
         """Return which words or pairs of the question each bucket stands for."""
@@ -153,8 +155,9 @@ def _without(shared: Hashes, question: str) -> str:
 def shape(canonical_text: str, cut: Sequence[str]) -> Floats:
     """Return the shape of a question: see `SHAPE`."""
     chars, count = len(canonical_text) or 1, len(cut) or 1
-    letters = [word for word in cut if word[0].isalpha()]
-    others = [word for word in cut if not word[0].isalpha()]
+    # A word of ASCII is of letters altogether or not at all.
+    of_letters = str.isalpha if canonical_text.isascii() else _begins_with_a_letter
+    letters, others = list(filter(of_letters, cut)), list(filterfalse(of_letters, cut))
     numbers = [word for word in others if word.isdigit()]
     signs = [word for word in others if not word[0].isalnum()]
     size = math.log1p(len(canonical_text))
@@ -179,6 +182,10 @@ def shape(canonical_text: str, cut: Sequence[str]) -> Floats:
         ),
         dtype=np.float32,
     )
+
+
+def _begins_with_a_letter(word: str) -> bool:
+    return word[0].isalpha()
 
 
 def _shared(hashed: Sequence[Hashes]) -> Hashes:

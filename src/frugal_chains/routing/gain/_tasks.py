@@ -139,10 +139,11 @@ class Tasks:
         lines = [
             each.values @ self.grams[self.slots[each.ids]].astype(np.float32) for each in questions
         ]
-        kinds = [np.stack(lines), self.shape.evidence(np.stack([each.shape for each in questions]))]
+        # `np.array` and not `np.stack`: of one question that is half of the time.
+        kinds = [np.array(lines), self.shape.evidence(np.array([each.shape for each in questions]))]
         if dense is not None and self.dense is not None:
             kinds.append(self.dense.evidence(dense))
-        return np.stack(kinds).astype(np.float64)
+        return np.array(kinds, dtype=np.float64)
 
     def posterior(self, questions: Sequence[Encoded], dense: Floats | None = None) -> Doubles:
         """Probability of each task, shape (rows, tasks)."""
