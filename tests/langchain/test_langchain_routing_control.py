@@ -104,12 +104,14 @@ def test_a_conversation_stays_where_its_cache_is(
     scripted.always(Reply("so", usage=Tokens(fresh=50_000, visible=10)))
     router.invoke("hi", {"metadata": {"plan": "gold", "thread_id": "a"}})
 
-    def warm(thread: str) -> int:
-        decision = router.decide("go on " * 20_000, {"metadata": {"thread_id": thread}})
+    def warm(thread: str, **whose: str) -> int:
+        decision = router.decide("go on " * 20_000, {"metadata": {"thread_id": thread, **whose}})
         return {w.name: w.bill.warm_tokens for w in decision.weighed}["workhorse"]
 
     assert warm("a") > 0
     assert warm("b") == 0
+    # Several agents and nodes talk in one thread, each with a history of its own.
+    assert warm("a", langgraph_node="critic") == warm("a", lc_agent_name="critic") == 0
     in_config: Any = {"configurable": {"thread_id": "a"}}
     decision = router.decide("go on " * 20_000, in_config)
     assert {w.name: w.bill.warm_tokens for w in decision.weighed}["workhorse"] > 0

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 
-from frugal_chains.tracking import Tracker, current_tracker
+from frugal_chains.tracking import Tracker
 from langchain_frugal._handler import CostCallbackHandler
 from langchain_frugal.routing._answers import MARK
 
@@ -45,9 +45,7 @@ class Own:
 
 def trackers_of(handlers: Iterable[BaseCallbackHandler]) -> tuple[Tracker, ...]:
     """Whose books a call is written to, and whose budgets hold for it."""
-    found = [h.tracker for h in handlers if isinstance(h, CostCallbackHandler)]
-    ambient = current_tracker()
-    return tuple(dict.fromkeys([*found, ambient] if ambient is not None else found))
+    return tuple(dict.fromkeys(h.tracker for h in handlers if isinstance(h, CostCallbackHandler)))
 
 
 def operation_of(manager: BaseCallbackManager) -> str:
