@@ -12,7 +12,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_anthropic import ChatAnthropic
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
@@ -231,6 +231,24 @@ def test_the_middleware_decides_by_the_whole_request(
         messages = agent.invoke({"messages": "say 1 + 2"})["messages"]
         answer = next(message for message in messages if isinstance(message, AIMessage))
         assert answer.response_metadata["frugal"]["reason"] == reason
+
+
+@pytest.mark.parametrize("how", ["model", "middleware"])
+def test_what_another_model_said_is_sent_as_the_next_one_takes_it(
+    how: str, router: RoutingChatModel, unused: Any, scripted: ScriptedServer
+) -> None:
+    """OpenAI takes no tool call id of more than 40 characters (`string_above_max_length`)."""
+    long_id = "toolu_" + "x" * 60
+    call = {"name": "add", "args": {"a": 1, "b": 2}, "id": long_id, "type": "tool_call"}
+    said = AIMessage("", tool_calls=[call], response_metadata={"model_provider": "anthropic"})
+    agent = _agent(how, router, unused, [add])
+    start = [("user", "begin"), said, ToolMessage("3", tool_call_id=long_id), ("user", "go on")]
+    agent.invoke({"messages": start})
+    sent = scripted.requests[-1].body["messages"]
+    (asked,) = [m["tool_calls"][0]["id"] for m in sent if m.get("tool_calls")]
+    (given,) = [m["tool_call_id"] for m in sent if m["role"] == "tool"]
+    assert asked == given
+    assert len(asked) <= 40
 
 
 @pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
