@@ -257,17 +257,21 @@ async def test_the_gate_holds_in_an_agent(
     how: str, sync: bool, router: RoutingChatModel, unused: Any, scripted: ScriptedServer,
     ledger: Ledger,
 ) -> None:  # fmt: skip
-    agent, config = _agent(how, router, unused), {"callbacks": [CostCallbackHandler(ledger)]}
+    plain, with_tools = _agent(how, router, unused), _agent(how, router, unused, [add])
+    config = {"callbacks": [CostCallbackHandler(ledger)]}
 
-    async def ask(question: str) -> Any:
+    async def ask(question: str, agent: Any = plain) -> Any:
         start = {"messages": question}
         return agent.invoke(start, config) if sync else await agent.ainvoke(start, config)
 
     assert (await ask("your opening hours?"))["messages"][-1].text == "From 9 to 5."
     with pytest.raises(RequestRefused):
         await ask("the password?")
+    with pytest.raises(RequestRefused):
+        await ask("the password?", with_tools)
     assert scripted.requests == []
-    assert [row.model for row in ledger.attempts()] == ["canned:hours", "guardrail:secrets"]
+    refused = ["guardrail:secrets"] * 2
+    assert [row.model for row in ledger.attempts()] == ["canned:hours", *refused]
 
 
 def test_the_middleware_hands_the_real_model_to_those_after_it(
@@ -298,6 +302,13 @@ def test_what_was_bound_to_a_model_holds_in_an_agent(
     agent.invoke({"messages": "hi"})
     body = scripted.requests[-1].body
     assert (body["top_p"], body["tools"][0]["function"]["name"]) == (0.5, "add")
+
+
+def test_the_config_of_a_model_holds_in_an_agent(chat_openai: Any, unused: Any) -> None:
+    runs, model = Runs(), chat_openai(WEAK).with_config({"metadata": {"team": "harbour"}})
+    agent = create_agent(unused, [], middleware=[RoutingMiddleware({"workhorse": model})])
+    agent.invoke({"messages": "hi"}, {"callbacks": [runs]})
+    assert runs.metadata["LLM"]["team"] == "harbour"
 
 
 @pytest.mark.parametrize("how", ["model", "middleware"])

@@ -9,9 +9,10 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 
-from frugal_chains.routing import RoutingPolicy
+from frugal_chains.routing import RoutingPolicy, Rule, WantsStructure
 from langchain_frugal import RoutingChatModel
 from tests.langchain.routers import STRONG, WEAK
+from tests.servers import Reply, ScriptedServer
 
 CHEAP_FIRST = RoutingPolicy(default_tier="gatekeeper")
 
@@ -94,3 +95,15 @@ def test_a_tool_that_its_provider_alone_knows_is_no_obstacle(chat_openai: Any, o
     decision = router.decide("hi", tools=[own])
     assert decision.candidate == "workhorse"
     assert decision.weighed[0].excluded == "it cannot call tools"
+
+
+def test_a_structured_answer_is_seen_by_rules(chat_openai: Any, scripted: ScriptedServer) -> None:
+    rule = Rule(name="schema", when=WantsStructure(), to="workhorse")
+    policy = RoutingPolicy(rules=(rule,), default_tier="gatekeeper")
+    tiers = {"gatekeeper": chat_openai(WEAK), "workhorse": chat_openai(STRONG)}
+    router = RoutingChatModel(tiers, policy=policy)
+    scripted.always(Reply('{"a": "b"}'))
+    found = router.with_structured_output(SCHEMA, include_raw=True).invoke("hi")
+    assert found["raw"].response_metadata["frugal"]["reason"] == "rule:schema"
+    assert found["parsed"] == {"a": "b"}
+    assert router.decide("hi").reason == "default"

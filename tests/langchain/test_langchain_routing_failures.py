@@ -340,6 +340,18 @@ def test_a_budget_stops_the_request_and_no_other_model_is_tried(
     assert scripted.requests == []
 
 
+def test_a_budget_that_ends_at_an_escalation_is_told(
+    tiers: Any, scripted: ScriptedServer, ledger: Ledger
+) -> None:
+    """And not hidden behind the draft that did not hold."""
+    router = RoutingChatModel(tiers, policy=CASCADE)
+    scripted.always(Reply("perhaps", usage=Tokens(fresh=40_000, visible=10)))  # 6 thousandths
+    budget = Budget.usd("0.011", per="day")  # room for the longest draft, and no stronger answer
+    with track_cost(ledger, budgets=[budget]), pytest.raises(BudgetExceeded):
+        router.invoke("is it?")
+    assert len(scripted.requests) == 1
+
+
 @pytest.mark.parametrize("where", ["handler", "block"])
 def test_a_budget_may_ask_for_less(
     where: str, tiers: Any, scripted: ScriptedServer, ledger: Ledger

@@ -618,3 +618,15 @@ def test_options_of_tools_may_be_given_in_their_order(
 def test_nobody_is_told_the_shape_of_tools_before_it_is_decided(router: Make) -> None:
     with pytest.raises(NotImplementedError, match="call chat_with_tools"):
         router()._prepare_chat_with_tools([TOOL], PROMPT)
+
+
+def test_authors_of_thoughts_are_not_remembered_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from llama_index_frugal.routing import _history
+
+    monkeypatch.setattr(_history, "_MOST", 3)
+    authors, thoughts = _history.Authors(), [thinking(f"thought {n}") for n in range(5)]
+    for thought in thoughts:
+        authors.remember(ChatMessage(role="assistant", blocks=[thought]), "specialist")
+    assert [authors.of(thought) for thought in thoughts] == ["", "", *["specialist"] * 3]
