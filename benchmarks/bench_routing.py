@@ -96,7 +96,7 @@ def _robustness(data: Path, embeddings: Path) -> dict[str, Figure]:
     embedder = LocalEmbedder()
     return {
         **robustness.figures(words, prompts, seed=SEED),
-        **robustness.with_embedder(both, prompts[:500], embedder.embed),
+        **robustness.with_embedder(both, prompts, embedder.embed),
     }
 
 

@@ -109,6 +109,10 @@ def _gains(model: BlendedGain, prompts: Sequence[str], stronger: int) -> np.ndar
     return np.asarray(scores[:, stronger] - np.delete(scores, stronger, axis=1).max(axis=1))
 
 
+_TIMED: Final = 400
+_PASSES: Final = 7
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Of one decision, in milliseconds."""
@@ -125,6 +129,8 @@ def latency(
     """Time whole decisions between two priced models, the embedding included where there is one.
 
     Counting the request's tokens is not part of it: the ledger needs the count whoever decides.
+    Of several passes over the prompts the fastest one counts: the others tell what else ran on the
+    machine (the same pass takes .30 and .52 ms within a minute where processors are shared).
     """
     policy = RoutingPolicy(gain=model, trade=Trade(min_gain=0.1))
     candidates = (
@@ -132,17 +138,28 @@ def latency(
         Candidate(name="strong", tier="specialist", model="gpt-4o", provider="openai"),
     )
     prices = PriceBook.load()
-    facts = [_facts(prompt) for prompt in prompts]
-    taken = []
-    for at, each in enumerate((*facts[:20], *facts)):
-        start = time.perf_counter()
-        if embed is not None:
-            question = question_of(each.request)
-            each = replace(each, embedding=embed(model.distinct(question)))
-        decide(each, policy, candidates, prices)
-        if at >= 20:  # the first ones warm up
+    facts = [_facts(prompt) for prompt in prompts[:_TIMED]]
+    for each in facts[:20]:  # the first ones warm up
+        decide(_embedded(each, model, embed), policy, candidates, prices)
+    passes = []
+    for _ in range(_PASSES):
+        taken = []
+        for each in facts:
+            start = time.perf_counter()
+            decide(_embedded(each, model, embed), policy, candidates, prices)
             taken.append(1e3 * (time.perf_counter() - start))
-    return Latency(p50=float(np.median(taken)), p99=float(np.quantile(taken, 0.99)))
+        passes.append(taken)
+    best = min(passes, key=lambda taken: float(np.median(taken)))
+    return Latency(p50=float(np.median(best)), p99=float(np.quantile(best, 0.99)))
+
+
+def _embedded(
+    facts: RoutingFacts, model: BlendedGain, embed: Callable[[str], Sequence[float]] | None
+) -> RoutingFacts:
+    if embed is None:
+        return facts
+    text = model.distinct(question_of(facts.request))
+    return replace(facts, embedding=embed(text))
 
 
 def _facts(prompt: str) -> RoutingFacts:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from frugal_chains.routing._ngrams import buckets, windows, word_hashes
 from frugal_chains.routing._text import canonical, words
+from frugal_chains.routing.gain._encode import _counted
 
 ASCII = st.text(st.characters(codec="ascii"), max_size=200)
 
@@ -98,3 +99,12 @@ def test_a_pair_is_a_feature_of_its_own_and_has_an_order() -> None:
     assert len(set(one)) == 5
     assert set(one[:3]) == set(other[:3])
     assert not set(one[3:]) & set(other)
+
+
+@given(st.lists(st.integers(0, 20)))
+def test_n_grams_are_counted_as_numpy_does(grams: list[int]) -> None:
+    given_grams = np.array(grams, dtype=np.int32)
+    found, counts = _counted(given_grams)
+    expected, expected_counts = np.unique(given_grams, return_counts=True)
+    assert found.tolist() == expected.tolist()
+    assert counts.tolist() == expected_counts.tolist()

@@ -110,7 +110,7 @@ class Encoder:
         """Return the numbers of one question."""
         text = canonical(question)
         cut = words(text)
-        ids, counts = np.unique(_grams(word_hashes(cut), self.shared), return_counts=True)
+        ids, counts = _counted(_grams(word_hashes(cut), self.shared))
         values = (1 + np.log(counts.astype(np.float32))) * self.idf[ids]
         known = values > 0
         ids, values = ids[known], values[known]
@@ -210,6 +210,13 @@ def _cover(hashes: Hashes, shared: Hashes) -> tuple[NDArray[np.bool_], Hashes]:
     # Stretches that follow one another are one run: its first names it.
     first = np.append(True, np.diff(hit) > 1)[: len(hit)]
     return inside, seen[hit[first]]
+
+
+def _counted(grams: Ints) -> tuple[Ints, Ints]:
+    """Return the different ones, ascending, and how often each occurs: `np.unique`, faster."""
+    ordered = np.sort(grams)
+    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    return ordered[begins], np.diff(np.append(begins, len(ordered))).astype(np.int32)
 
 
 def _grams(hashes: Hashes, shared: Hashes) -> Ints:
