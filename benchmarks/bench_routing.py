@@ -44,7 +44,7 @@ def main() -> int:
         "many": lambda: many_models.figures(
             asked.data, embeddings=asked.embeddings, draws=asked.draws, seed=SEED
         ),
-        "robustness": lambda: _robustness(asked.data, asked.embeddings),
+        "robustness": lambda: _robustness(asked.data, asked.embeddings, asked.draws),
     }
     figures: dict[str, Figure] = {}
     try:
@@ -57,8 +57,8 @@ def main() -> int:
     except DataAbsent as absent:
         print(absent, file=sys.stderr)
         return 2
-    # Read now: another part may have ended while this one ran.
-    figures = _earlier() | figures
+    if asked.part:  # Read now: another part may have ended while this one ran.
+        figures = _earlier() | figures
     versions = {name: version(name) for name in ("numpy", "onnxruntime")}
     print("written:", write_results("routing", figures, versions=versions, seed=SEED))
     return 0 if all(figure.reached for figure in figures.values()) else 1
@@ -81,7 +81,7 @@ def embed_splits(data: Path, folder: Path) -> None:
             np.save(file, np.array(embedder(prompts), dtype=np.float32))
 
 
-def _robustness(data: Path, embeddings: Path) -> dict[str, Figure]:
+def _robustness(data: Path, embeddings: Path, draws: int) -> dict[str, Figure]:
     """Of models that have learned from four fifths of MMLU, on prompts of the rest."""
     pair = precall.read_pair(
         load("routellm_mmlu", data), precall.load_embeddings(embeddings, "routellm_mmlu")
@@ -95,7 +95,7 @@ def _robustness(data: Path, embeddings: Path) -> dict[str, Figure]:
     prompts = [pair.prompts[at] for at in held]
     embedder = LocalEmbedder()
     return {
-        **robustness.figures(words, prompts, seed=SEED),
+        **robustness.figures(words, prompts, draws=draws, seed=SEED),
         **robustness.with_embedder(both, prompts, embedder.embed),
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 # pytest's importlib mode puts nothing on the path; `tests.servers` is imported by name.
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -17,6 +19,12 @@ from tests.servers import ScriptedServer
 
 if TYPE_CHECKING:
     from frugal_chains.local import LocalModel
+
+
+# How long an example takes says more about the machine than about the code. Where CI is set, the
+# same examples are tried each time; elsewhere others, so that more is found.
+settings.register_profile("frugal", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("frugal")
 
 
 @pytest.fixture

@@ -45,7 +45,21 @@ from frugal_chains.routing.cascade import (
     without_marks,
 )
 from frugal_chains.tokens import TokenCounter
-from routing.protocol import DATA, Array, Index, Interval, compare, folds, in_figure, interval, load
+from routing.protocol import (
+    DATA,
+    Array,
+    Carried,
+    Chosen,
+    Index,
+    Interval,
+    carried,
+    compare,
+    drawn,
+    folds,
+    in_figure,
+    interval,
+    load,
+)
 
 LEVELS: Final = (0.5, 0.8, 0.95)
 """Parts of the quality gap at which dollars are compared."""
@@ -185,37 +199,36 @@ def saved(scores: Array, data: Set, weights: Array) -> Array:
     return np.array(found)
 
 
+def saved_by_level(
+    scores: Sequence[Array], data: Set, *, draws: int, seed: int
+) -> dict[float, Interval]:
+    """Dollars saved at each level, a mean over one router's seeds."""
+    found = np.array(
+        [
+            np.mean([saved(each, data, weight) for each in scores], axis=0)
+            for weight in drawn(len(data.rows), draws, seed)
+        ]
+    )
+    return {level: interval(each[0], each[1:]) for level, each in zip(LEVELS, found.T, strict=True)}
+
+
 def measured(scores: Mapping[str, Sequence[Array]], data: Set, *, draws: int, seed: int) -> Result:
     """All figures of all routers, with bootstrap intervals over the questions."""
     by_share = compare(scores, data.gains, versus=[("learned", "length")], draws=draws, seed=seed)
-    rng = np.random.default_rng(seed)
-    count = len(data.rows)
-    weights = [
-        np.ones(count),
-        *(rng.multinomial(count, np.full(count, 1 / count)).astype(float) for _ in range(draws)),
-    ]
     figures = {}
     for name, seeds in scores.items():
-        in_usd = np.array(
-            [np.mean([saved(each, data, weight) for each in seeds], axis=0) for weight in weights]
-        )
         each = by_share.routers[name]
         figures[name] = {"apgr": each.apgr, "cpt50": each.cpt50, "cpt80": each.cpt80} | {
-            f"saved at {level:.0%}": interval(in_usd[0, column], in_usd[1:, column])
-            for column, level in enumerate(LEVELS)
+            f"saved at {level:.0%}": usd
+            for level, usd in saved_by_level(seeds, data, draws=draws, seed=seed).items()
         }
     versus = by_share.versus["learned", "length"].apgr
     return Result(figures=figures, against_length=versus)
 
 
-def carried(data: Set, level: float, splits: Sequence[Split]) -> tuple[float, float, float]:
-    """A limit chosen on one part and used on the other.
-
-    Returns:
-        Share of the splits where the level was reached, mean recovered part, and the mean of how
-        much more was escalated than hindsight needs (share of calls).
-    """
-    reached, recovered, extra = [], [], []
+def carried_limits(data: Set, level: float, splits: Sequence[Split]) -> list[Chosen]:
+    """Limits chosen on one part of the questions and used on the other."""
+    found = []
     for split in splits:
         for unseen, fitted in split.parts:
             seen = np.setdiff1d(np.arange(len(data.rows)), unseen)
@@ -225,14 +238,9 @@ def carried(data: Set, level: float, splits: Sequence[Split]) -> tuple[float, fl
                 [data.rows[i].stronger_right or 0.0 for i in seen],
                 of_gap=level,
             )
-            risks, gain = split.risks[unseen], data.gains[unseen]
-            up = risks > limit.max_p_wrong
-            order = np.argsort(-risks, kind="stable")
-            needed = np.argmax(np.cumsum(gain[order]) >= level * gain.sum()) + 1
-            recovered.append(gain[up].sum() / gain.sum())
-            reached.append(recovered[-1] >= level)
-            extra.append(up.mean() - needed / len(unseen))
-    return float(np.mean(reached)), float(np.mean(recovered)), float(np.mean(extra))
+            risks = split.risks[unseen]
+            found.append(Chosen(rows=unseen, scores=risks, strong=risks > limit.max_p_wrong))
+    return found
 
 
 def variant(data: Set, splits: Mapping[str, Sequence[Split]], draws: int) -> dict[str, Result]:
@@ -290,22 +298,14 @@ def run(data: Path = DATA, *, seeds: int = 4, draws: int = 300) -> dict[str, Fig
             _print(f"GSM8K cascade, {label}, fitted on {part}", result)
             figures |= _figures_of(f"cascade {label}, {part}", result, asked=marks)
         for level in LEVELS[:2]:
-            reached, won, extra = carried(shown, level, halves)
-            name = f"cascade {label}, limit for {level:.0%} carried"
-            figures[f"{name}: recovered"] = Figure(value=won, better="higher", unit="of the gap")
-            figures[f"{name}: reached"] = Figure(value=reached, better="higher", unit="of splits")
-            figures[f"{name}: extra calls"] = Figure(
-                value=100 * extra, asked=10.0, better="lower", unit="points of calls"
-            )
+            there = carried(carried_limits(shown, level, halves), shown.gains, level, draws=draws)
+            figures |= _carried_figures(f"cascade {label}, limit for {level:.0%} carried", there)
         # The published figures count a token as four characters.
         quarter = read(rows, marks=marks, tokens=by_length)
-        ones = np.ones(len(rows))
-        each = [saved(per_dollar(split.risks, quarter), quarter, ones) for split in halves]
-        for level, value in zip(LEVELS, np.mean(each, axis=0), strict=True):
+        scores = [per_dollar(split.risks, quarter) for split in halves]
+        for level, value in saved_by_level(scores, quarter, draws=draws, seed=0).items():
             name = f"cascade {label}, half: saved at {level:.0%}, 4 characters a token"
-            figures[name] = Figure(
-                value=float(value), better="higher", unit="of the strong model's bill"
-            )
+            figures[name] = in_figure(value, better="higher", unit="of the strong model's bill")
     return figures
 
 
@@ -328,6 +328,16 @@ def _figures_of(name: str, result: Result, *, asked: bool) -> dict[str, Figure]:
         result.against_length, better="higher", unit="area", asked=0.0
     )
     return found
+
+
+def _carried_figures(name: str, there: Carried) -> dict[str, Figure]:
+    return {
+        f"{name}: recovered": in_figure(there.recovered, better="higher", unit="of the gap"),
+        f"{name}: reached": in_figure(there.reached, better="higher", unit="of splits"),
+        f"{name}: extra calls": in_figure(
+            there.excess, asked=10.0, better="lower", unit="points of calls", scale=100
+        ),
+    }
 
 
 def _print(title: str, result: Result) -> None:

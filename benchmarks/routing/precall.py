@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from frugal_chains.routing.calibration import QualityFloor, calibrate, read_log
 from frugal_chains.routing.gain import BlendedGain, Example, fit_gain
-from routing.protocol import Comparison, Interval, compare, folds, in_figure, interval, load
+from routing.protocol import Chosen, Comparison, carried, compare, folds, in_figure, load
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -167,56 +167,26 @@ def measured(found: Unseen, pair: Pair, *, draws: int, seed: int) -> Comparison:
     return compare(found.scores, pair.gains, versus=versus, draws=draws, seed=seed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """Thresholds from one half, carried to the other: a mean over seeds."""
-
-    reached: float
-    """Mean of what the unseen half recovered beside what was asked: 1 is the floor itself."""
-    reached_share: float
-    """Part of the seeds whose unseen half reached the floor."""
-    excess_points: Interval
-    """More strong calls than the least that reach the floor in hindsight, in points."""
+def carried_thresholds(pair: Pair, *, floor: float, seeds: int) -> list[Chosen]:
+    """Calibrate on a random half for a part of the gap, and let it choose for the other half."""
+    return [_carried(pair, floor, seed) for seed in range(seeds)]
 
 
-def carried_thresholds(pair: Pair, *, floor: float, seeds: int) -> Carried:
-    """Calibrate on a random half for a part of the gap, and look at the other half.
-
-    Hindsight is the same router's best threshold for the unseen half, found by looking at it.
-    """
-    ratios, excess, recovered = [], [], []
-    for seed in range(seeds):
-        learned, unseen = folds(pair.prompts, 2, seed)
-        rows = [
-            {"prompt": pair.prompts[at], "model": name, "score": float(scores[at]),
-             "task": pair.domains[at]}
-            for at in learned.tolist()
-            for name, scores in (("weak", pair.weak), ("strong", pair.strong))
-        ]  # fmt: skip
-        result = calibrate(
-            read_log(rows),
-            QualityFloor(of_gap=floor),
-            costs={"weak": 0.0, "strong": 1.0},
-            seed=seed,
-        )
-        asked = [pair.prompts[at] for at in unseen.tolist()]
-        predicted = result.model.predict_many(asked)
-        column = {name: at for at, name in enumerate(result.model.names)}
-        gain = predicted[:, column["strong"]] - predicted[:, column["weak"]]
-        gains = pair.gains[unseen]
-        strong = gain > result.exchange
-        won = float(gains[strong].sum() / gains.sum())
-        order = np.argsort(-gain, kind="stable")
-        curve = np.cumsum(gains[order]) / gains.sum()
-        least = (1 + int(np.argmax(curve >= floor))) / len(gains)
-        recovered.append(won)
-        ratios.append(won >= floor)
-        excess.append(100 * (float(strong.mean()) - least))
-    return Carried(
-        reached=float(np.mean(recovered)) / floor,
-        reached_share=float(np.mean(ratios)),
-        excess_points=interval(float(np.mean(excess)), excess),
+def _carried(pair: Pair, floor: float, seed: int) -> Chosen:
+    learned, unseen = folds(pair.prompts, 2, seed)
+    rows = [
+        {"prompt": pair.prompts[at], "model": name, "score": float(scores[at]),
+         "task": pair.domains[at]}
+        for at in learned.tolist()
+        for name, scores in (("weak", pair.weak), ("strong", pair.strong))
+    ]  # fmt: skip
+    result = calibrate(
+        read_log(rows), QualityFloor(of_gap=floor), costs={"weak": 0.0, "strong": 1.0}, seed=seed
     )
+    predicted = result.model.predict_many([pair.prompts[at] for at in unseen.tolist()])
+    column = {name: at for at, name in enumerate(result.model.names)}
+    gain = predicted[:, column["strong"]] - predicted[:, column["weak"]]
+    return Chosen(rows=unseen, scores=gain, strong=gain > result.exchange)
 
 
 def fit_seconds(pair: Pair) -> float:
@@ -260,13 +230,17 @@ def figures(
         )
         found |= _apgr(name, result, asked)
     for floor in (0.5, 0.8, 0.95):
-        carried = carried_thresholds(mmlu, floor=floor, seeds=seeds)
+        chosen = carried_thresholds(mmlu, floor=floor, seeds=seeds)
+        there = carried(chosen, mmlu.gains, floor, draws=draws, seed=seed)
         key = f"mmlu floor {floor:.0%} of the gap"
-        found[f"{key}: recovered beside asked"] = Figure(
-            value=carried.reached, asked=1.0, better="higher", unit="ratio"
+        found[f"{key}: recovered beside asked"] = in_figure(
+            there.recovered, asked=1.0, better="higher", unit="ratio", scale=1 / floor
+        )
+        found[f"{key}: reached"] = in_figure(
+            there.reached, better="higher", unit="% of splits", scale=100
         )
         found[f"{key}: more strong calls than hindsight"] = in_figure(
-            carried.excess_points, asked=10.0, better="lower", unit="points"
+            there.excess, asked=10.0, better="lower", unit="points", scale=100
         )
     return found
 

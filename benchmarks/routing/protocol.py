@@ -13,6 +13,10 @@ not defined: requests with equal scores are taken in expectation over their orde
 them at once, so rules that give few distinct scores have no curve there), and a level is reached
 where the curve first crosses it (`np.interp` there assumes that a curve never falls).
 
+A threshold that was chosen on other requests is *carried* to unseen ones. What it recovers there
+stands beside what was asked for, and its strong calls beside the fewest that reach as much in
+hindsight: by the same scores, with the unseen requests looked at.
+
 Intervals are percentiles of a bootstrap over the requests. A difference of two routers is paired:
 both are measured on the same draw. Several seeds of one router are averaged inside every draw, so
 that an interval is about the requests and not about the luck of a split.
@@ -22,7 +26,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -166,6 +170,75 @@ def compare(
         routers={name: _measured(each) for name, each in rows.items()},
         versus={(a, b): _measured(rows[a] - rows[b]) for a, b in versus},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a threshold from elsewhere did with unseen requests."""
+
+    rows: Index
+    """Which of all requests these are."""
+    scores: Array
+    """Of these requests; the higher ones go to the strong model first."""
+    strong: NDArray[np.bool_]
+    """Which of them the threshold sends to the strong model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What carried thresholds reach, as means over the splits."""
+
+    recovered: Interval
+    """Part of the gap."""
+    reached: Interval
+    """Share of the splits that recover what was asked for."""
+    excess: Interval
+    """Strong calls beyond the fewest in hindsight, as a share of the requests."""
+
+
+def carried(
+    splits: Sequence[Chosen], gains: ArrayLike, level: float, *, draws: int, seed: int = 0
+) -> Carried:
+    """Measure carried thresholds; the requests they were chosen on are not drawn anew.
+
+    Args:
+        splits: Each with its own threshold and its own unseen requests.
+        gains: The strong model's score minus the weak one's, of all requests.
+        level: The part of the gap that was asked for.
+        draws: How many bootstrap draws.
+        seed: Of the draws.
+    """
+    gain = np.asarray(gains, dtype=np.float64)
+    found = np.array(
+        [
+            np.mean([_carried(split, gain, weight, level) for split in splits], axis=0)
+            for weight in drawn(len(gain), draws, seed)
+        ]
+    )
+    recovered, reached, excess = (interval(each[0], each[1:]) for each in found.T)
+    return Carried(recovered=recovered, reached=reached, excess=excess)
+
+
+def _carried(split: Chosen, gains: Array, weight: Array, level: float) -> tuple[float, ...]:
+    order = np.argsort(-split.scores, kind="stable")
+    counts = weight[split.rows][order]
+    won = counts * gains[split.rows][order]
+    strong = split.strong[order]
+    recovered = won[strong].sum() / won.sum()
+    fewest = np.cumsum(counts)[np.argmax(np.cumsum(won) >= level * won.sum())]
+    return (
+        float(recovered),
+        float(recovered >= level),
+        float((counts[strong].sum() - fewest) / counts.sum()),
+    )
+
+
+def drawn(count: int, draws: int, seed: int) -> Iterator[Array]:
+    """How often each request counts: first every one once, then in each bootstrap draw."""
+    rng = np.random.default_rng(seed)
+    yield np.ones(count)
+    for _ in range(draws):
+        yield rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
 
 
 def in_figure(

@@ -29,6 +29,7 @@ from frugal_chains.routing import (
     question_of,
 )
 from frugal_chains.routing.gain import BlendedGain, to_bytes
+from routing.protocol import Interval, drawn, in_figure, interval
 
 SYNONYMS: Final[Mapping[str, str]] = {
     "find": "determine", "calculate": "compute", "big": "large", "large": "big", "small": "little",
@@ -90,18 +91,30 @@ PERTURBATIONS: Final[Mapping[str, Callable[[str, random.Random], str]]] = {
 }
 
 
-def unchanged(model: BlendedGain, prompts: Sequence[str], *, seed: int) -> dict[str, float]:
-    """Return the share of decisions that stay, by perturbation, of prompts that were changed."""
+def unchanged(
+    model: BlendedGain, prompts: Sequence[str], *, draws: int, seed: int
+) -> dict[str, Interval]:
+    """The share of decisions that stay, by perturbation and as the mean of all of them.
+
+    Only prompts that a perturbation changes count for it.
+    """
     stronger = int(np.argmax(model.base))
     rng, before = random.Random(seed), _gains(model, prompts, stronger)
     limit = float(np.median(before))
-    found = {}
-    for name, change in PERTURBATIONS.items():
+    moved, stays = [], []
+    for change in PERTURBATIONS.values():
         texts = [change(prompt, rng) for prompt in prompts]
-        moved = np.array([text != prompt for text, prompt in zip(texts, prompts, strict=True)])
         after = _gains(model, texts, stronger)
-        found[name] = float(((before > limit) == (after > limit))[moved].mean())
-    return found
+        moved.append([text != prompt for text, prompt in zip(texts, prompts, strict=True)])
+        stays.append((before > limit) == (after > limit))
+    changed = np.array(moved, dtype=np.float64)
+    stayed = changed * np.array(stays)
+    each = np.array(
+        [stayed @ weight / (changed @ weight) for weight in drawn(len(prompts), draws, seed)]
+    )
+    found = np.column_stack([each, each.mean(axis=1)])
+    names = (*(f"unchanged under {name}" for name in PERTURBATIONS), "unchanged, mean of all")
+    return {name: interval(one[0], one[1:]) for name, one in zip(names, found.T, strict=True)}
 
 
 def _gains(model: BlendedGain, prompts: Sequence[str], stronger: int) -> np.ndarray[Any, Any]:
@@ -111,14 +124,15 @@ def _gains(model: BlendedGain, prompts: Sequence[str], stronger: int) -> np.ndar
 
 _TIMED: Final = 400
 _PASSES: Final = 7
+_TIMING_DRAWS: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Of one decision, in milliseconds."""
 
-    p50: float
-    p99: float
+    p50: Interval
+    p99: Interval
 
 
 def latency(
@@ -149,8 +163,14 @@ def latency(
             decide(_embedded(each, model, embed), policy, candidates, prices)
             taken.append(1e3 * (time.perf_counter() - start))
         passes.append(taken)
-    best = min(passes, key=lambda taken: float(np.median(taken)))
-    return Latency(p50=float(np.median(best)), p99=float(np.quantile(best, 0.99)))
+    best = np.array(min(passes, key=lambda taken: float(np.median(taken))))
+    rng = np.random.default_rng(0)
+    drawn_ms = rng.choice(best, (_TIMING_DRAWS, len(best)))
+    p50, p99 = (
+        interval(float(np.quantile(best, part)), np.quantile(drawn_ms, part, axis=1))
+        for part in (0.5, 0.99)
+    )
+    return Latency(p50=p50, p99=p99)
 
 
 def _embedded(
@@ -190,30 +210,16 @@ def _bytes(value: object) -> int:
     return 0
 
 
-def figures(model: BlendedGain, prompts: Sequence[str], *, seed: int) -> dict[str, Figure]:
+def figures(
+    model: BlendedGain, prompts: Sequence[str], *, draws: int, seed: int
+) -> dict[str, Figure]:
     """Stability, latency and size of one model, on prompts it has not learned from."""
-    stays = unchanged(model, prompts, seed=seed)
-    took = latency(model, prompts)
     found = {
-        f"unchanged under {name}": Figure(
-            value=100 * share, asked=98.0, better="higher", unit="% of decisions"
-        )
-        for name, share in stays.items()
+        name: in_figure(share, asked=98.0, better="higher", unit="% of decisions", scale=100)
+        for name, share in unchanged(model, prompts, draws=draws, seed=seed).items()
     }
-    found["unchanged, mean of all"] = Figure(
-        value=100 * float(np.mean(list(stays.values()))),
-        asked=98.0,
-        better="higher",
-        unit="% of decisions",
-    )
-    found["latency without embedder, p50"] = Figure(
-        value=took.p50, asked=0.3, better="lower", unit="ms"
-    )
-    found["latency without embedder, p99"] = Figure(value=took.p99, better="lower", unit="ms")
-    each = 10_000 / model.rows
-    found["memory of 10,000 calibration rows"] = Figure(
-        value=memory_mb(model) * max(1.0, each), better="lower", unit="MB at most"
-    )
+    found |= _in_figures("latency without embedder", latency(model, prompts), asked_ms=0.3)
+    found["memory of 10,000 calibration rows"] = _memory(model)
     found["stored model"] = Figure(value=stored_mb(model), better="lower", unit="MB")
     return found
 
@@ -222,15 +228,20 @@ def with_embedder(
     model: BlendedGain, prompts: Sequence[str], embed: Callable[[str], Sequence[float]]
 ) -> dict[str, Figure]:
     """The time of decisions that embed their question first."""
-    took = latency(model, prompts, embed)
+    found = _in_figures(
+        "latency with the local embedder", latency(model, prompts, embed), asked_ms=8.0
+    )
+    found["memory of 10,000 rows, embeddings included"] = _memory(model)
+    return found
+
+
+def _in_figures(name: str, took: Latency, *, asked_ms: float) -> dict[str, Figure]:
     return {
-        "latency with the local embedder, p50": Figure(
-            value=took.p50, asked=8.0, better="lower", unit="ms"
-        ),
-        "latency with the local embedder, p99": Figure(value=took.p99, better="lower", unit="ms"),
-        "memory of 10,000 rows, embeddings included": Figure(
-            value=memory_mb(model) * max(1.0, 10_000 / model.rows),
-            better="lower",
-            unit="MB at most",
-        ),
+        f"{name}, p50": in_figure(took.p50, asked=asked_ms, better="lower", unit="ms"),
+        f"{name}, p99": in_figure(took.p99, better="lower", unit="ms"),
     }
+
+
+def _memory(model: BlendedGain) -> Figure:
+    each = max(1.0, 10_000 / model.rows)
+    return Figure(value=memory_mb(model) * each, better="lower", unit="MB at most")

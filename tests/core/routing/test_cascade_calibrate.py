@@ -109,7 +109,9 @@ def test_a_cascade_that_is_not_worth_it_is_not_recommended(
 
 
 def test_everything_goes_up_where_money_is_no_matter() -> None:
-    assert fit_cascade(log(), usd_per_request=1.0).limit.max_p_wrong == ALWAYS
+    found = fit_cascade(log(), usd_per_request=1.0)
+    assert found.limit.max_p_wrong == ALWAYS
+    assert "Escalated: every risk, 100.0% of the answers" in found.text()
 
 
 def changed(row: int, **cells: Any) -> list[dict[str, Any]]:

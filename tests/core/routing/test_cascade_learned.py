@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,20 @@ def test_a_share_is_not_passed(risks: list[float], share: float) -> None:
 def test_everything_or_nothing() -> None:
     assert limit_for_share([0.1, 0.9], 1.0).max_p_wrong == ALWAYS
     assert limit_for_share([0.1, 0.9], 0.0).share == 0
+
+
+def test_everything_is_escalated_where_the_gain_is_surely_negative_too() -> None:
+    risks = [-1.1, -1.0, 0.5]
+    assert min(risks) > limit_for_share(risks, 1.0).max_p_wrong
+    limit = limit_for_quality(risks, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0], of_gap=1.0, confidence=0.5)
+    assert all(risk > limit.max_p_wrong for risk in risks)
+    assert (limit.share, limit.quality) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("risks", [[], [math.nan], [0.2, math.inf]])
+def test_what_is_no_risk_is_refused(risks: list[float]) -> None:
+    with pytest.raises(CalibrationError, match="have to be numbers"):
+        limit_for_share(risks, 0.5)
 
 
 @given(

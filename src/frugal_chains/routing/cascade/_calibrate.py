@@ -27,6 +27,7 @@ from frugal_chains.routing.cascade._learned import (
     fit_validator,
 )
 from frugal_chains.routing.cascade._limit import (
+    ALWAYS,
     Limit,
     limit_for_quality,
     limit_for_share,
@@ -89,11 +90,12 @@ class CascadeFit:
         spend = "" if usd is None else f", for ${usd:.4g} a request"
         alone = "" if self.stronger_usd is None else f" for ${self.stronger_usd:.4g}"
         verdict = f"is not recommended: {self.problem}" if self.problem else "is recommended"
+        limit = self.limit.max_p_wrong
+        which = "every risk" if limit == ALWAYS else f"a risk above {limit:.4f}"
         return "\n".join(
             (
                 f"Cascade, learned from {self.rows} answers. Target: {self.target}.",
-                f"Escalated: a risk above {self.limit.max_p_wrong:.4f}, {self.limit.share:.1%} of "
-                f"the answers{spend}.",
+                f"Escalated: {which}, {self.limit.share:.1%} of the answers{spend}.",
                 f"Quality {self.limit.quality:.3f}; as many at random {self.at_random:.3f}, all "
                 f"drafts {self.drafts:.3f}, all stronger answers {self.stronger:.3f}{alone}.",
                 f"The cascade {verdict}.",
