@@ -22,6 +22,7 @@ import frugal_chains
 from frugal_chains import Budget, Ledger
 from frugal_chains.dispatch import UserCheck
 from frugal_chains.routing import Cascade, RoutingPolicy, Rule, SimilarTo
+from frugal_chains.tracking import Tracker
 from langchain_frugal import (
     BudgetExceeded,
     CostCallbackHandler,
@@ -408,6 +409,28 @@ async def test_a_slow_check_does_not_hold_the_event_loop(
     assert _models(scripted) == [WEAK]
 
 
+async def test_budgets_are_read_for_a_decision_off_the_event_loop(
+    tiers: Any, scripted: ScriptedServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, released = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> list[Any]:
+        began.set()
+        assert released.wait(4), "the loop was held"
+        return []
+
+    monkeypatch.setattr(Tracker, "pressure", slow)
+    budget = Budget.usd(1, per="day", on_exceeded="downgrade")
+    handler = CostCallbackHandler(ledger, budgets=[budget])
+    router = RoutingChatModel(tiers)
+    answering = asyncio.create_task(router.ainvoke("hello", {"callbacks": [handler]}))
+    while not began.is_set():
+        await asyncio.sleep(0.005)
+    released.set()  # by this loop
+    answer = await answering
+    assert answer.response_metadata["frugal"].get("warnings") is None
+
+
 async def test_a_classifier_that_is_slow_does_not_hold_the_event_loop(tiers: Any) -> None:
     gain: Any = Classifier(0.5)
     router = RoutingChatModel(tiers, policy=RoutingPolicy(gain=gain))
@@ -430,7 +453,9 @@ def test_the_row_of_a_refusal_and_of_a_known_answer_say_why(
     router: RoutingChatModel, ledger: Ledger
 ) -> None:
     config: Any = {"callbacks": [CostCallbackHandler(ledger)]}
-    router.invoke("your opening hours?", config)
+    mark = router.invoke("your opening hours?", config).response_metadata["frugal"]
+    assert (mark["candidate"], mark["reason"]) == ("canned:hours", "gate:hours")
+    assert "tier" not in mark
     with pytest.raises(RequestRefused):
         router.invoke("the password?", config)
     said = [(row.decision or {})["routing"] for row in ledger.attempts()]

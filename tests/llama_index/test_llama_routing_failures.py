@@ -18,6 +18,7 @@ from frugal_chains.facts import RequestFacts
 from frugal_chains.money import usd_from_nanos
 from frugal_chains.routing import CannedAnswer, Cascade, Keywords, RoutingPolicy, Rule, Signal
 from frugal_chains.routing.cascade import AnswerFacts, Verdict
+from frugal_chains.tracking import Tracker
 from llama_index_frugal import RoutingLLM, track_cost
 from tests.llama_index.asking import MESSAGES, PROMPT, WAYS, ask, rows
 from tests.servers import Reply, ScriptedServer
@@ -358,6 +359,27 @@ async def test_a_slow_check_does_not_hold_the_event_loop(
     released.set()  # by this loop, which would hang if it waited for the check
     await answering
     assert models_asked(scripted) == ["gpt-4.1-nano"]
+
+
+async def test_budgets_are_read_for_a_decision_off_the_event_loop(
+    router: Make, scripted: ScriptedServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, released = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> list[Any]:
+        began.set()
+        assert released.wait(4), "the loop was held"
+        return []
+
+    monkeypatch.setattr(Tracker, "pressure", slow)
+    with track_cost(ledger, budgets=[Budget.usd(1, per="day", on_exceeded="downgrade")]):
+        answering = asyncio.create_task(ask(router(), "achat"))
+        while not began.is_set():
+            await asyncio.sleep(0.005)
+        released.set()  # by this loop
+        await answering
+    (attempt,) = rows(ledger)
+    assert "warnings" not in (attempt.decision or {})["routing"]
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])

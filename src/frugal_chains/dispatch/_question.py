@@ -102,7 +102,7 @@ class QuestionEmbedder:
     async def aembed(self, request: RequestFacts) -> Embedded:
         """As `embed`."""
         router = self._router
-        if router.may_wait:  # code of the user's finds the text
+        if router.may_wait():  # code of the user's finds the text
             text = await asyncio.to_thread(router.embedded_text, request)
         else:
             text = router.embedded_text(request)

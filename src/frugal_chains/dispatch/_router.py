@@ -80,11 +80,10 @@ class Router:
         is_ours = _is_ours(self.policy)
         self._patience = None if is_ours else Patience("frugal-decide", _FOREIGN_S)
 
-    @property
-    def may_wait(self) -> bool:
-        """Whether a decision may take seconds, because code of the user takes part in it: in an
-        event loop, ask in a thread."""
-        return self._patience is not None
+    def may_wait(self, trackers: Sequence[Tracker] = ()) -> bool:
+        """Whether a decision may take seconds: code of the user takes part in it, or a ledger is
+        read for these trackers' budgets. In an event loop, ask in a thread."""
+        return self._patience is not None or any(map(_may_ask_for_less, trackers))
 
     def embedded_text(self, request: RequestFacts) -> str:
         """What to embed for a decision on this request; empty: nothing looks at an embedding.
@@ -265,7 +264,7 @@ def _left_nanos(trackers: Sequence[Tracker], tags: Mapping[str, str]) -> int | N
     """What is left of all budgets that ask for a cheaper model rather than for a stop."""
     left = []
     for tracker in trackers:
-        if not any(b.on_exceeded == "downgrade" for b in tracker.guard.budgets):
+        if not _may_ask_for_less(tracker):
             continue
         try:
             states = tracker.pressure(tags)
@@ -278,6 +277,10 @@ def _left_nanos(trackers: Sequence[Tracker], tags: Mapping[str, str]) -> int | N
             if s.budget.on_exceeded == "downgrade"
         ]
     return min(left, default=None)
+
+
+def _may_ask_for_less(tracker: Tracker) -> bool:
+    return any(budget.on_exceeded == "downgrade" for budget in tracker.guard.budgets)
 
 
 def _is_ours(policy: RoutingPolicy) -> bool:

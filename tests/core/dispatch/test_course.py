@@ -95,6 +95,32 @@ async def test_validators_do_not_hold_the_event_loop() -> None:
     assert [thread is threading.main_thread() for thread in THREADS] == [False, True]
 
 
+async def test_where_nothing_is_validated_no_thread_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def thread(*_: object) -> None:
+        raise AssertionError("a thread was asked for")
+
+    monkeypatch.setattr("frugal_chains.dispatch._course.asyncio.to_thread", thread)
+    asked, (value, _) = await drive(route(RoutingPolicy()), _atake, GOOD)
+    assert (asked, value) == (["workhorse"], 0)
+    gone = [ConnectionError(name) for name in "abc"]
+    asked, _ = await drive(route(CASCADE), _atake, *gone)  # nor for errors
+    assert asked[0] == "gatekeeper"
+
+
+def test_what_was_kept_is_let_go_at_the_end() -> None:
+    """An error holds its traceback, that the frames, and these the course: a ring of rubbish."""
+    way, error = route(RoutingPolicy()), ConnectionError("gone")
+    course = Course(way)
+    step: Step | None = course.first()
+    while step is not None:
+        step = course.take(error, way.failed(step, error))
+    kept, _ = course.end()
+    assert kept is error
+    assert not any(error in held for held in vars(course).values() if isinstance(held, list))
+
+
 GATE = RoutingPolicy(
     guardrails=(Guardrail(name="secrets", when=Keywords("password"), message="No."),),
     canned_answers=(CannedAnswer(name="hours", when=Keywords("hours"), answer="9 to 5"),),

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -255,6 +256,63 @@ async def test_an_embedder_that_keeps_failing_is_left_alone_for_a_while(
 
 
 @both_ways
+async def test_failures_between_successes_are_not_keeping_on(ask: Ask) -> None:
+    letters = Letters()
+    asking = embedder(letters)
+    for n in range(10):
+        letters.fails = n % 3 != 2
+        found = await ask(asking, request(f"question {n}"))
+    assert len(letters.asked) == 10
+    assert "no embeddings today" in found.warnings[0]
+
+
+@both_ways
+async def test_a_warning_is_short_however_long_the_error(ask: Ask) -> None:
+    def embed(text: str) -> Sequence[float]:
+        raise ValueError("<html>" * 1000)
+
+    async def aembed(text: str) -> Sequence[float]:
+        return embed(text)
+
+    model = EmbeddingModel(embed=embed, aembed=aembed)
+    found = await ask(QuestionEmbedder(Router(THREE, BY_MEANING), model, limit_s=1), request("x"))
+    assert found.warnings[0].startswith("decided without the embedder: ValueError: <html>")
+    assert len(found.warnings[0]) == 200
+
+
+def test_a_decision_carries_the_warnings_of_the_adapter_and_of_the_embedder() -> None:
+    found = embedder(Letters(fails=True)).embed(JOKE)
+    decision = Router(THREE, BY_MEANING).plan(JOKE, embedded=found, warnings=("odd",)).decision
+    assert decision.warnings[:2] == (
+        "odd",
+        "decided without the embedder: ConnectionError: no embeddings today",
+    )
+
+
+def test_a_decision_looks_at_the_vector() -> None:
+    router = Router(THREE, BY_MEANING)
+    near, far = Embedded(vector=(5.0, 0.0)), Embedded(vector=(0.0, 5.0))
+    decisions = [router.plan(JOKE, embedded=each).decision for each in (near, far)]
+    assert [each.reason for each in decisions] == ["rule:x", "default"]
+
+
+async def test_a_function_of_texts_does_not_hold_the_event_loop() -> None:
+    began, released = threading.Event(), threading.Event()
+
+    def slow(texts: Sequence[str], /) -> Sequence[Sequence[float]]:
+        began.set()
+        assert released.wait(4), "the loop was held"
+        return [[1.0] for _ in texts]
+
+    asking = QuestionEmbedder(Router(THREE, BY_MEANING), EmbeddingModel.of(slow), limit_s=9)
+    work = asyncio.create_task(asking.aembed(request("four")))
+    while not began.is_set():
+        await asyncio.sleep(0.005)
+    released.set()  # by this loop
+    assert (await work).vector == (1.0,)
+
+
+@both_ways
 async def test_no_embedder_is_a_warning_where_one_is_needed(ask: Ask) -> None:
     asking = QuestionEmbedder(Router(THREE, BY_MEANING), None, limit_s=1)
     assert "there is no embedder" in (await ask(asking, request("x"))).warnings[0]
@@ -279,6 +337,25 @@ def test_work_that_hangs_for_good_is_not_begun_again_and_again() -> None:
         assert len(begun) == 4
     finally:
         release.set()
+
+
+def test_work_that_hung_for_a_while_makes_room_when_it_ends() -> None:
+    release = threading.Event()
+    patience = Patience("test", 0.05)
+    for _ in range(4):
+        with pytest.raises(GaveUp, match="no answer"):
+            patience.wait_for(lambda: release.wait(30))
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "test":
+            thread.join(5)
+    assert patience.wait_for(lambda: "done") == "done"
+
+
+def test_work_sees_what_is_set_around_it() -> None:
+    around: ContextVar[str] = ContextVar("around", default="")
+    around.set("a run")
+    assert Patience("test", 1).wait_for(around.get) == "a run"
 
 
 def test_work_that_would_end_the_process_is_an_error_of_its_own() -> None:

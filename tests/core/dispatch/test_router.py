@@ -305,6 +305,21 @@ def test_budgets_that_cannot_be_read_do_not_stop_a_decision(
     assert Router(THREE).plan(request("x"), trackers=[tracker]).decision.candidate == "workhorse"
 
 
+def test_budgets_that_stop_calls_are_not_read_for_a_decision(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read before the call itself."""
+
+    def read(*args: Any) -> Any:
+        raise AssertionError("read")
+
+    tracker = Tracker(ledger, budgets=[Budget.usd(1, per="day"), Budget.usd(1, per="month")])
+    monkeypatch.setattr(tracker, "pressure", read)
+    router = Router(THREE)
+    assert not router.may_wait([tracker])
+    assert router.plan(request("x"), trackers=[tracker]).decision.warnings == ()
+
+
 def test_unknown_models_are_routed_and_said_to_have_no_price() -> None:
     house = Candidate(name="house", tier="workhorse", model="zeta-9000", provider="house")
     decision = Router([house]).plan(request("x")).decision

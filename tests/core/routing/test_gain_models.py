@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import Any
@@ -309,18 +310,52 @@ def test_folds_part_the_rows_and_keep_equal_prompts_together(prompts: list[str],
 # -- each part by itself -----------------------------------------------------------------------
 
 
-def test_the_nearest_neighbours_decide_and_the_nearer_the_more() -> None:
-    angles = np.linspace(0, np.pi, 16)
-    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    scores = np.stack([angles < 0.1, angles > 3], axis=1).astype(np.float64)
-    near = Neighbours.fit(vectors, scores, [f"{angle:.1f}" for angle in angles])
-    there, opposite = near.predict(vectors[[0, -1]])
-    size = round(1 / scores[:, 0].mean() ** 0.5) * 2  # no more than eight of them
-    assert there[0] > 1.3 / size
-    assert (there[1], opposite[0]) == (0, 0)
-    assert near.nearest(vectors[0], 1)[0][1] == 0
-    more = near.learned(vectors[:1], np.array([[0.0, 1.0]]), ["again"])
-    assert more.predict(vectors[:1])[0, 1] > 0.1
+def _by_hand(question: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Epanechnikov's kernel over squared distances, as wide as the first row that is left out."""
+    by_distance = sorted(
+        (sum((a - b) ** 2 for a, b in zip(question, row, strict=True)), at)
+        for at, row in enumerate(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    )
+    taken = round(2 * math.sqrt(len(rows)))
+    width, _ = by_distance[taken]
+    weights = [(1 - distance / width, at) for distance, at in by_distance[:taken]]
+    return sum(weight * scores[at] for weight, at in weights) / sum(each for each, _ in weights)
+
+
+@given(st.integers(0, 10_000), st.integers(9, 80))
+def test_the_nearest_neighbours_decide_and_the_nearer_the_more(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, scores = rng.normal(size=(count, 4)) * rng.uniform(1, 9), rng.random((count, 3))
+    question = rng.normal(size=4)
+    near = Neighbours.fit(rows.astype(np.float32), scores, [f"row {at}" for at in range(count)])
+    found = near.predict(5 * question[None, :].astype(np.float32))[0]
+    expected = _by_hand(question / np.linalg.norm(question), rows, scores)
+    assert found == pytest.approx(expected, abs=1e-3)
+    half = count // 2  # and the same when the second half comes later
+    later = Neighbours.fit(rows[:half].astype(np.float32), scores[:half], ["a"] * half).learned(
+        rows[half:].astype(np.float32), scores[half:], ["b"] * (count - half)
+    )
+    assert later.predict(question[None, :].astype(np.float32))[0] == pytest.approx(found, abs=1e-5)
+
+
+def test_the_nearest_are_named_best_first() -> None:
+    rows = np.array([[0, 2], [1, 1], [3, 0], [-1, 0]], dtype=np.float32)
+    near = Neighbours.fit(rows, np.zeros((4, 2)), list("abcd"))
+    named = near.nearest(np.array([1, 0], dtype=np.float32), 2)
+    assert [at for _, at in named] == [2, 1]
+    assert [cosine for cosine, _ in named] == pytest.approx([1, math.sqrt(0.5)])
+
+
+@pytest.mark.parametrize("question", [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+def test_a_single_row_is_every_question_s_neighbour(question: list[float]) -> None:
+    near = Neighbours.fit(np.array([[2.0, 0.0]], dtype=np.float32), np.array([[0.25, 1]]), ["a"])
+    assert near.predict(np.array([question], dtype=np.float32)).tolist() == [[0.25, 1.0]]
+
+
+def test_rows_that_are_all_alike_count_alike() -> None:
+    scores = np.arange(12, dtype=np.float64)[:, None] / 11
+    near = Neighbours.fit(np.ones((12, 2), dtype=np.float32), scores, ["a"] * 12)
+    assert 0 <= near.predict(np.ones((1, 2), dtype=np.float32))[0, 0] <= 1
 
 
 def test_a_task_of_few_rows_is_drawn_further_than_one_of_many() -> None:

@@ -221,7 +221,7 @@ async def _ahand_on(
         except Exception as error:
             request.broke(step, error)
             raise
-    handed.next = await request.astreamed_whole(step, ear.message)
+    handed.next = request.streamed_whole(step, ear.message)
 
 
 class _Open:

@@ -52,7 +52,7 @@ class Planner:
         """As `plan`."""
         facts = asked.facts()
         embedded = await self._embedder.aembed(facts)
-        if self.router.may_wait:  # it may take its time: not the loop's
+        if self.router.may_wait(trackers_of(manager.handlers)):  # not the loop's time
             return await asyncio.to_thread(self._plan, asked, facts, manager, embedded)
         return self._plan(asked, facts, manager, embedded)
 

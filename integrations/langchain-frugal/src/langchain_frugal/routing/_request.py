@@ -100,12 +100,9 @@ class RoutedRequest:
         return await self._course.atake(value, self._outcome(step, value))
 
     def streamed_whole(self, step: Step, message: BaseMessage | None) -> Step | None:
-        """A step has been handed on in pieces, to the end; as `answered`."""
+        """A step has been handed on in pieces, to the end; as `answered`. No validator looks at it:
+        drafts are whole."""
         return self._course.take(None, self._outcome_of(step, message))
-
-    async def astreamed_whole(self, step: Step, message: BaseMessage | None) -> Step | None:
-        """As `streamed_whole`."""
-        return await self._course.atake(None, self._outcome_of(step, message))
 
     def _outcome(self, step: Step, value: Any) -> Outcome:
         message, schema_error = self.kind.message(value), self.kind.schema_error(value)

@@ -160,7 +160,7 @@ async def _aread(run: Run, step: Step, chunks: AsyncIterator[Any]) -> AsyncGener
         raise
     finally:
         await _aclose(chunks)
-    await run.aanswered(step, last, streamed=True)
+    run.answered(step, last, streamed=True)
 
 
 async def _one(chunk: Any) -> AsyncGenerator[Any, None]:

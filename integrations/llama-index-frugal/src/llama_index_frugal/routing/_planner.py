@@ -59,7 +59,7 @@ class Planner:
     async def aplan(self, ask: Ask, trackers: Sequence[Tracker]) -> Route:
         """As `plan`."""
         embedded = await self._embedder.aembed(ask.facts)
-        if self._router.may_wait or any(tracker.guard.budgets for tracker in trackers):
+        if self._router.may_wait(trackers):
             return await in_own_thread(lambda: self._plan(ask, trackers, embedded))
         return self._plan(ask, trackers, embedded)
 

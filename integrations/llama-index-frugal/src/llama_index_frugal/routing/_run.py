@@ -74,9 +74,9 @@ class Run:
         """Take an answer; the next step, or None: `result` has the end."""
         return self._course.take(result, self._outcome(step, result, streamed=streamed))
 
-    async def aanswered(self, step: Step, result: Any, *, streamed: bool = False) -> Step | None:
+    async def aanswered(self, step: Step, result: Any) -> Step | None:
         """As `answered`."""
-        return await self._course.atake(result, self._outcome(step, result, streamed=streamed))
+        return await self._course.atake(result, self._outcome(step, result, streamed=False))
 
     def failed(self, step: Step, error: Exception) -> Step | None:
         """Take an error; the next step, or None: `result` raises the one that counts.
