@@ -228,6 +228,35 @@ async def test_questions_are_embedded_where_the_policy_compares_meanings(
     assert router.decide("hello").candidate == "gatekeeper"
 
 
+class OpenAIEmbeddings(Vectors):
+    """Of a provider, with a client for each way of calling."""
+
+    model = "text-embedding-3-small"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited = 0
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.awaited += 1
+        return self.embed_documents(texts)
+
+
+async def test_in_an_event_loop_the_question_is_embedded_with_await(
+    tiers: Any, ledger: Ledger
+) -> None:
+    vectors = OpenAIEmbeddings()
+    router = RoutingChatModel(tiers, policy=_by_meaning(), embedder=vectors)
+    router.invoke("prove one")
+    assert vectors.awaited == 0
+    config: Any = {"callbacks": [CostCallbackHandler(ledger)]}
+    await router.ainvoke("tell me a joke about beans", config)
+    assert vectors.awaited == 1
+    (row,) = ledger.attempts()
+    # 6 tokens by its tokenizer page, $0.02 a million, openai.com/api/pricing, 2026-11-21.
+    assert (row.decision or {})["routing"]["deciding_nanos"] == 6 * 20
+
+
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 @pytest.mark.parametrize(
     ("vectors", "warning"),

@@ -14,6 +14,7 @@ from llama_index.core import Document, MockEmbedding, PromptTemplate, Settings, 
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
 from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata, MessageRole
 from llama_index.core.llms import ChatMessage, CustomLLM, MockLLM
+from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
 from llama_index_instrumentation.dispatcher import instrument_tags
@@ -495,10 +496,14 @@ async def test_the_limiter_of_the_router_is_asked_before_each_attempt(router: Ma
             self.asked += 1
 
     limiter = Counts()
-    llm = router(rate_limiter=limiter)
+    hours = CannedAnswer(name="hours", when=Keywords("opening hours"), answer="9 to 5")
+    llm = router(RoutingPolicy(canned_answers=(hours,)), rate_limiter=limiter)
     for way in WAYS:
         await ask(llm, way)
     assert limiter.asked == len(WAYS)
+    for answer in (llm.complete("Opening hours?"), await llm.acomplete("Opening hours?")):
+        assert answer.text == "9 to 5"
+    assert limiter.asked == len(WAYS)  # no model was asked
 
 
 # -- embeddings --------------------------------------------------------------------------------
@@ -508,6 +513,7 @@ class Letters(MockEmbedding):
     """Tells texts with an `x` from those without."""
 
     calls: int = 0
+    awaited: int = 0
     sleep_s: float = 0.0
     fails: bool = False
 
@@ -521,6 +527,7 @@ class Letters(MockEmbedding):
     async def _aget_text_embedding(self, text: str) -> list[float]:
         await asyncio.sleep(self.sleep_s)
         self.sleep_s = 0.0
+        self.awaited += 1
         return self._get_text_embedding(text)
 
 
@@ -540,6 +547,30 @@ async def test_any_embedding_of_llama_index_serves(router: Make, scripted: Scrip
     llm.complete("dog")
     assert models_asked(scripted) == ["gpt-4.1", "gpt-4.1", "gpt-4.1", "gpt-4.1-nano"]
     assert embedder.calls == 1 + 3  # the example; the same question is embedded once
+    assert embedder.awaited == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "nanos"),
+    [
+        # 6 tokens by its tokenizer page, $0.02 a million, openai.com/api/pricing, 2026-11-21.
+        ({"model_name": "text-embedding-3-small"}, 6 * 20),
+        ({"model_name": "text-embedding-3-small", "embeddings_cache": SimpleKVStore()}, None),
+        ({}, None),
+    ],
+    ids=["hosted", "cached", "unnamed"],
+)
+def test_a_decision_says_what_its_embedding_cost(
+    named: dict[str, Any], nanos: int | None, router: Make
+) -> None:
+    class OpenAIEmbedding(Letters):
+        @classmethod
+        def class_name(cls) -> str:
+            return "OpenAIEmbedding"
+
+    embedder = OpenAIEmbedding(embed_dim=2, **named)
+    llm = router(by_meaning(Letters(embed_dim=2)), embedder=embedder)
+    assert llm.decide([ChatMessage(role="user", content="tell me a joke about beans")]).deciding_nanos == nanos
 
 
 @pytest.mark.parametrize(
