@@ -570,7 +570,10 @@ def test_a_decision_says_what_its_embedding_cost(
 
     embedder = OpenAIEmbedding(embed_dim=2, **named)
     llm = router(by_meaning(Letters(embed_dim=2)), embedder=embedder)
-    assert llm.decide([ChatMessage(role="user", content="tell me a joke about beans")]).deciding_nanos == nanos
+    assert (
+        llm.decide([ChatMessage(role="user", content="tell me a joke about beans")]).deciding_nanos
+        == nanos
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ between processes, and a stored model would not understand itself any more.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 from zlib import crc32
 
@@ -42,11 +43,16 @@ def windows(hashes: Hashes, length: int) -> Hashes:
     count = len(hashes) - length + 1
     if count <= 0:
         return np.zeros(0, dtype=np.uint64)
-    # A polynomial in `_STEP` with the words as coefficients, modulo 2**64.
+    found: Hashes = np.correlate(hashes, _powers(length))
+    return found ^ (found >> np.uint64(29))
+
+
+@cache
+def _powers(length: int) -> Hashes:
+    """A window is a polynomial in `_STEP` with the words as coefficients, modulo 2**64."""
     powers = np.full(length, _STEP)
     powers[-1] = 1
-    found: Hashes = np.correlate(hashes, np.cumprod(powers[::-1])[::-1])
-    return found ^ (found >> np.uint64(29))
+    return np.cumprod(powers[::-1])[::-1]
 
 
 def window_bucket(window: Hashes, bits: int) -> Buckets:

@@ -215,8 +215,12 @@ def _cover(hashes: Hashes, shared: Hashes) -> tuple[NDArray[np.bool_], Hashes]:
 def _counted(grams: Ints) -> tuple[Ints, Ints]:
     """Return the different ones, ascending, and how often each occurs: `np.unique`, faster."""
     ordered = np.sort(grams)
-    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
-    return ordered[begins], np.diff(np.append(begins, len(ordered))).astype(np.int32)
+    is_new = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    begins = is_new.nonzero()[0]
+    counts = np.full(len(begins), len(ordered), dtype=np.int32)
+    counts[:-1] = begins[1:]
+    return ordered[begins], counts - begins.astype(np.int32)
 
 
 def _grams(hashes: Hashes, shared: Hashes) -> Ints:

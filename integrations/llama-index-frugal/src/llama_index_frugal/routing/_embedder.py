@@ -37,10 +37,6 @@ def _named(embedding: BaseEmbedding) -> tuple[str, str]:
     """The names of its model and provider; none where a cache of its own may save a call."""
     while isinstance(embedding, TrackedEmbedding):
         embedding = embedding.embedding
-    if embedding.embeddings_cache is not None or embedding.model_name == _UNNAMED:
+    if embedding.embeddings_cache is not None:
         return "", ""
     return embedding.model_name, provider_id(embedding.class_name())
-
-
-_UNNAMED = "unknown"
-"""What LlamaIndex calls a model that has no name (`BaseEmbedding.model_name`)."""
