@@ -270,6 +270,7 @@ def _read_report(
             until=until,
             notes=books.estimated_notes(since=since, until=until) if estimated else (),
             waiting=books.store.inbox_files(),
+            effects=books.effect_totals(since=since, until=until),
         )
 
 

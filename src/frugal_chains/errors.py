@@ -6,13 +6,17 @@
     ├── LedgerError         the books cannot be opened, read or written
     │   ├── LedgerCorrupt       the file is not a ledger, or is damaged
     │   ├── LedgerTooNew        written by a newer version of this library
-    │   └── LedgerUnavailable   locked, read-only or out of space right now
+    │   ├── LedgerUnavailable   locked, read-only or out of space right now
+    │   └── EffectError         an effect whose numbers cannot be true
+    ├── ArchiveError        the archive of originals cannot be opened, read or written
+    │   └── ArchiveMiss         no original under this handle (any more)
     ├── BudgetExceeded      a budget with `on_exceeded="stop"` refused a call
     ├── RoutingError        a request cannot be routed
     │   ├── RoutingPolicyError  a policy that cannot decide, with everything wrong in it
     │   ├── RequestRefused      a guardrail of the policy refused the request
     │   ├── CalibrationError    logs from which nothing can be learned
     │   └── GainStateError      bytes that are no stored gain model
+    ├── CompressionError    a compressor was asked for what cannot be done
     └── LocalModelError     the local model server cannot start
 
 Messages carry the numbers and the way out. Catch `FrugalError` to catch them all.
@@ -55,6 +59,18 @@ class LedgerUnavailable(LedgerError):
     """The ledger cannot be used right now: locked, read-only, or the disk is full."""
 
 
+class EffectError(LedgerError, ValueError):
+    """An effect that cannot be true: names the field, its value and what was expected."""
+
+
+class ArchiveError(FrugalError):
+    """The archive of originals could not be opened, read or written."""
+
+
+class ArchiveMiss(ArchiveError, LookupError):
+    """No original is kept under this handle: never put, evicted since, or damaged."""
+
+
 class RoutingError(FrugalError):
     """A request could not be routed, or routing could not be set up."""
 
@@ -73,6 +89,10 @@ class CalibrationError(RoutingError, ValueError):
 
 class GainStateError(RoutingError, ValueError):
     """Bytes that are not a stored gain model, or one of another version: calibrate again."""
+
+
+class CompressionError(FrugalError, ValueError):
+    """What is asked of a compressor cannot be done."""
 
 
 class LocalModelError(FrugalError):

@@ -1,5 +1,11 @@
-"""Dispatch: a routing policy at work, for both adapters, and calibrations as files."""
+"""Dispatch: levers at work, for both adapters: routing, and context to a budget."""
 
+from frugal_chains.dispatch._context import (
+    Compressed,
+    ContextCompressor,
+    Likeness,
+    cosines,
+)
 from frugal_chains.dispatch._course import Course
 from frugal_chains.dispatch._files import load_policy, read_rows, save_calibration, with_ledger
 from frugal_chains.dispatch._question import Embedded, EmbeddingModel, QuestionEmbedder
@@ -7,13 +13,17 @@ from frugal_chains.dispatch._router import Route, Router
 from frugal_chains.dispatch._user_check import UserCheck
 
 __all__ = [
+    "Compressed",
+    "ContextCompressor",
     "Course",
     "Embedded",
     "EmbeddingModel",
+    "Likeness",
     "QuestionEmbedder",
     "Route",
     "Router",
     "UserCheck",
+    "cosines",
     "load_policy",
     "read_rows",
     "save_calibration",

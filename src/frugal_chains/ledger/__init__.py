@@ -2,6 +2,7 @@
 
 from frugal_chains.ledger._attempt import Attempt, Purpose, Status
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
+from frugal_chains.ledger._effect import Effect, EffectKind, EffectTotals
 from frugal_chains.ledger._ids import microseconds, moment, new_id
 from frugal_chains.ledger._inbox import DAMAGED, left_behind
 from frugal_chains.ledger._ledger import DEFAULT_URL, Ledger, ledger_path, shown_url
@@ -15,7 +16,7 @@ from frugal_chains.ledger._meters import (
 )
 from frugal_chains.ledger._read import LABEL_DIMENSIONS, TIME_DIMENSIONS
 from frugal_chains.ledger._reserve import Reservation
-from frugal_chains.ledger._store import AttemptFilter, Health, Store
+from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health, Store
 from frugal_chains.ledger._totals import Totals
 
 __all__ = [
@@ -26,6 +27,10 @@ __all__ = [
     "Attempt",
     "AttemptFilter",
     "Claim",
+    "Effect",
+    "EffectFilter",
+    "EffectKind",
+    "EffectTotals",
     "Health",
     "Ledger",
     "Meter",

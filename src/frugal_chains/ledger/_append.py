@@ -42,6 +42,10 @@ class Entry(NamedTuple):
     attempt: Attempt
     reservation_id: str | None = None
 
+    @property
+    def id(self) -> str:
+        return self.attempt.id
+
     def values(self) -> tuple[Any, ...]:
         """One value for each of `ROW_COLUMNS` but the last.
 

@@ -11,13 +11,16 @@ from typing import TypeVar
 from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open
 from frugal_chains.ledger._append import Entry, book_all
+from frugal_chains.ledger._effect import Effect
+from frugal_chains.ledger._effects import book_effects
+from frugal_chains.ledger._line import Arrival
 from frugal_chains.ledger._rollup import fold
 from frugal_chains.ledger._series import SeriesIds
 
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
-Refused = tuple[Entry, Exception]
-"""An attempt that no ledger can hold, and why."""
+Refused = tuple[Arrival, Exception]
+"""An attempt or effect that no ledger can hold, and why."""
 
 FLUSH_WAIT_S = 0.5
 """How long writing what has arrived waits for other writers, before it is tried again later."""
@@ -70,26 +73,35 @@ class LedgerFile:
             raise
         return result
 
-    def write(self, batch: Sequence[Entry]) -> list[Refused]:
-        """Write attempts in one transaction; those that no ledger can hold, and why.
+    def write(self, batch: Sequence[Arrival]) -> list[Refused]:
+        """Write attempts and effects in one transaction; those that no ledger can hold, and why.
 
         Raises `sqlite3.Error` or `LedgerError` when the file cannot be written.
         """
         try:
-            self.transact(lambda db: book_all(db, self.ids, batch), wait_s=FLUSH_WAIT_S)
+            self.transact(lambda db: self._book(db, batch), wait_s=FLUSH_WAIT_S)
         except LedgerError:
             raise
         except Exception as error:
             if _open.blames_the_file(error):
                 raise
             if len(batch) > 1:  # one that cannot be written does not stop the others
-                return [refused for entry in batch for refused in self.write([entry])]
-            whole = batch[0].without_lone_surrogates()
-            if isinstance(error, UnicodeEncodeError) and whole != batch[0]:
-                return self.write([whole])
-            return [(batch[0], error)]
+                return [refused for arrival in batch for refused in self.write([arrival])]
+            (arrival,) = batch
+            if isinstance(error, UnicodeEncodeError) and isinstance(arrival, Entry):
+                whole = arrival.without_lone_surrogates()
+                if whole != arrival:
+                    return self.write([whole])
+            return [(arrival, error)]
         self.since_fold += len(batch)
         return []
+
+    def _book(self, db: sqlite3.Connection, batch: Sequence[Arrival]) -> None:
+        entries = [arrival for arrival in batch if not isinstance(arrival, Effect)]
+        if entries:
+            book_all(db, self.ids, entries)
+        if len(entries) < len(batch):
+            book_effects(db, [arrival for arrival in batch if isinstance(arrival, Effect)])
 
     def fold(self) -> None:
         """Bring the rollup up to date, apart from the rows: they stay whatever happens here."""

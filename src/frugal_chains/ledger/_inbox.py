@@ -1,10 +1,10 @@
-"""The inbox: where attempts are safe before the ledger file has them.
+"""The inbox: where attempts and effects are safe before the ledger file has them.
 
 Committing to SQLite takes several times as long as the bookkeeping of a call may. Copying a line
 into a file that is mapped into memory takes less than a microsecond and survives the death of the
-process just as well: the page belongs to the operating system. So an attempt is first written
-here, one line each, and taken into the ledger file a moment later, many at a time. While the ledger
-file cannot be written (locked, read-only, full disk) attempts wait here.
+process just as well: the page belongs to the operating system. So an attempt, and an effect of a
+lever, is first written here, one line each, and taken into the ledger file a moment later, many at
+a time. While the ledger file cannot be written (locked, read-only, full disk) they wait here.
 
 Every open ledger has an inbox file of its own, beside the ledger file, and holds a lock on it that
 ends with the process at the latest. Whoever gets the lock of an inbox may take it in: that is how
@@ -25,8 +25,7 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from frugal_chains.ledger._append import Entry
-from frugal_chains.ledger._line import entry_of, line_of
+from frugal_chains.ledger._line import Arrival, arrival_of, line_of
 from frugal_chains.ledger._page import Page, delete_file, is_ours
 
 logger = logging.getLogger("frugal_chains.ledger")
@@ -53,8 +52,8 @@ class Inbox:
         self._folders = _folders(ledger_path) if ledger_path else ()
         self.lock = threading.RLock()
         self._busy = False
-        self._arrived: deque[tuple[Entry, bytes]] = deque()
-        self._waiting: list[Entry] = []
+        self._arrived: deque[tuple[Arrival, bytes]] = deque()
+        self._waiting: list[Arrival] = []
         self._unwritten: list[bytes] = []
         self._page: Page | None = None
         """The file that takes the next line."""
@@ -76,23 +75,23 @@ class Inbox:
         """Attempts that no folder takes and that live in memory only."""
         return len(self._unwritten)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, arrival: Arrival) -> None:
         """Keep an attempt until it is taken and `done`. On return it survives this process;
         should no folder take it, it is held in memory and tried again with the next one."""
-        line = line_of(entry) if self._folders else b""
+        line = line_of(arrival) if self._folders else b""
         with self.lock:
-            self._arrived.append((entry, line))
+            self._arrived.append((arrival, line))
             if not self._busy:
                 self._keep_arrived()
 
-    def take(self) -> list[Entry]:
+    def take(self) -> list[Arrival]:
         """Everything that waits, to be written now; `done` or `put_back` must follow."""
         with self._alone():
             taken, self._waiting = self._waiting, []
             self._taken = (self._full[:], self._page, self._page.end if self._page else 0)
             return taken
 
-    def put_back(self, taken: Sequence[Entry]) -> None:
+    def put_back(self, taken: Sequence[Arrival]) -> None:
         """What was taken could not be written yet."""
         with self._alone():
             self._waiting[:0] = taken
@@ -135,7 +134,7 @@ class Inbox:
                 page.delete()
             self._close_files()
 
-    def take_in_others(self, take: Callable[[Sequence[Entry]], bool]) -> None:
+    def take_in_others(self, take: Callable[[Sequence[Arrival]], bool]) -> None:
         """Give `take` the attempts of processes that are gone; a file goes once it returned.
 
         `take` says whether it could use them all. Inboxes of living processes are left to them.
@@ -149,11 +148,11 @@ class Inbox:
             self.set_down |= set_down
             raise
 
-    def keep_damaged(self, entry: Entry) -> None:
+    def keep_damaged(self, arrival: Arrival) -> None:
         """Put an attempt that cannot be booked where a person will find it."""
         for folder in self._folders:
             try:
-                self._new_name(folder).with_suffix(DAMAGED).write_bytes(line_of(entry))
+                self._new_name(folder).with_suffix(DAMAGED).write_bytes(line_of(arrival))
             except OSError:
                 continue
             return
@@ -175,8 +174,8 @@ class Inbox:
         while arrived:
             self._busy = True
             try:
-                entry, line = arrived[0]
-                self._waiting.append(entry)
+                arrival, line = arrived[0]
+                self._waiting.append(arrival)
                 page = self._page
                 if page is None or self._unwritten or not page.write(line):
                     self._keep_elsewhere(line)
@@ -270,7 +269,7 @@ def _folders(ledger_path: Path) -> tuple[Path, ...]:
     return ledger_path.parent, shared
 
 
-def _take_in(path: Path, take: Callable[[Sequence[Entry]], bool]) -> None:
+def _take_in(path: Path, take: Callable[[Sequence[Arrival]], bool]) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR)
     except (FileNotFoundError, PermissionError):
@@ -279,8 +278,8 @@ def _take_in(path: Path, take: Callable[[Sequence[Entry]], bool]) -> None:
     try:
         if not is_ours(descriptor):
             return
-        entries, damaged = _read(descriptor, path)
-        if not take(entries) or damaged:  # leave it for a person; nothing in it is deleted
+        arrivals, damaged = _read(descriptor, path)
+        if not take(arrivals) or damaged:  # leave it for a person; nothing in it is deleted
             path.rename(path.with_suffix(DAMAGED))
         else:
             delete_file(path, descriptor)
@@ -290,16 +289,16 @@ def _take_in(path: Path, take: Callable[[Sequence[Entry]], bool]) -> None:
             os.close(descriptor)
 
 
-def _read(descriptor: int, path: Path) -> tuple[list[Entry], bool]:
-    """The attempts of an inbox, and whether a line could not be read."""
+def _read(descriptor: int, path: Path) -> tuple[list[Arrival], bool]:
+    """What waits in an inbox, and whether a line could not be read."""
     with open(descriptor, "rb", closefd=False) as file:
         written, _, _ = file.read().partition(b"\0")
-    entries, damaged = [], False
+    arrivals, damaged = [], False
     *lines, _ = written.split(b"\n")  # the last has no end: its writer died in the middle of it
     for line in lines:
         try:
-            entries.append(entry_of(line))
+            arrivals.append(arrival_of(line))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
             damaged = True
-            logger.error("a line of %s is not an attempt", path.name)
-    return entries, damaged
+            logger.error("a line of %s is neither an attempt nor an effect", path.name)
+    return arrivals, damaged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +13,9 @@ from typing import Protocol, Self
 
 from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._sqlite import SqliteStore
-from frugal_chains.ledger._store import AttemptFilter, Store
+from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Store
 from frugal_chains.ledger._totals import Totals
 
 DEFAULT_URL = "sqlite:///frugal.db"
@@ -29,7 +30,7 @@ class Closes(Protocol):
 
 
 class Ledger:
-    """Every provider attempt, one row each.
+    """Every provider attempt, one row each, and what each lever did for it.
 
         with Ledger.open("sqlite:///frugal.db") as ledger:
             for line in ledger.totals(by=["model"]):
@@ -117,6 +118,45 @@ class Ledger:
             LedgerError: as `totals`.
         """
         return self.store.totals_together(groupings, since=since, until=until)
+
+    def record_effect(self, effect: Effect) -> None:
+        """Keep what a lever did: as safe on return as an attempt. The same id twice is one row."""
+        self.store.append_effect(effect)
+
+    def record_effects(self, effects: Iterable[Effect]) -> None:
+        """Keep several, in their order. Each is safe by itself: they may be of many operations."""
+        for effect in effects:
+            self.store.append_effect(effect)
+
+    def effects(
+        self,
+        *,
+        operation_id: str | None = None,
+        lever: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Effect]:
+        """The effects that match every argument given, newest last, read a page at a time."""
+        return self.store.effects(
+            EffectFilter(operation_id=operation_id, lever=lever, since=since, until=until)
+        )
+
+    def effect_totals(
+        self,
+        by: Sequence[str] = ("lever",),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[EffectTotals]:
+        """Sums over the effects in `[since, until)`, one line for each combination of `by`: the
+        one that kept out most tokens first.
+
+        Args:
+            by: Any of `lever`, `kind`, `provider`, `model` and `day`.
+
+        Raises:
+            LedgerError: a name in `by` is none of these.
+        """
+        return self.store.effect_totals(by, since=since, until=until)
 
     def tag_names(self) -> list[str]:
         """The names of all tags that any attempt carries."""

@@ -1,4 +1,4 @@
-"""An attempt as one line of an inbox, and back.
+"""An attempt or an effect as one line of an inbox, and back.
 
 A line is written for every call, so the usual one is texts and numbers with a separator between
 them: two operations on strings. Whatever does not fit, such as a text of two lines, is JSON.
@@ -12,8 +12,13 @@ from typing import Any, Final
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import attempt_from_row, decision_text, labels_of, row_of, sums_of
+from frugal_chains.ledger._effect import Effect
+from frugal_chains.ledger._effects import effect_line, effect_of_line
 from frugal_chains.ledger._ids import pack_id
 from frugal_chains.ledger._schema import LABEL_COLUMNS, SUM_COLUMNS
+
+Arrival = Entry | Effect
+"""What goes through an inbox."""
 
 _SEPARATOR: Final = "\x1f"  # ASCII's own, for fields: it hardly ever occurs in a text
 _TEXTS: Final = 9
@@ -25,24 +30,28 @@ _NO_SERIES: Final = 0
 _ID_DIGITS: Final = 32
 
 
-def line_of(entry: Entry) -> bytes:
-    """The line of an attempt; it ends with a line feed and has no other, and no zero byte."""
+def line_of(arrival: Arrival) -> bytes:
+    """The line of an arrival; it ends with a line feed and has no other, and no zero byte."""
+    if isinstance(arrival, Effect):
+        return effect_line(arrival)
     try:
-        text = _plain(entry.attempt)
+        text = _plain(arrival.attempt)
         # The first ends a line, the second an inbox.
         if text.count(_SEPARATOR) == _SEPARATORS and text.count("\n") == 1 and "\0" not in text:
             return text.encode()
     except (TypeError, ValueError):
         pass
-    return _json(entry)
+    return _json(arrival)
 
 
-def entry_of(line: bytes) -> Entry:
+def arrival_of(line: bytes) -> Arrival:
     """What `line_of` wrote, without its end.
 
     Raises:
         ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError: anything else.
     """
+    if line.startswith(b"{"):
+        return effect_of_line(line)
     if line.startswith(b"["):
         labels, row = json.loads(line)
         row[0] = bytes.fromhex(row[0])

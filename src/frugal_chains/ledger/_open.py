@@ -12,7 +12,7 @@ from typing import TypeVar
 from frugal_chains.errors import LedgerCorrupt, LedgerError, LedgerTooNew, LedgerUnavailable
 from frugal_chains.ledger._ids import first_id
 from frugal_chains.ledger._inbox import DAMAGED, left_behind
-from frugal_chains.ledger._schema import APPLICATION_ID, MIGRATIONS
+from frugal_chains.ledger._schema import APPLICATION_ID, MIGRATIONS, READABLE_FROM
 from frugal_chains.ledger._store import Health
 
 PAGE_BYTES = 1024
@@ -137,9 +137,9 @@ def _connect_read_only(path: Path, *, wait_s: float) -> sqlite3.Connection:
         _must_have_no_log(path)
         db = _raw(f"{quoted}?immutable=1", uri=True)
         version = _version(db, path)
-    if version < len(MIGRATIONS):
+    if version < READABLE_FROM:
         raise LedgerError(
-            f"{path} is a ledger of version {version}, older than {len(MIGRATIONS)}: open it once "
+            f"{path} is a ledger of version {version}, older than {READABLE_FROM}: open it once "
             "for writing to migrate it"
         )
     return db

@@ -54,6 +54,22 @@ ROW_COLUMNS: Final = (
     "series",  # last: it is known only inside the write transaction
 )
 
+EFFECT_COLUMNS: Final = (
+    "id",
+    "operation_id",
+    "at_us",
+    "lever",
+    "tokens_before",
+    "tokens_after",
+    "exact",
+    "provider",
+    "model",
+    "net_nanos",
+    "kind",
+    "detail",
+    "tags",
+)
+
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000
 
@@ -141,5 +157,46 @@ CREATE TABLE claims (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = (_MIGRATION_1,)
+_MIGRATION_2 = """
+CREATE TABLE effects (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    operation_id BLOB,
+    at_us INTEGER NOT NULL,
+    lever TEXT NOT NULL,
+    tokens_before INTEGER NOT NULL,
+    tokens_after INTEGER NOT NULL,
+    exact INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    net_nanos INTEGER,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    opens_operation INTEGER NOT NULL
+);
+CREATE INDEX effects_operation ON effects (operation_id, lever);
+CREATE TABLE effects_daily (
+    day INTEGER NOT NULL,
+    lever TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    effects INTEGER NOT NULL,
+    operations INTEGER NOT NULL,
+    unchanged INTEGER NOT NULL,
+    inexact INTEGER NOT NULL,
+    tokens_before INTEGER NOT NULL,
+    tokens_after INTEGER NOT NULL,
+    net_nanos INTEGER NOT NULL,
+    unvalued INTEGER NOT NULL,
+    PRIMARY KEY (day, lever, kind, provider, model)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = (_MIGRATION_1, _MIGRATION_2)
 """Entry n takes a ledger from version n to n + 1. Never edit a landed entry: append."""
+READABLE_FROM: Final = 1
+"""The oldest version that can be read as it is; an older one must first be migrated."""
+EFFECTS_SINCE_VERSION: Final = 2
+"""What is read of a file of an earlier version has no effects in it."""

@@ -24,10 +24,14 @@ from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open, _read
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._effect import Effect, EffectTotals
+from frugal_chains.ledger._effect_sums import effect_totals
+from frugal_chains.ledger._effects import PAGE_ROWS, effects_page
 from frugal_chains.ledger._file import FILE_ERRORS, LedgerFile, Refused
 from frugal_chains.ledger._forks import let_go_at_fork, living_stores
 from frugal_chains.ledger._ids import moment
 from frugal_chains.ledger._inbox import Inbox, left_behind
+from frugal_chains.ledger._line import Arrival
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
 from frugal_chains.ledger._reserve import (
     Reservation,
@@ -38,7 +42,7 @@ from frugal_chains.ledger._reserve import (
     states,
 )
 from frugal_chains.ledger._rollup import fold
-from frugal_chains.ledger._store import AttemptFilter, Health
+from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.ledger._writer import Writer
 
@@ -115,24 +119,29 @@ class SqliteStore:
     # -- writing -------------------------------------------------------------------------------
 
     def append(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
+        self._append(Entry(attempt, reservation_id))
+
+    def append_effect(self, effect: Effect) -> None:
+        self._append(effect)
+
+    def _append(self, arrival: Arrival) -> None:
         if self._read_only:
             raise LedgerError(f"ledger {self._path} was opened to be read only")
-        entry = Entry(attempt, reservation_id)
         if self._path is None:
-            self._append_in_memory(entry)
+            self._append_in_memory(arrival)
             return
-        self._inbox.put(entry)
+        self._inbox.put(arrival)
         if self._file.closed:
             self._inbox.let_go()  # for whoever opens the ledger next
         else:
             self._writer.wake()
 
-    def _append_in_memory(self, entry: Entry) -> None:
+    def _append_in_memory(self, arrival: Arrival) -> None:
         if self._file.closed:
             raise LedgerUnavailable("the in-memory ledger was closed")
-        self._inbox.put(entry)
+        self._inbox.put(arrival)
         self.flush()
-        refused = self._refused.pop(entry.attempt.id, None)
+        refused = self._refused.pop(arrival.id, None)
         if refused is not None:
             raise refused
 
@@ -177,12 +186,12 @@ class SqliteStore:
             )
 
     def _set_aside(self, refused: Sequence[Refused]) -> None:
-        """An attempt that no ledger can hold is kept for a person to look at."""
-        for entry, error in refused:
-            logger.error("%s cannot be written: %s", entry.attempt, error)
-            self._inbox.keep_damaged(entry)
+        """What no ledger can hold is kept for a person to look at."""
+        for arrival, error in refused:
+            logger.error("%s cannot be written: %s", arrival, error)
+            self._inbox.keep_damaged(arrival)
             if self._path is None:
-                self._refused[entry.attempt.id] = error
+                self._refused[arrival.id] = error
 
     def _flush_siblings(self) -> None:
         """Let what other openers of this file have in this process be seen: one may record for a
@@ -195,10 +204,10 @@ class SqliteStore:
         """Take in the attempts of processes that are gone; whether there were any."""
         found = False
 
-        def take(entries: Sequence[Entry]) -> bool:
+        def take(arrivals: Sequence[Arrival]) -> bool:
             nonlocal found
             found = True
-            return not self._file.write(entries)
+            return not self._file.write(arrivals)
 
         try:
             self._inbox.take_in_others(take)
@@ -290,6 +299,20 @@ class SqliteStore:
                 _read.totals(db, self._file.ids, by, since=since, until=until) for by in groupings
             ]
         )
+
+    def effects(self, which: EffectFilter) -> Iterator[Effect]:
+        last = b""
+        while True:
+            page = self._reading(partial(effects_page, which=which, after=last))
+            yield from page
+            if len(page) < PAGE_ROWS:
+                return
+            last = bytes.fromhex(page[-1].id)
+
+    def effect_totals(
+        self, by: Sequence[str], *, since: datetime | None, until: datetime | None
+    ) -> list[EffectTotals]:
+        return self._reading(partial(effect_totals, by=by, since=since, until=until))
 
     def tag_names(self) -> list[str]:
         return self._reading(_read.tag_names)

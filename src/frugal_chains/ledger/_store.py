@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
 from frugal_chains.ledger._reserve import Reservation
 from frugal_chains.ledger._totals import Totals
@@ -20,6 +21,16 @@ class AttemptFilter:
     equal: Mapping[str, str] = field(default_factory=dict)
     """Label or id columns (`model`, `status`, `operation_id`, ...) to their value."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectFilter:
+    """Which effects to read: those that match every field that is set."""
+
+    operation_id: str | None = None
+    lever: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -39,7 +50,7 @@ class Health:
 
 
 class Store(Protocol):
-    """A place that keeps attempts and meters. Safe for threads; shared between processes."""
+    """A place that keeps attempts, effects and meters. For many threads and processes at once."""
 
     def append(self, attempt: Attempt, *, reservation_id: str | None = None) -> None:
         """Keep an attempt and settle its reservation. On return it survives this process.
@@ -61,6 +72,17 @@ class Store(Protocol):
         self, groupings: Sequence[Sequence[str]], *, since: datetime | None, until: datetime | None
     ) -> list[list[Totals]]:
         """`totals` by each grouping, all of one moment."""
+
+    def append_effect(self, effect: Effect) -> None:
+        """Keep an effect, as safely as an attempt. The same id again changes nothing."""
+
+    def effects(self, which: EffectFilter) -> Iterator[Effect]:
+        """The effects that match, oldest first."""
+
+    def effect_totals(
+        self, by: Sequence[str], *, since: datetime | None, until: datetime | None
+    ) -> list[EffectTotals]:
+        """Sums over `[since, until)`, one for each combination of `by`."""
 
     def tag_names(self) -> list[str]:
         """The names of all tags that any attempt carries."""

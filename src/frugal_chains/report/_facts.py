@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from frugal_chains.ledger import DAMAGED, LABEL_DIMENSIONS, TIME_DIMENSIONS, Totals
+from frugal_chains.ledger import (
+    DAMAGED,
+    LABEL_DIMENSIONS,
+    TIME_DIMENSIONS,
+    EffectTotals,
+    Totals,
+)
 from frugal_chains.usage import Usage
 
 Question = tuple[str, ...]
@@ -68,6 +74,8 @@ class ReportFacts:
     """Files whose attempts are not in the ledger yet, and so not in this report."""
     damaged: tuple[str, ...]
     """Files with attempts that could not be taken in, and are missing until a person looks."""
+    effects: tuple[EffectTotals, ...] = ()
+    """What each lever did, the one that kept out most tokens first."""
 
 
 def grouping(by: Sequence[str], tags: Sequence[str]) -> Question:
@@ -100,8 +108,10 @@ def report_facts(
     until: datetime | None = None,
     notes: Sequence[tuple[str, int]] = (),
     waiting: Sequence[str] = (),
+    effects: Sequence[EffectTotals] = (),
 ) -> ReportFacts:
-    """The report over the ledger's answers to `questions`; all zeros when there is no attempt."""
+    """The report over the ledger's answers to `questions`, and its `effect_totals` by lever; all
+    zeros when there is no attempt."""
     days = [line.key["day"] for line in answers[DAYS]]
     return ReportFacts(
         ledger=ledger,
@@ -118,6 +128,7 @@ def report_facts(
         notes=tuple(notes),
         waiting=tuple(file for file in waiting if not file.endswith(DAMAGED)),
         damaged=tuple(file for file in waiting if file.endswith(DAMAGED)),
+        effects=tuple(effects),
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from frugal_chains.ledger import Totals, shown_url
+from frugal_chains.ledger import EffectTotals, Totals, shown_url
+from frugal_chains.money import usd_from_nanos
 from frugal_chains.pricing import Explanation, Price, Priced
 from frugal_chains.report._doctor import DoctorFacts, Finding
 from frugal_chains.report._facts import ReportFacts, known_cost_usd
@@ -25,6 +26,8 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
          "unpriced": [{"provider", "model", "attempts", "reasons": [text]}],
          "estimated_notes": [{"note", "attempts"}],
          "outcomes": [{"status", "error_kind", **SUMS}],
+         "effects": [{"lever", "effects", "operations", "unchanged", "inexact", "tokens_before",
+                      "tokens_after", "measured_usd", "modelled_usd", "unvalued"}],
          "waiting": [file], "damaged": [file]}
 
     SUMS: `attempts`, `operations` (those whose first attempt is among them), `unpriced`,
@@ -33,6 +36,10 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
     include their parts). The rows of every table sum to `total`. A tag goes by its name, by
     `tag:<name>` where a label has that name. The attempts in `waiting` and `damaged` files are
     missing from all sums; the first are taken in later, the others need a person.
+
+    An effect is what one lever did for one request: `unchanged` counts those that left it alone,
+    `inexact` those whose tokens were estimated. `measured_usd` and `modelled_usd` are net savings,
+    negative for a loss, exact decimals as text; both leave out the `unvalued`.
     """
     return {
         "ledger": shown_url(facts.ledger),
@@ -59,8 +66,24 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
         ],
         "estimated_notes": [{"note": note, "attempts": count} for note, count in facts.notes],
         "outcomes": [{**line.key, **_sums(line)} for line in facts.outcomes],
+        "effects": [_effects(line) for line in facts.effects],
         "waiting": list(facts.waiting),
         "damaged": list(facts.damaged),
+    }
+
+
+def _effects(line: EffectTotals) -> dict[str, Any]:
+    return {
+        **line.key,
+        "effects": line.effects,
+        "operations": line.operations,
+        "unchanged": line.unchanged,
+        "inexact": line.inexact,
+        "tokens_before": line.tokens_before,
+        "tokens_after": line.tokens_after,
+        "measured_usd": exact_text(usd_from_nanos(line.measured_nanos)),
+        "modelled_usd": exact_text(usd_from_nanos(line.modelled_nanos)),
+        "unvalued": line.unvalued,
     }
 
 

@@ -22,6 +22,7 @@ from frugal_chains.report._facts import (
 )
 from frugal_chains.report._layout import add_amounts, fields, indented, name_table, title
 from frugal_chains.report._money import aligned, count_text, plain_text, share_text
+from frugal_chains.report._terminal_effects import effect_lines
 
 BAR_CELLS = 12
 MAX_MODELS = 10
@@ -78,7 +79,7 @@ def report_view(facts: ReportFacts, *, width: int, encoding: str = "utf-8") -> R
         for table in facts.tables:
             parts += ["", _table(table, width=width, ascii_only=ascii_only)]
     parts += [*_unpriced(facts.unpriced), *_estimated(facts), *_outcomes(facts.outcomes)]
-    return Group(*parts, *_missing(facts))
+    return Group(*parts, *effect_lines(facts.effects), *_missing(facts))
 
 
 def _encodable(facts: ReportFacts, encoding: str) -> ReportFacts:
@@ -108,6 +109,10 @@ def _encodable(facts: ReportFacts, encoding: str) -> ReportFacts:
             for model in facts.unpriced
         ),
         outcomes=tuple(map(line, facts.outcomes)),
+        effects=tuple(
+            replace(done, key={name: text(value) for name, value in done.key.items()})
+            for done in facts.effects
+        ),
         notes=tuple((text(note), count) for note, count in facts.notes),
         waiting=tuple(map(text, facts.waiting)),
         damaged=tuple(map(text, facts.damaged)),

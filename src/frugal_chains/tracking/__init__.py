@@ -2,6 +2,7 @@
 
 from frugal_chains.tracking._ambient import budgets_around, current_tracker, use_tracker
 from frugal_chains.tracking._call import CallEnd, CallStart
+from frugal_chains.tracking._effects import report_effect
 from frugal_chains.tracking._errors import ErrorFacts, classify_error
 from frugal_chains.tracking._lever import decided
 from frugal_chains.tracking._operation import Operation, current_operation, operation
@@ -27,6 +28,7 @@ __all__ = [
     "current_tracker",
     "decided",
     "operation",
+    "report_effect",
     "shared_ledger",
     "shared_prices",
     "use_tracker",

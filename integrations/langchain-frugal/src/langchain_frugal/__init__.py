@@ -10,6 +10,12 @@ from langchain_frugal._track import track_cost
 
 if TYPE_CHECKING:
     from langchain_frugal._middleware import BudgetMiddleware
+    from langchain_frugal.compression import (
+        DocumentCompressor,
+        PromptCompressor,
+        ToolOutputMiddleware,
+        fetch_original_tool,
+    )
     from langchain_frugal.routing import (
         RoutingChatModel,
         RoutingDecisionModel,
@@ -22,13 +28,24 @@ __all__ = [
     "BudgetExceeded",
     "BudgetMiddleware",
     "CostCallbackHandler",
+    "DocumentCompressor",
+    "PromptCompressor",
     "RequestRefused",
     "RoutingChatModel",
     "RoutingMiddleware",
+    "ToolOutputMiddleware",
     "TrackedEmbeddings",
     "__version__",
+    "fetch_original_tool",
     "track_cost",
 ]
+
+_COMPRESSION = (
+    "DocumentCompressor",
+    "PromptCompressor",
+    "ToolOutputMiddleware",
+    "fetch_original_tool",
+)
 
 if find_spec("langchain_core.decisions") is not None:  # langchain-core 1.8 or newer
     __all__ += ["RoutingDecisionModel"]
@@ -40,7 +57,11 @@ def __getattr__(name: str) -> Any:
         from langchain_frugal._middleware import BudgetMiddleware
 
         return BudgetMiddleware
-    # Whoever only counts costs needs nothing of routing, which brings numpy.
+    # Whoever only counts costs needs nothing of compression or routing, which brings numpy.
+    if name in _COMPRESSION:
+        from langchain_frugal import compression
+
+        return getattr(compression, name)
     if name.startswith("Routing"):
         from langchain_frugal import routing
 

@@ -1,0 +1,1 @@
+"""How well compressors keep what matters: the sets, the protocol, the peers."""

@@ -1,0 +1,7 @@
+"""Extraction: of what was found, the part that a query needs, within an exact budget."""
+
+from frugal_chains.compression.extract._choose import Count
+from frugal_chains.compression.extract._extract import Extraction, extract, sections, untouched
+from frugal_chains.compression.extract._passage import Kind, Passage
+
+__all__ = ["Count", "Extraction", "Kind", "Passage", "extract", "sections", "untouched"]

@@ -1,0 +1,132 @@
+"""The best units that fit a budget: by their scores, and exactly by the tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
+from typing import Final
+
+from frugal_chains.compression._json import rendered
+from frugal_chains.compression.extract._passage import RECORD_CHARS, Source, Unit
+
+Count = Callable[[str], int]
+"""Tokens of a text, by the tokenizer of the model that will read it."""
+
+_MISSES: Final = 64
+"""So many units in a row that do not fit: those that follow are worse, and hardly shorter."""
+_FILLINGS: Final = 3
+"""How often room that was left is filled: texts joined have fewer tokens than their parts."""
+
+
+class Page:
+    """What a choice of units looks like in the prompt, and what that costs."""
+
+    def __init__(
+        self, sources: Sequence[Source], units: Sequence[Unit], count: Count, joiner: str
+    ) -> None:
+        self._sources, self._units, self._count, self._joiner = sources, units, count, joiner
+        self._tokens: dict[int, int] = {}
+        self._label_tokens: dict[int, int] = {}
+
+    def estimate(self, unit: int) -> int:
+        """Tokens of a unit behind others of its passage."""
+        if unit not in self._tokens:
+            start, end = self._units[unit].span
+            source = self._sources[self._units[unit].passage]
+            text = source.passage.text
+            # A line break is a token of its own, a space mostly is not.
+            after_break = text[max(0, start - 1) : start] == "\n"
+            between = "," if source.box else "\n" if after_break else " "
+            self._tokens[unit] = self._count(between + text[start:end])
+        return self._tokens[unit]
+
+    def opening(self, passage: int) -> int:
+        """Tokens that the first unit of a passage costs besides its own."""
+        if passage not in self._label_tokens:
+            self._label_tokens[passage] = self._count(
+                self._joiner + self._sources[passage].passage.label
+            )
+        return self._label_tokens[passage]
+
+    def texts(self, chosen: Sequence[int]) -> list[str | None]:
+        """The kept text of each passage, None where nothing is kept. `chosen` ascends."""
+        found: list[str | None] = [None] * len(self._sources)
+        for passage, units in groupby(chosen, key=lambda at: self._units[at].passage):
+            source = self._sources[passage]
+            if source.box is None:
+                found[passage] = self._sentences(source.passage.text, list(units))
+            else:
+                kept = {self._units[at].span[0] for at in units}
+                found[passage] = rendered(source.passage.text, source.box, kept, RECORD_CHARS)
+        return found
+
+    def _sentences(self, text: str, chosen: Sequence[int]) -> str:
+        start, before = self._units[chosen[0]].span
+        parts = [text[start:before]]
+        for last, at in pairwise(chosen):
+            start, end = self._units[at].span
+            left = text[before:start]
+            parts.append(left if last == at - 1 else "\n" if "\n" in left else " ")
+            parts.append(text[start:end])
+            before = end
+        return "".join(parts)
+
+    def tokens(self, texts: Sequence[str | None]) -> int:
+        """Of kept texts with their labels, joined as they will stand in the prompt."""
+        parts = [
+            source.passage.label + text
+            for source, text in zip(self._sources, texts, strict=True)
+            if text is not None
+        ]
+        return self._count(self._joiner.join(parts)) if parts else 0
+
+
+def choose(
+    page: Page,
+    units: Sequence[Unit],
+    scores: Sequence[float],
+    required: frozenset[int],
+    budget_tokens: int,
+) -> list[int]:
+    """Numbers of the units that are kept, ascending. `required` ones come before all others."""
+    order = sorted(range(len(units)), key=lambda at: (at not in required, -scores[at], at))
+    place = {at: number for number, at in enumerate(order)}
+    chosen: set[int] = set()
+    left = budget_tokens
+    for _ in range(_FILLINGS):
+        added = _fill(page, units, order, chosen, left)
+        if not added:
+            break
+        chosen |= added
+        left = budget_tokens - page.tokens(page.texts(sorted(chosen)))
+        while left < 0:  # parts and their sum differ: the worst go
+            for worst in sorted(chosen, key=place.__getitem__, reverse=True):
+                chosen.remove(worst)
+                left += page.estimate(worst)
+                if left >= 0:
+                    break
+            left = budget_tokens - page.tokens(page.texts(sorted(chosen)))
+    return sorted(chosen)
+
+
+def _fill(
+    page: Page, units: Sequence[Unit], order: Sequence[int], chosen: set[int], left: int
+) -> set[int]:
+    opened = {units[at].passage for at in chosen}
+    added: set[int] = set()
+    misses = 0
+    for at in order:
+        if at in chosen:
+            continue
+        if misses == _MISSES:
+            break
+        passage = units[at].passage
+        cost = page.estimate(at) + (0 if passage in opened else page.opening(passage))
+        if cost > left:
+            misses += 1
+            continue
+        misses = 0
+        left -= cost
+        opened.add(passage)
+        added.add(at)
+    return added

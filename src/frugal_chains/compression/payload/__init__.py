@@ -1,0 +1,5 @@
+"""Payloads: tools' outputs in a denser form, and to a budget with few fields."""
+
+from frugal_chains.compression.payload._fit import LEAST_TOKENS, Payload, Step, fit_payload
+
+__all__ = ["LEAST_TOKENS", "Payload", "Step", "fit_payload"]

@@ -1,0 +1,38 @@
+"""What shaping a payload came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from frugal_chains.errors import FrugalError
+
+Count = Callable[[str], int]
+"""Tokens of a text, by the tokenizer of the model that will read it."""
+
+ORIGINAL = "original"
+"""The form of a text that was left as it is."""
+
+
+class ShapeError(FrugalError, ValueError):
+    """A text that is not what its form says, or a form that cannot be undone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaped:
+    """A payload in the form that has the fewest tokens, and why that one."""
+
+    text: str
+    """Never more tokens than the original; the very same object where `form` is `original`."""
+    form: str
+    """`original`, or one of `FORMS`: hand it to `restore`."""
+    tokens_before: int
+    tokens_after: int
+    reason: str
+    """Why this form: for reports, in words."""
+    lossless: bool
+    """Whether `restore` gives back the same value."""
+
+    @property
+    def saved_tokens(self) -> int:
+        return self.tokens_before - self.tokens_after

@@ -1,0 +1,19 @@
+"""Text: what several levers look at. Sentences, terms, BM25, and what must never be cut."""
+
+from frugal_chains.text._atoms import Atom, atoms
+from frugal_chains.text._bm25 import bm25, bm25_of_counts, inverse_frequencies, term_counts
+from frugal_chains.text._sentences import Span, sentences
+from frugal_chains.text._terms import content_terms, terms
+
+__all__ = [
+    "Atom",
+    "Span",
+    "atoms",
+    "bm25",
+    "bm25_of_counts",
+    "content_terms",
+    "inverse_frequencies",
+    "sentences",
+    "term_counts",
+    "terms",
+]

@@ -1,0 +1,346 @@
+"""Extraction: never over the budget, whole sentences in their order, and what was asked for."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frugal_chains.compression.extract import Extraction, Passage, extract, sections
+from frugal_chains.errors import CompressionError
+from frugal_chains.text import atoms
+from frugal_chains.tokens import TokenCounter
+
+COUNTER = TokenCounter()
+
+
+def o200k(text: str) -> int:
+    return COUNTER.count_text(text, model="gpt-4o", provider="openai").tokens
+
+
+def characters(text: str) -> int:
+    return len(text)
+
+
+COUNTS: list[Callable[[str], int]] = [o200k, characters]
+
+
+def page(passages: list[Passage], found: Extraction, joiner: str = "\n\n") -> str:
+    """What an application would put into its prompt."""
+    return joiner.join(
+        passage.label + text
+        for passage, text in zip(passages, found.texts, strict=True)
+        if text is not None
+    )
+
+
+BRIDGES = [
+    Passage(
+        label="[1] Hats\n", text="Hats are worn on heads. Some are made of felt. Most are not."
+    ),
+    Passage(
+        label="[2] Tower Bridge\n",
+        text="Tower Bridge crosses the Thames. It was built between 1886 and 1894. "
+        "Many people like it.",
+    ),
+    Passage(label="[3] Thames\n", text="The Thames is a river. It flows through London."),
+]
+
+
+# -- what is kept ------------------------------------------------------------------------------
+
+
+def test_the_answer_is_kept_with_its_source() -> None:
+    found = extract("When was Tower Bridge built?", BRIDGES, budget_tokens=24, count=o200k)
+    assert found.reason == "budget"
+    assert found.texts[1] is not None
+    assert "It was built between 1886 and 1894." in found.texts[1]
+    assert found.scores[1] == max(found.scores)
+    assert o200k(page(BRIDGES, found)) <= 24
+
+
+def test_what_fits_is_left_as_it_was() -> None:
+    found = extract("hats", BRIDGES, budget_tokens=200, count=o200k)
+    assert found.reason == "fits"
+    assert found.texts == tuple(passage.text for passage in BRIDGES)
+    assert found.tokens_after == found.tokens_before <= 200
+
+
+def test_the_order_of_the_text_stays() -> None:
+    text = " ".join(
+        f"Sentence {n} is about {'beans' if n % 3 == 0 else 'peas'}." for n in range(30)
+    )
+    (kept,) = extract("beans", [Passage(text=text)], budget_tokens=60, count=o200k).texts
+    numbers = [int(n) for n in re.findall(r"Sentence (\d+)", kept or "")]
+    assert numbers == sorted(numbers)
+    assert sum(n % 3 == 0 for n in numbers) >= len(numbers) - 1
+    assert len(numbers) > 4
+
+
+def test_without_a_query_it_is_the_beginning() -> None:
+    for query in ("", " \n", "?!"):
+        found = extract(query, BRIDGES, budget_tokens=20, count=o200k)
+        assert (found.texts[0] or "").startswith("Hats are worn on heads.")
+
+
+@pytest.mark.parametrize(
+    ("query", "needle"),
+    [
+        ("What happened to order ORD-99312?", "Then ORD-99312 went away."),
+        ("status of 3f2a9c1e-77aa-4b10-9d0f-0c1b2a3d4e5f", "3F2A9C1E-77AA-4B10-9D0F-0C1B2A3D4E5F"),
+        ("who wrote to joe.doe@example.org", "Write to joe.doe@example.org by noon."),
+        ('what is meant by "cold start"', "They call it a cold start here."),
+    ],
+)
+def test_a_sentence_with_an_atom_that_is_asked_for_is_kept(query: str, needle: str) -> None:
+    words = ["what", "happened", "to", "the", "order", "status", "of", "who", "wrote", "meant"]
+    rng = random.Random(0)
+    noise = [" ".join(rng.choices(words, k=9)).capitalize() + "." for _ in range(120)]
+    noise.insert(77, needle if needle.endswith(".") else f"Somebody saw {needle} once.")
+    found = extract(query, [Passage(text=" ".join(noise))], budget_tokens=60, count=o200k)
+    assert needle in (found.texts[0] or "")
+
+
+def test_an_atom_is_no_part_of_a_longer_one() -> None:
+    text = "Order 123 was paid. " * 3 + "Order 1234 was lost. " + "Nothing else is known. " * 20
+    found = extract("order 1234", [Passage(text=text)], budget_tokens=10, count=o200k)
+    assert found.texts == ("Order 1234 was lost.",)
+
+
+def test_an_embedder_can_say_more_than_words() -> None:
+    texts = sections(BRIDGES)
+    assert texts == [passage.label + passage.text for passage in BRIDGES]
+    found = extract(
+        "head gear of the well dressed", BRIDGES, budget_tokens=24, count=o200k,
+        likeness=[0.9, 0.2, 0.1],
+    )  # fmt: skip
+    assert found.texts[1:] == (None, None)
+    # Only how they differ matters, not the scale of an embedder's cosines.
+    again = extract(
+        "head gear of the well dressed", BRIDGES, budget_tokens=24, count=o200k,
+        likeness=[0.79, 0.72, 0.71],
+    )  # fmt: skip
+    assert again.texts == found.texts
+
+
+def test_a_long_text_is_embedded_in_parts() -> None:
+    text = " ".join(f"This is sentence {n} of a long text." for n in range(40))
+    parts = sections([Passage(label="[1]\n", text=text), Passage(text="Short.")])
+    assert len(parts) == 5
+    assert all(part.startswith("[1]\n") for part in parts[:4])
+    assert [n for part in parts for n in re.findall(r"\d+", part[3:])] == [*map(str, range(40))]
+
+
+TALK = [
+    *(f"{'Ann' if n % 2 else 'Bob'}: We talk of the weather, turn {n}." for n in range(60)),
+    "Ann: Now the budget of the new project.",
+    *(f"{'Ann' if n % 2 else 'Bob'}: I think so too, turn {n}." for n in range(6)),
+    *(f"{'Ann' if n % 2 else 'Bob'}: And then there is lunch, turn {n}." for n in range(60)),
+]
+
+
+def test_what_is_said_around_a_turn_of_a_dialogue_belongs_to_it() -> None:
+    text = "\n".join(TALK)
+    found = extract("the budget", [Passage(text=text)], budget_tokens=150, count=o200k)
+    kept = (found.texts[0] or "").split("\n")
+    assert "Ann: Now the budget of the new project." in kept
+    assert sum("I think so too" in turn for turn in kept) >= 5
+    assert kept == [turn for turn in TALK if turn in kept]
+
+
+def test_the_turns_of_a_speaker_that_is_named_count_more() -> None:
+    turns = []
+    for n in range(120):
+        turns.append(f"{('Ann', 'Bob', 'Carla')[n // 40]}: The plan is a plan, number {n}.")
+    text = "\n".join(turns)
+    found = extract(
+        "What is the plan of Carla?", [Passage(text=text)], budget_tokens=200, count=o200k
+    )
+    assert (found.texts[0] or "").count("Carla:") > 9
+    assert "Ann:" not in (found.texts[0] or "")
+
+
+def test_a_list_of_definitions_is_no_dialogue() -> None:
+    text = "\n".join(f"Term{n}: it means the thing number {n}." for n in range(30))
+    found = extract("Term17", [Passage(text=text)], budget_tokens=16, count=o200k)
+    assert "number 17" in (found.texts[0] or "")
+
+
+# -- budgets -----------------------------------------------------------------------------------
+
+SENTENCES = st.sampled_from(
+    [
+        "Costs fell by 12.5 % in Q3.",
+        "See https://example.com/a?b=1&c=2.",
+        "Dr. Smith did not agree!",
+        "東京は日本の首都です。",
+        "Is it so?",
+        "The id is 3f2a9c1e-77aa-4b10-9d0f.",
+        "Oh… no.",
+        "x = foo(bar)",
+        "Ann: hello there",
+        "Bob: good morning",
+        '"Never", he said.',
+        "🤷🏽‍♀️ what?",
+        "\ud800 broken",
+        "a\x00b.",
+        "A rather long sentence that goes on, and on; and does not end before it has said a lot.",
+    ]
+)
+TEXTS = st.lists(
+    st.tuples(SENTENCES, st.sampled_from([" ", "\n", "\n\n", "\r\n", "  "])), max_size=12
+)
+PASSAGES = st.lists(
+    st.builds(
+        lambda parts, label: Passage(text="".join(a + b for a, b in parts), label=label),
+        TEXTS,
+        st.sampled_from(["", "[1] Title\n", "Source: a.txt\n"]),
+    ),
+    max_size=6,
+)
+QUERIES = st.sampled_from(
+    ["", "costs in Q3", "who is Ann", "首都", "the id 3f2a9c1e", "not agree", "\ud800"]
+)
+
+
+@given(QUERIES, PASSAGES, st.integers(1, 150), st.sampled_from(COUNTS))
+def test_a_budget_is_never_passed(
+    query: str, passages: list[Passage], budget_tokens: int, count: Callable[[str], int]
+) -> None:
+    found = extract(query, passages, budget_tokens=budget_tokens, count=count)
+    assert count(page(passages, found)) == found.tokens_after <= budget_tokens
+    assert found.tokens_after <= found.tokens_before or found.reason == "fits"
+    for passage, text, spans in zip(passages, found.texts, found.kept, strict=True):
+        assert (text is None) == (not spans) or (text == "" and found.reason == "fits")
+        assert list(spans) == sorted(spans)
+        for start, end in spans:
+            assert passage.text[start:end] in (text or "")
+            inside = [
+                a for a in atoms(passage.text) for edge in (start, end) if a.start < edge < a.end
+            ]
+            assert not inside
+        kept = "".join(passage.text[start:end] for start, end in spans)
+        assert re.sub(r"\s", "", kept) == re.sub(r"\s", "", text or "")
+
+
+@given(st.integers(0, 1000), st.sampled_from([2, 4, 8]))
+def test_a_budget_is_used(seed: int, ratio: int) -> None:
+    rng = random.Random(seed)
+    words = [
+        "the",
+        "a",
+        "river",
+        "bridge",
+        "town",
+        "old",
+        "was",
+        "built",
+        "by",
+        "many",
+        "in",
+        "1900",
+    ]
+    passages = [
+        Passage(
+            label=f"[{n}] Text {n}\n",
+            text=" ".join(
+                " ".join(rng.choices(words, k=rng.randint(5, 25))).capitalize() + "."
+                for _ in range(rng.randint(3, 8))
+            ),
+        )
+        for n in range(15)
+    ]
+    whole = o200k("\n\n".join(passage.label + passage.text for passage in passages))
+    found = extract("old bridge", passages, budget_tokens=whole // ratio, count=o200k)
+    assert found.tokens_after >= 0.93 * (whole // ratio)
+
+
+@pytest.mark.parametrize("budget_tokens", [0, -1])
+def test_no_budget_is_an_error(budget_tokens: int) -> None:
+    with pytest.raises(CompressionError, match="give a budget of 1 or more"):
+        extract("x", BRIDGES, budget_tokens=budget_tokens, count=o200k)
+
+
+def test_a_budget_smaller_than_a_sentence_cuts_it_at_a_word() -> None:
+    text = "The bridge at Example Road 12 was opened for traffic by the old mayor in 1907."
+    found = extract("bridge", [Passage(text=text)], budget_tokens=8, count=o200k)
+    assert found.reason == "clipped"
+    assert found.texts[0]
+    assert text.startswith(found.texts[0] + " ")
+    assert found.tokens_after == o200k(found.texts[0]) <= 8
+
+
+def test_a_cut_is_never_inside_of_an_atom() -> None:
+    text = "Look at https://example.com/a/very/long/path?with=many&words=in&it=1 before noon."
+    for budget_tokens in range(1, 24):
+        found = extract("look", [Passage(text=text)], budget_tokens=budget_tokens, count=o200k)
+        kept = found.texts[0] or ""
+        assert "https" not in kept or "words=in&it=1" in kept
+
+
+def test_a_budget_that_holds_nothing_says_so() -> None:
+    long = [Passage(text="Pneumonoultramicroscopicsilicovolcanoconiosis" * 4, label="[1]\n")]
+    found = extract("x", long, budget_tokens=3, count=o200k)
+    assert (found.texts, found.reason, found.tokens_after) == ((None,), "too_small", 0)
+
+
+def test_as_many_likenesses_as_sections() -> None:
+    with pytest.raises(CompressionError, match="2 numbers for 3 sections"):
+        extract("x", BRIDGES, budget_tokens=5, count=o200k, likeness=[0.1, 0.2])
+
+
+# -- the same everywhere, and in time ----------------------------------------------------------
+
+PROGRAM = """
+import sys
+from frugal_chains.compression.extract import Passage, extract
+texts = ["Der Fluss ist lang. Il est long. " * 3 + f"River {n} is {n} km long." for n in range(9)]
+found = extract("which river is 7 km long", [Passage(text=t) for t in texts], budget_tokens=120,
+                count=lambda t: len(t) // 4 + 1)
+print(found)
+"""
+
+
+def test_the_same_bytes_in_every_process() -> None:
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM], env={"PYTHONHASHSEED": seed}, capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(seen) == 1
+
+
+BIG: list[tuple[str, list[Passage]]] = [
+    ("one of 5 MB", [Passage(text="The river is long. It is 7 km. " * 160_000)]),
+    ("one line of 5 MB", [Passage(text="a" * 5_000_000)]),
+    ("no white space, 5 MB", [Passage(text="河" * 1_600_000)]),
+    ("10,000 passages", [Passage(text=f"On {n}.", label=f"[{n}]\n") for n in range(10_000)]),
+    ("binary", [Passage(text=bytes(range(256)).decode("latin-1") * 4000)]),
+    ("nested JSON", [Passage(text="[" * 1000 + "1" + "]" * 1000) for _ in range(50)]),
+    ("broken JSON", [Passage(text='{"a": [1, 2, {"b": ' * 2000)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "passages"), BIG, ids=[name for name, _ in BIG])
+def test_whatever_it_is_it_takes_bounded_time(name: str, passages: list[Passage]) -> None:
+    began = time.process_time()
+    found = extract("river 7", passages, budget_tokens=500, count=characters)
+    assert found.tokens_after <= 500
+    assert time.process_time() - began < 15
+
+
+def test_nothing_of_nothing() -> None:
+    empty: list[Any] = [[], [Passage(text="")], [Passage(text=" \n ", label="[1]\n")]]
+    for passages in empty:
+        found = extract("x", passages, budget_tokens=1, count=o200k)
+        assert found.tokens_after <= 1

@@ -1,0 +1,155 @@
+"""Outlines: what they look like, and that every JSON value comes back from one."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from frugal_chains.compression.shape._outline import write_outline
+from frugal_chains.compression.shape._outline_read import read_outline
+from frugal_chains.compression.shape._values import read_json, write_json
+
+# Texts that look like something else: numbers, words, marks of an outline, broken lines.
+ODD: list[str] = json.loads(
+    r'["", "1", "1.0", "-0", "1e3", "NaN", "-Infinity", "true", "null", "key", "-", "- a", "a: b", '
+    r'"a:", "|", "| x", "[a]", "{a}", "a,b", "a;b", "; ", ",", "  a", "a ", "=x", "a=b", '
+    r'"\"", "\"\"\"\"", "\\", "\\n\\n\\n\\n", "é", "日本", "a b", "[]", "{}", "[],", "07", "+1", '
+    r'"http://x/?a=b,c", "\u00a0x", "\u2028", "\u0085", "\n", "a\nb", "a\n", "\n\n", "\t", '
+    r'"\u0000", "a\n  b\n\nc", "a\r\nb", "\ud800", "\u007f"]'
+)
+
+texts = st.sampled_from(ODD) | st.text('ab,:;=|-[]{}"\\ \n\té', max_size=6)
+strings = st.builds(lambda text, plain: json.dumps(text, ensure_ascii=plain), texts, st.booleans())
+numbers = st.sampled_from(
+    ("0", "-0", "1", "1.0", "1e3", "1E+3", "12345678901234567890123", "-1.50", "2024", "NaN")
+)
+scalars = strings | numbers | st.sampled_from(["true", "false", "null"])
+names = st.sampled_from(['"a"', '"b"', '"id"', '"key"', '"x y"', '"-z"']) | strings
+
+
+def array(members: list[str]) -> str:
+    return f"[{','.join(members)}]"
+
+
+def obj(members: list[tuple[str, str]]) -> str:
+    return "{" + ", ".join([f"{name}: {value}" for name, value in members]) + "}"
+
+
+@st.composite
+def records(draw: st.DrawFn, values: st.SearchStrategy[str]) -> list[str]:
+    """JSON objects with the same names, some of which a record may lack."""
+    columns = draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    of_column = [draw(st.sampled_from([strings, numbers, scalars, values])) for _ in columns]
+    constant = [draw(st.booleans()) for _ in columns]
+    first = [draw(kind) for kind in of_column]
+    rows = []
+    for _ in range(draw(st.integers(1, 4))):
+        cells = [f if c else draw(k) for f, c, k in zip(first, constant, of_column, strict=True)]
+        pairs = zip(columns, cells, strict=True)
+        rows.append(obj([pair for pair in pairs if draw(st.integers(0, 5))]))
+    return rows
+
+
+@st.composite
+def keyed_records(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
+    rows = draw(records(values))
+    keys = [draw(names) for _ in rows]
+    if draw(st.booleans()):  # each record names its own key
+        rows = ['{"id": ' + key + ", " + row[1:] for key, row in zip(keys, rows, strict=True)]
+        rows = [row.replace(", }", "}") for row in rows]
+    return obj(list(zip(keys, rows, strict=True)))
+
+
+json_texts = st.recursive(
+    scalars,
+    lambda values: (
+        st.lists(values, max_size=4).map(array)
+        | st.lists(st.tuples(names, values), max_size=4).map(obj)
+        | records(values).map(array)
+        | st.lists(records(values).map(array) | st.just("[]"), max_size=3).map(array)
+        | keyed_records(values)
+    ),
+    max_leaves=12,
+)
+
+
+def exact(text: str) -> Any:
+    """The value by the standard library, with the text of numbers and doubled keys kept."""
+
+    def number(written: str) -> tuple[str, str]:
+        return "number", written
+
+    return json.loads(
+        text,
+        parse_float=number,
+        parse_int=number,
+        parse_constant=number,
+        object_pairs_hook=lambda pairs: ("object", pairs),
+    )
+
+
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(json_texts)
+def test_every_value_comes_back_from_its_outline(text: str) -> None:
+    outline = write_outline(read_json(text))
+    assert exact(write_json(read_outline(outline))) == exact(text)
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(json_texts)
+def test_json_without_blanks_is_the_same_value(text: str) -> None:
+    assert exact(write_json(read_json(text))) == exact(text)
+
+
+EXAMPLES = {
+    "nested objects, quotes only where needed": (
+        '{"name": {"first": "Ana", "last": "Li Wu"}, "zip": "78750", "n": 1.0, "ok": true, '
+        '"no": "no", "empty": "", "none": null, "a: b": "c: d, e", '
+        '"list": ["x", "y z", "3", 3], "nil": {}}',
+        'name:\n first: Ana\n last: Li Wu\nzip: "78750"\nn: 1.0\nok: true\nno: no\nempty: ""\n'
+        'none: null\n"a: b": c: d, e\nlist: [x,y z,"3",3]\nnil: {}',
+    ),
+    "records, a constant column, nested records and lists": (
+        '[{"id": 1, "state": "pending", "price": {"low": 1, "high": 2}, "lines": '
+        '[{"sku": "a"}, {"sku": "b"}]}, {"id": 2, "state": "pending", "price": {"low": 3, '
+        '"high": 4}, "lines": []}]',
+        "[id,state=pending,price{low,high},lines[sku]]:\n1,,1,2,[a; b]\n2,,3,4,[]",
+    ),
+    "records under keys": (
+        '{"p": {"c_1": {"brand": "visa", "id": "c_1"}, "g_2": {"amount": 7, "id": "g_2"}}}',
+        "p{key,amount,brand,id=key}:\n c_1,,visa\n g_2,7",
+    ),
+    "lists of records": (
+        '[[{"a": 1, "b": 2}, {"a": 3, "b": 4}], [], [{"a": 5}]]',
+        "[[a,b]]:\n1,2; 3,4\n[]\n5",
+    ),
+    "texts of several lines": (
+        '{"code": "def f():\\n  return 1\\n", "after": [{"x": 1, "y": {"z": []}}, "a: b", "\\n"]}',
+        'code: |\n def f():\n   return 1\n\nafter:\n - x: 1\n  y:\n   z: []\n - "a: b"\n - |\n\n',
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "outline"), EXAMPLES.values(), ids=EXAMPLES)
+def test_an_outline_reads_like_this(text: str, outline: str) -> None:
+    assert write_outline(read_json(text)) == outline
+    assert exact(write_json(read_outline(outline))) == exact(text)
+
+
+def test_wide_and_long_records_keep_their_keys_beside_their_values() -> None:
+    wide = [{f"field{i}": i for i in range(33)}] * 2
+    long = [{"id": i, "body": f"word {i} " * 300} for i in range(2)]
+    for value in (wide, long):
+        outline = write_outline(read_json(json.dumps(value)))
+        assert outline.startswith(("- field0: 0\n field1: 1", "- id: 0\n body: "))
+
+
+@pytest.mark.parametrize(
+    "outline",
+    ["", "a: 1\nb", "a:", "[a,b]:\n1,2,3", "[a]:\n[1", 'a: "x', "a: 1\n   b: 2", "{key,a}:\n[x],1"],
+)
+def test_what_is_no_outline_is_refused(outline: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_outline(outline)
