@@ -88,7 +88,8 @@ def messages_of(output: str) -> list[frozenset[str]]:
 
 def missing_problems(lines: Iterable[str], output: str) -> list[str]:
     shown = {
-        re.sub(r" \N{MULTIPLICATION SIGN}\d+$", "", line.rstrip()).rstrip() for line in output.splitlines()
+        re.sub(r" \N{MULTIPLICATION SIGN}\d+$", "", line.rstrip()).rstrip()
+        for line in output.splitlines()
     }
     shown |= {line.rstrip() for line in output.splitlines()}
     return [line for line in dict.fromkeys(lines) if PROBLEM.search(line) and line not in shown]

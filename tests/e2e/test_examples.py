@@ -1,4 +1,4 @@
-"""Every example of routing is run, against a provider on loopback."""
+"""Every example of routing and compression is run, against a provider on loopback."""
 
 from __future__ import annotations
 
@@ -68,6 +68,27 @@ def test_routed_query_engine(scripted: ScriptedServer, tmp_path: Path) -> None:
     scripted.always(Reply("Twenty minutes.", usage=Tokens(fresh=90, visible=3)))
     assert "Twenty minutes." in run("routed_query_engine.py", tmp_path, scripted)
     assert rows(tmp_path) == [("gpt-4.1-nano", "ok", "default")]
+
+
+def test_compressed_rag_chain(scripted: ScriptedServer, tmp_path: Path) -> None:
+    needed = {"E7": "wait for 30 minutes", "descaling": "takes 25 minutes"}
+
+    def cites(request: Request) -> Reply:
+        context, question = (message["content"] for message in request.body["messages"])
+        (fact,) = (fact for word, fact in needed.items() if word in question)
+        (source,) = (part for part in context.split("\n\n")[1:] if fact in part)
+        return Reply(f"{fact} {source[:3]}", usage=Tokens(fresh=150, visible=9))
+
+    scripted.always(cites)
+    said = run("compressed_rag_chain.py", tmp_path, scripted)
+    for fact, title in zip(needed.values(), ("Error codes", "Descaling"), strict=True):
+        (cited,) = (line.split()[-1] for line in said.splitlines() if fact in line)
+        assert f"  {cited} {title}, page" in said
+    with Ledger.open(f"sqlite:///{tmp_path}/frugal.db", read_only=True) as ledger:
+        effects = [*ledger.effects(lever="compression.extract")]
+        operations = [attempt.operation_id for attempt in ledger.attempts()]
+    assert [effect.operation_id for effect in effects] == operations
+    assert all(effect.tokens_after <= 120 < 300 < effect.tokens_before for effect in effects)
 
 
 def test_calibration_from_a_log(scripted: ScriptedServer, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_frugal import DocumentCompressor, PromptCompressor
 from tests.langchain.compressing import ANSWER, MODEL, QUESTION, documents, prose, tokens
 
-NAMES = "ninety nine names of nothing are read aloud in the long hall before anyone may sit down to eat. "
+NAMES = "ninety nine names of nothing are read aloud in a long hall before anyone may sit to eat. "
 
 
 def compressor(budget_tokens: int = 150, **options: Any) -> DocumentCompressor:

@@ -8,6 +8,7 @@ from frugal_chains.dispatch._context import (
 )
 from frugal_chains.dispatch._course import Course
 from frugal_chains.dispatch._files import load_policy, read_rows, save_calibration, with_ledger
+from frugal_chains.dispatch._payload import PayloadCompressor
 from frugal_chains.dispatch._question import Embedded, EmbeddingModel, QuestionEmbedder
 from frugal_chains.dispatch._router import Route, Router
 from frugal_chains.dispatch._user_check import UserCheck
@@ -19,6 +20,7 @@ __all__ = [
     "Embedded",
     "EmbeddingModel",
     "Likeness",
+    "PayloadCompressor",
     "QuestionEmbedder",
     "Route",
     "Router",

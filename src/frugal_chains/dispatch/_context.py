@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from frugal_chains.compression import ContextBudget, budget_tokens
+from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.extract import (
-    Count,
     Extraction,
     Kind,
     Passage,
@@ -20,11 +19,11 @@ from frugal_chains.compression.extract import (
     sections,
     untouched,
 )
+from frugal_chains.dispatch._allowance import Allowance
 from frugal_chains.dispatch._patience import GaveUp, Patience
-from frugal_chains.pricing import PriceBook, Priced
+from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from frugal_chains.tracking import Tracker, report_effect, shared_prices
-from frugal_chains.usage import Usage
+from frugal_chains.tracking import Tracker, report_effect
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
@@ -32,7 +31,6 @@ LEVER: Final = "compression.extract"
 JOINER: Final = "\n\n"
 _LONG_CHARS: Final = 100_000
 """From here on the work takes tens of milliseconds: not those of an event loop."""
-_THOUSAND: Final = Usage(input_tokens=1000, source="estimated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,17 +94,20 @@ class ContextCompressor:
         counter: TokenCounter | None = None,
         prices: PriceBook | None = None,
     ) -> None:
-        self.budget = ContextBudget(tokens=budget) if isinstance(budget, int) else budget
-        self.model, self.provider = model, provider
+        self._allowance = Allowance(budget, model, provider, counter, prices)
         self._likeness = likeness
         self._patience = Patience("frugal-likeness", likeness_timeout_s)
         self._kind, self._joiner, self._patterns = kind, joiner, tuple(patterns)
-        self._counter = counter or TokenCounter()
-        self._prices = prices
+
+    @property
+    def budget(self) -> ContextBudget:
+        """As it was given."""
+        assert self._allowance.budget is not None
+        return self._allowance.budget
 
     def count(self, text: str) -> int:
         """Tokens of a text by the model's tokenizer."""
-        return self._count()(text)
+        return self._allowance.count(text)
 
     def compress(
         self,
@@ -167,13 +168,13 @@ class ContextCompressor:
         likeness: Sequence[float] | None,
         warnings: tuple[str, ...],
     ) -> Compressed:
-        tokens = self._budget_tokens(tier)
+        tokens = self._tokens(tier)
         try:
             extraction = extract(
                 query,
                 passages,
                 budget_tokens=tokens,
-                count=self._count(),
+                count=self._allowance.count,
                 kind=self._kind,
                 likeness=likeness,
                 joiner=self._joiner,
@@ -199,39 +200,29 @@ class ContextCompressor:
     ) -> tuple[Sequence[float] | None, tuple[str, ...]]:
         texts = sections(passages, self._kind)
         try:
-            async with asyncio.timeout(self._patience.limit_s):
-                return list(await likeness.aof(query, texts)), ()
+            return list(await self._patience.await_for(likeness.aof(query, texts))), ()
         except Exception as error:
             return None, (_without_embedder(error),)
 
     def _fits(self, passages: Sequence[Passage], tier: str) -> bool:
         """Whether nothing will have to go, told without an exact count: no embedder is asked."""
         chars = sum(len(passage.label) + len(passage.text) for passage in passages)
-        return chars <= self._budget_tokens(tier)
+        return chars <= self._tokens(tier)
 
-    def _budget_tokens(self, tier: str) -> int:
-        nanos = self._input_nanos() if self.budget.limit_usd is not None else None
-        return budget_tokens(self.budget, tier=tier, input_nanos=nanos)
-
-    def _input_nanos(self) -> int | None:
-        prices = self._prices or shared_prices()
-        price = prices.price(_THOUSAND, model=self.model, provider=self.provider or None)
-        return price.nanos if isinstance(price, Priced) else None
-
-    def _count(self) -> Count:
-        count, model, provider = self._counter.count_text, self.model, self.provider or None
-        return lambda text: count(text, model=model, provider=provider).tokens
+    def _tokens(self, tier: str) -> int:
+        tokens = self._allowance.tokens(tier)
+        assert tokens is not None
+        return tokens
 
     def _report(self, found: Compressed, operation_id: str, trackers: Sequence[Tracker]) -> None:
         extraction = found.extraction
-        exact = self._counter.count_text("", model=self.model, provider=self.provider or None).exact
         report_effect(
             LEVER,
             tokens_before=extraction.tokens_before,
             tokens_after=extraction.tokens_after,
-            exact=exact,
-            model=self.model,
-            provider=self.provider,
+            exact=self._allowance.exact,
+            model=self._allowance.model,
+            provider=self._allowance.provider,
             detail={
                 "reason": extraction.reason,
                 "budget_tokens": extraction.budget_tokens,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Final, TypeVar
@@ -62,4 +63,14 @@ class Patience:
                 raise
             with self._lock:
                 self._hanging.append(thread)
+            raise GaveUp(f"no answer within {self.limit_s:g} s") from None
+
+    async def await_for(self, work: Awaitable[T]) -> T:
+        """As `wait_for`, of what is awaited; it is cancelled when its time is over."""
+        try:
+            async with asyncio.timeout(self.limit_s) as limit:
+                return await work
+        except TimeoutError:
+            if not limit.expired():  # then the work itself has raised it
+                raise
             raise GaveUp(f"no answer within {self.limit_s:g} s") from None

@@ -110,19 +110,9 @@ class QuestionEmbedder:
         if known is not None or model is None:
             return known or _MISSING
         try:
-            return self._took(text, await self._awaited(model.aembed(text)))
+            return self._took(text, await self._patience.await_for(model.aembed(text)))
         except Exception as error:
             return self._failed(error)
-
-    async def _awaited(self, work: Awaitable[Vector]) -> Vector:
-        limit_s = self._patience.limit_s
-        try:
-            async with asyncio.timeout(limit_s) as limit:
-                return await work
-        except TimeoutError:
-            if not limit.expired():  # then the work itself has raised it
-                raise
-            raise GaveUp(f"no answer within {limit_s:g} s") from None
 
     def _without_asking(self, text: str) -> Embedded | None:
         if not text:

@@ -1,6 +1,7 @@
 """Outlines: what they look like, and that every JSON value comes back from one."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -101,6 +102,58 @@ def test_every_value_comes_back_from_its_outline(text: str) -> None:
 @given(json_texts)
 def test_json_without_blanks_is_the_same_value(text: str) -> None:
     assert exact(write_json(read_json(text))) == exact(text)
+
+
+PLACES: dict[str, Callable[[str], Any]] = {
+    "the whole value": lambda t: t,
+    "a value": lambda t: {"a": t, "b": {"c": t, "d": 1}},
+    "a name": lambda t: {t: 1, "b": {t: {"c": t}}},
+    "an item": lambda t: [t, {"a": [t, ["b", [1]]]}, t],
+    "an item of items": lambda t: [[[t], t], [["b"], t]],
+    "a cell": lambda t: [{"a": t, "b": 1, "c": t}, {"a": "x", "b": t, "c": t}],
+    "a constant cell": lambda t: {name: {"a": t, "b": name} for name in "klmnop"},
+    "a cell in a cell": lambda t: [
+        {"a": [{"b": t}, {"b": "x"}], "c": {t: t}},
+        {"a": [], "c": {t: 1}},
+    ],
+    "a key of a row": lambda t: {t: {"a": t, "b": 1}, "l": {"a": "x", "b": 2}},
+    "a name of a column": lambda t: [{t: 1, "b": {t: 2}}, {t: 3, "b": {t: 4}}],
+    "values in brackets": lambda t: [{"a": [t, {t: t}], "b": 1}, {"a": t, "b": [[], {}]}],
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_odd_texts_come_back_from_every_place(place: Callable[[str], Any]) -> None:
+    for odd in ODD:
+        text = json.dumps(place(odd))
+        assert exact(write_json(read_outline(write_outline(read_json(text))))) == exact(text), odd
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": 1, "a": 2}, {"b": 1}]',
+        '[{"a": 1, "a": 2}, {"a": 3, "a": 4}]',
+        '[{"a": 1, "b": 2}, {"b": 3, "a": 4}]',
+        '[[{"a": []}], [], [{"a": 1}, {"a": 2}]]',
+        '[{"a": {}, "b": 1}, {"a": {"c": 1}, "b": 2}, {"b": 3}]',
+        '{"x": {"a": {}}, "y": {"a": {}}, "x": {"a": 1}}',
+        '{"x": {"id": "x"}, "y": {"id": "y"}}',
+        '{"1": {"id": 1}, "2": {"id": 2}}',
+        '[{"a": "same", "b": null}, {"a": "same", "b": null}, {"a": "same", "b": null}]',
+    ],
+)
+def test_odd_records_come_back(text: str) -> None:
+    assert exact(write_json(read_outline(write_outline(read_json(text))))) == exact(text)
+
+
+def test_records_in_records_take_time_that_grows_with_their_length() -> None:
+    # Tried as a table at every level, this took 20 seconds.
+    value: Any = [{"x": f"v{i}", "y": i} for i in range(5_000)]
+    for _ in range(28):
+        value = [{**{f"c{i}": i for i in range(13)}, "n": value}]
+    text = json.dumps(value)
+    assert exact(write_json(read_outline(write_outline(read_json(text))))) == exact(text)
 
 
 EXAMPLES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
@@ -13,7 +13,7 @@ from typing import Final, Literal
 from frugal_chains.compression._json import read_json, rendered
 from frugal_chains.compression.extract import Count, Passage, extract
 from frugal_chains.compression.payload._fields import Field, fields_of, worth
-from frugal_chains.compression.shape import Shaped, shape
+from frugal_chains.compression.shape import LOSSLESS_FORMS, Shaped, shape
 from frugal_chains.errors import CompressionError
 
 LEAST_TOKENS: Final = 40
@@ -27,6 +27,7 @@ _MANY_RECORDS: Final = 8
 _REFILLS: Final = 8
 """Fields that are tried in the room that is left."""
 
+Shape = Callable[[str], Shaped]
 Step = Literal["original", "shape", "fields", "extract"]
 
 
@@ -51,6 +52,7 @@ def fit_payload(
     query: str,
     budget_tokens: int | None,
     count: Count,
+    forms: Sequence[str] = LOSSLESS_FORMS,
     least_tokens: int = LEAST_TOKENS,
     patterns: Sequence[re.Pattern[str]] = (),
 ) -> Payload:
@@ -65,6 +67,7 @@ def fit_payload(
         query: What the output is for: the user's words, the call and its arguments.
         budget_tokens: None: only the denser form.
         count: The tokenizer.
+        forms: Of `compression.shape`, to choose among; none: the layout stays as it is.
         least_tokens: Shorter ones are left as they are, whatever the budget.
         patterns: Of the application: what they match is never cut.
 
@@ -73,19 +76,24 @@ def fit_payload(
     """
     if budget_tokens is not None and budget_tokens < 1:
         raise CompressionError(f"budget_tokens is {budget_tokens}; give a budget of 1 or more")
-    shaped = shape(text, count)
+
+    @cache
+    def in_form(part: str) -> Shaped:
+        return shape(part, count, forms=forms)
+
+    shaped = in_form(text)
     before = shaped.tokens_before
     fits = budget_tokens is None or shaped.tokens_after <= max(budget_tokens, 0)
     if fits or before < least_tokens:
         step: Step = "original" if shaped.text is text else "shape"
         return _payload(before, shaped.text, shaped.tokens_after, step, shaped.form)
     assert budget_tokens is not None
-    fewer = _fewer_fields(text, query.lower(), budget_tokens, count)
+    fewer = _fewer_fields(text, query.lower(), budget_tokens, in_form)
     if fewer is not None:
         return _payload(
             before, fewer[0].text, fewer[0].tokens_after, "fields", fewer[0].form, fewer[1]
         )
-    return _extracted(text, query, budget_tokens, count, before, patterns)
+    return _extracted(text, query, budget_tokens, count, in_form, patterns)
 
 
 def _extracted(
@@ -93,28 +101,24 @@ def _extracted(
     query: str,
     budget_tokens: int,
     count: Count,
-    before: int,
+    in_form: Shape,
     patterns: Sequence[re.Pattern[str]],
 ) -> Payload:
-    @cache
-    def shaped(part: str) -> Shaped:
-        return shape(part, count)
-
     is_json = text.lstrip()[:1] in ("{", "[") and len(text) <= _MOST_CHARS
     found = extract(
         query,
         [Passage(text=text)],
         budget_tokens=budget_tokens,
-        count=(lambda part: shaped(part).tokens_after) if is_json else count,
+        count=(lambda part: in_form(part).tokens_after) if is_json else count,
         patterns=patterns,
     )
-    kept = found.texts[0] or ""
-    last = shaped(kept)
+    last = in_form(found.texts[0] or "")
+    before = in_form(text).tokens_before
     return _payload(before, last.text, last.tokens_after, "extract", last.form)
 
 
 def _fewer_fields(
-    text: str, query: str, budget_tokens: int, count: Count
+    text: str, query: str, budget_tokens: int, in_form: Shape
 ) -> tuple[Shaped, tuple[Field, ...]] | None:
     """With as few fields left out as fit; None where those that matter would have to go as well."""
     box = read_json(text) if len(text) <= _MOST_CHARS else None
@@ -132,7 +136,7 @@ def _fewer_fields(
 
     def less(dropped: Collection[Field]) -> Shaped:
         kept = {i.start for field, items in fields.items() if field not in dropped for i in items}
-        return shape(rendered(text, box, kept, 0), count)
+        return in_form(rendered(text, box, kept, 0))
 
     sizes = range(1, len(spare) + 1)
     at = bisect_left(sizes, True, key=lambda n: less(spare[:n]).tokens_after <= budget_tokens)

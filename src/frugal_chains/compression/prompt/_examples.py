@@ -69,7 +69,7 @@ def choose_examples(
     diversity: float = 0.3,
     order: ExampleOrder = "original",
     at_most: int | None = None,
-    min_relevance: float = 0.0,
+    min_relevance: float = 0.3,
     query_vector: Vector | None = None,
     vectors: Sequence[Vector] | None = None,
     separator: str = "\n\n",
@@ -79,7 +79,8 @@ def choose_examples(
 
     Maximal marginal relevance (J. Carbonell and J. Goldstein, SIGIR 1998): the next example is the
     one with the most relevance left after its likeness to the nearest one chosen is taken off. One
-    of every label comes first, the labels of the most relevant examples before others.
+    of every label comes first, the labels of the most relevant examples before others. Where all
+    fit, all are kept: the set that does not change is the one a provider's cache can keep.
 
     Args:
         examples: In the order of the prompt.
@@ -89,8 +90,9 @@ def choose_examples(
         diversity: Weight of unlikeness against relevance, 0 (relevance alone) to 1.
         order: `original`, or `best_last`: the most relevant one next to the request.
         at_most: Examples; None: as many as fit.
-        min_relevance: Less relevant ones (0 to 1, of the best one's) are left out even where they
-            would fit; the one of each label is not held to it.
+        min_relevance: Less relevant ones (0 to 1, the best one has 1) are not used to fill up what
+            is left of the budget: that would favour small ones about something else. The one of
+            each label is not held to it, nor any where the request shares nothing with all.
         query_vector: The request's embedding; together with `vectors`, fused in half and half.
         vectors: The examples' embeddings, one each.
         separator: Between examples.
@@ -106,17 +108,18 @@ def choose_examples(
     abouts = [example.about or example.text for example in examples]
     relevance = relevance_of(abouts, query, query_vector, vectors)
     everything = tuple(range(len(examples)))
-    free = (at_most is None or at_most >= len(examples)) and min_relevance == 0
+    unlimited = at_most is None or at_most >= len(examples)
     if not enabled:
         kept, reason = everything, "off"
-    elif full_tokens <= budget_tokens and free:
+    elif full_tokens <= budget_tokens and unlimited:
         kept, reason = _ordered(everything, relevance, order), "all fit"
     else:
         likeness = likeness_of(abouts, vectors)
         sizes = [count(example.text + separator) for example in examples]
         room = _Room(budget_tokens + count(separator), at_most, sizes)
         picks = _one_per_label(examples, relevance, room)
-        _fill(picks, relevance, likeness, room, diversity, min_relevance)
+        needed = min_relevance if any(relevance) else 0.0
+        _fill(picks, relevance, likeness, room, diversity, needed)
 
         def fits(n: int) -> bool:
             chosen = _ordered(picks[:n], relevance, order)

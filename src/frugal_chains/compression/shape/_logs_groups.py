@@ -57,7 +57,7 @@ def templates_of(texts: Iterable[str]) -> list[Template]:
 def tokens_and_names(lines: Iterable[str], mark: str) -> list[tuple[str, list[str]]]:
     """Each line as its template, with a mark for every name or number, and these in order."""
     plain: dict[str, bool] = {}
-    out = []
+    out: list[tuple[str, list[str]]] = []
     for line in lines:
         names: list[str] = []
         if not line:

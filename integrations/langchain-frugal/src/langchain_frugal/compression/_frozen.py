@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from frugal_chains.compression.extract import Kind, Passage, extract
-from langchain_frugal.compression._shaping import Tokens, shaped
+from frugal_chains.compression.extract import Passage, extract
+from frugal_chains.compression.payload import fit_payload
+from frugal_chains.compression.shape import shape
+from frugal_chains.tokens import TokenCounter
 
 logger = logging.getLogger("langchain_frugal")
 
-EXTRACT: Final = "compression.extract"
 _REMEMBERED: Final = 256
 """Messages, so that those of a conversation are compressed once and not at each of its turns."""
 
 
 class Squeezed(NamedTuple):
-    """The texts of one message's context, and what they have become."""
+    """The texts of one message's context as they are now."""
 
     texts: tuple[str, ...]
     tokens_before: int
-    tokens_shaped: int
-    tokens: int
+    tokens_after: int
 
 
 class Frozen:
@@ -32,34 +32,62 @@ class Frozen:
 
     def __init__(
         self,
-        tokens: Tokens,
         budget_tokens: int,
+        *,
+        model: str,
+        provider: str,
         forms: tuple[str, ...],
-        kind: Kind | None,
         patterns: Sequence[re.Pattern[str]],
+        counter: TokenCounter | None,
     ) -> None:
-        self.forms = forms
-        self._tokens, self._budget_tokens = tokens, budget_tokens
-        self._kind, self._patterns = kind, patterns
+        self.budget_tokens, self.model, self.provider = budget_tokens, model, provider
+        self._forms, self._patterns = forms, tuple(patterns)
+        self._counter = counter or TokenCounter()
         self.squeezed = lru_cache(_REMEMBERED)(self._squeezed)
 
+    @property
+    def exact(self) -> bool:
+        """Whether tokens are counted with the model's own tokenizer."""
+        return self._counter.count_text("", model=self.model, provider=self.provider or None).exact
+
     def _squeezed(self, texts: tuple[str, ...], query: str) -> Squeezed:
-        in_form = shaped(texts, self._tokens, self.forms)
-        before, after = in_form.tokens_before, in_form.tokens_after
-        if after <= self._budget_tokens:
-            return Squeezed(in_form.texts, before, after, after)
+        """Never fails: what cannot be compressed stays as it was, and is not counted."""
         try:
-            found = extract(
-                query,
-                [Passage(text=text) for text in in_form.texts],
-                budget_tokens=self._budget_tokens,
-                count=self._tokens.count,
-                kind=self._kind,
-                joiner="",
-                patterns=self._patterns,
-            )
+            return self._one(*texts, query) if len(texts) == 1 else self._several(texts, query)
         except Exception:
             logger.warning("a message is left as it was", exc_info=True)
-            return Squeezed(in_form.texts, before, after, after)
-        kept = tuple(text or "" for text in found.texts)
-        return Squeezed(kept, before, after, found.tokens_after)
+            return Squeezed(texts, 0, 0)
+
+    def _one(self, text: str, query: str) -> Squeezed:
+        found = fit_payload(
+            text,
+            query=query,
+            budget_tokens=self.budget_tokens,
+            count=self._count,
+            forms=self._forms,
+            least_tokens=0,
+            patterns=self._patterns,
+        )
+        return Squeezed((found.text,), found.tokens_before, found.tokens_after)
+
+    def _several(self, texts: Sequence[str], query: str) -> Squeezed:
+        """Blocks share the budget, and stay blocks."""
+        shaped = [shape(text, self._count, forms=self._forms) for text in texts]
+        before = sum(each.tokens_before for each in shaped)
+        after = sum(each.tokens_after for each in shaped)
+        if after <= self.budget_tokens:
+            return Squeezed(tuple(each.text for each in shaped), before, after)
+        found = extract(
+            query,
+            [Passage(text=each.text) for each in shaped],
+            budget_tokens=self.budget_tokens,
+            count=self._count,
+            joiner="",
+            patterns=self._patterns,
+        )
+        return Squeezed(tuple(text or "" for text in found.texts), before, found.tokens_after)
+
+    def _count(self, text: str) -> int:
+        return self._counter.count_text(
+            text, model=self.model, provider=self.provider or None
+        ).tokens

@@ -11,20 +11,19 @@ from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, conv
 from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from frugal_chains.compression.extract import Kind
 from frugal_chains.compression.shape import LOSSLESS_FORMS
 from frugal_chains.errors import CompressionError
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import report_effect
 from langchain_frugal.compression._around import Around, around
-from langchain_frugal.compression._frozen import EXTRACT, Frozen, Squeezed
+from langchain_frugal.compression._forms import checked_forms
+from langchain_frugal.compression._frozen import Frozen, Squeezed
 from langchain_frugal.compression._messages import Piece, pieces_of, with_piece
 from langchain_frugal.compression._parts import Parts, question_last
-from langchain_frugal.compression._shaping import LEVER as SHAPE
-from langchain_frugal.compression._shaping import Tokens, checked_forms
 
 Prompt = PromptValue | str | Sequence[Any]
 """What chat models take: a prompt value, messages (or what becomes some), or a text."""
+LEVER: Final = "compression.payload"
 Selector = Callable[[BaseMessage], bool]
 _LONG_CHARS: Final = 100_000
 """From here on the work takes tens of milliseconds: not those of an event loop."""
@@ -42,9 +41,9 @@ class PromptCompressor(Runnable[Any, Any]):
 
     Of what goes in, the same kind comes out. Outputs of tools and the context in human messages
     (all but the paragraphs that ask) are brought to a shorter lossless form, and if that is still
-    over the budget, to the sentences that the question needs. Ids, tool calls, system prompts,
-    answers of the model and blocks that are no text stay as they are, and so does everything up to
-    the last cache marker.
+    over the budget, to the fields, records and sentences that the question needs. Ids, tool calls,
+    system prompts, answers of the model and blocks that are no text stay as they are, and so does
+    everything up to the last cache marker.
 
     Each message is compressed by itself, and by what stands before it: in every later request of a
     conversation its bytes are the same, so that a provider's prompt cache goes on holding. For the
@@ -62,7 +61,6 @@ class PromptCompressor(Runnable[Any, Any]):
         select: Which messages are compressed, decided by each alone.
         split: Of the text of a human message, where its context stands and what is asked.
         forms: Lossless forms to choose among; none: texts keep theirs.
-        kind: What the context is; None: told from each text.
         patterns: Of the application: what they match is never cut.
         enabled: False: prompts pass as they are.
         counter: The token counter.
@@ -80,18 +78,21 @@ class PromptCompressor(Runnable[Any, Any]):
         select: Selector = carries_context,
         split: Callable[[str], Parts] = question_last,
         forms: Collection[str] = LOSSLESS_FORMS,
-        kind: Kind | None = None,
         patterns: Sequence[re.Pattern[str]] = (),
         enabled: bool = True,
         counter: TokenCounter | None = None,
     ) -> None:
         if budget_tokens < 1:
             raise CompressionError(f"budget_tokens is {budget_tokens}; give a budget of 1 or more")
-        self.budget_tokens, self.enabled = budget_tokens, enabled
+        self.enabled = enabled
         self._select, self._split = select, split
-        self._tokens = Tokens(model, provider, counter)
         self._frozen = Frozen(
-            self._tokens, budget_tokens, checked_forms(forms), kind, tuple(patterns)
+            budget_tokens,
+            model=model,
+            provider=provider,
+            forms=checked_forms(forms),
+            patterns=patterns,
+            counter=counter,
         )
 
     def invoke(self, input: Prompt, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -144,30 +145,24 @@ class PromptCompressor(Runnable[Any, Any]):
         return _like(prompt, new)
 
     def _report(self, found: Sequence[Squeezed], call: Around) -> None:
-        """One effect of each lever for the request, whatever the number of messages."""
+        """One effect for the request, whatever the number of messages."""
         if not found:
             return
-        for lever, before, after in (
-            (SHAPE, [each.tokens_before for each in found], [each.tokens_shaped for each in found]),
-            (EXTRACT, [each.tokens_shaped for each in found], [each.tokens for each in found]),
-        ):
-            if lever == SHAPE and not self._frozen.forms:
-                continue
-            report_effect(
-                lever,
-                tokens_before=sum(before),
-                tokens_after=sum(after),
-                exact=self._tokens.exact,
-                model=self._tokens.model,
-                provider=self._tokens.provider,
-                detail={
-                    "messages": len(found),
-                    "changed": sum(b != a for b, a in zip(before, after, strict=True)),
-                    "budget_tokens": self.budget_tokens,
-                },
-                operation_id=call.operation_id,
-                trackers=call.trackers,
-            )
+        report_effect(
+            LEVER,
+            tokens_before=sum(each.tokens_before for each in found),
+            tokens_after=sum(each.tokens_after for each in found),
+            exact=self._frozen.exact,
+            model=self._frozen.model,
+            provider=self._frozen.provider,
+            detail={
+                "messages": len(found),
+                "changed": sum(each.tokens_before != each.tokens_after for each in found),
+                "budget_tokens": self._frozen.budget_tokens,
+            },
+            operation_id=call.operation_id,
+            trackers=call.trackers,
+        )
 
 
 def _messages(prompt: Prompt) -> list[BaseMessage]:

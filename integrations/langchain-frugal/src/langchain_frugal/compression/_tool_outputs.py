@@ -5,37 +5,39 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from langchain.agents.middleware import AgentMiddleware, AgentState
-from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
-from frugal_chains.archive import Archive, handle_of
-from frugal_chains.compression import ContextBudget, budget_tokens
-from frugal_chains.compression.extract import Kind, Passage
+from frugal_chains.archive import Archive
+from frugal_chains.compression import ContextBudget
+from frugal_chains.compression.payload import Payload
 from frugal_chains.compression.shape import LOSSLESS_FORMS
-from frugal_chains.dispatch import Compressed, ContextCompressor
+from frugal_chains.dispatch import PayloadCompressor
 from frugal_chains.errors import CompressionError
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from frugal_chains.tracking import report_effect
 from langchain_frugal.compression._around import Around, around
 from langchain_frugal.compression._content import is_marked, texts_of, with_texts, words_of
-from langchain_frugal.compression._likeness import EmbedTexts, likeness_of
+from langchain_frugal.compression._forms import checked_forms
 from langchain_frugal.compression._originals import FETCH, fetch_original_tool, kept_in
 from langchain_frugal.compression._parts import question_last
-from langchain_frugal.compression._shaping import LEVER, ShapedTexts, Tokens, checked_forms, shaped
 
 Result = Any
 """A `ToolMessage`, a `Command`, or a list of these."""
 
-_MARKER: Final = "[shortened; all of it: {fetch}({handle})]\n"
+_MARKER: Final = "\n[shortened; all of it: {fetch}({handle})]"
+_HANDLE_CHARS: Final = 24
+"""Of a handle, and so the most tokens that it has."""
+_SEAM_TOKENS: Final = 2
+"""Two texts joined may have a few more tokens than both."""
 _LEAST_WITH_MARKER: Final = 64
 """Tokens: the marker has about 30, and something of the output should be left."""
-_LONG_CHARS: Final = 100_000
-"""From here on the work takes tens of milliseconds: not those of an event loop."""
+_LOSING: Final = ("fields", "extract")
+"""Steps of a payload after which something is gone."""
 
 
 class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -45,29 +47,27 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             ToolOutputMiddleware(budget_tokens=1500, model="gpt-4.1-mini"),
         ])
 
-    An output is brought to its shortest lossless form, and if that is still over the budget, to
-    the part that the tool call's arguments and the person's last message ask for. What enters the
-    conversation then stays as it is, byte for byte, and so does a provider's prompt cache of it.
-    Errors, artifacts, commands, and blocks that are no text are not touched.
+    An output is brought to its shortest lossless form, and if that is still over the budget, to the
+    fields, records and sentences that the tool call's arguments and the person's last message ask
+    for. What enters the conversation then stays as it is, byte for byte, and so does a provider's
+    prompt cache of it. Errors, artifacts, commands, outputs with a cache marker, and blocks that
+    are no text are not touched; several blocks of text become one.
 
     A run is left alone with `enabled=False`, or `{"compress": False}` under `configurable` or
     `metadata` of its config.
 
     Args:
         budget_tokens: Of the text of one output; or how that depends on who will answer: a `route`
-            in the config names the tier.
+            in the config names the tier. None: only lossless forms.
         model: Whose tokenizer counts; empty: tokens are estimated, a little too high.
         provider: Of the model, where its name alone does not tell.
         exclude: Names of tools whose outputs are needed to the letter.
         forms: Lossless forms to choose among; none: outputs keep theirs. Code of yours that reads
-            `ToolMessage.content` as JSON needs `("json",)`.
-        embedder: `Embeddings`, or a function of texts such as `LocalEmbedder(layers=6)`.
-        embedding_timeout_s: How long it may take; then words alone decide.
-        kind: What outputs are; None: told from each text.
+            `ToolMessage.content` as JSON needs `("json",)`, and no budget.
         patterns: Of the application: what they match is never cut.
         archive: Where the originals of shortened outputs are put. The agent then has the tool
-            `fetch_original(handle)`, and a shortened output begins with a line that names its
-            handle; the line counts in the budget.
+            `fetch_original(handle)`, and a shortened output ends with a line that names its handle.
+            Room for the line is part of the budget.
         enabled: False: outputs pass as they are.
         counter: The token counter.
         prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
@@ -79,15 +79,12 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def __init__(
         self,
-        budget_tokens: int | ContextBudget,
+        budget_tokens: int | ContextBudget | None,
         *,
         model: str = "",
         provider: str = "",
         exclude: Collection[str] = (),
         forms: Collection[str] = LOSSLESS_FORMS,
-        embedder: Embeddings | EmbedTexts | None = None,
-        embedding_timeout_s: float = 10.0,
-        kind: Kind | None = None,
         patterns: Sequence[re.Pattern[str]] = (),
         archive: Archive | None = None,
         enabled: bool = True,
@@ -99,22 +96,20 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self.tools = [fetch_original_tool(archive)] if archive is not None else []
         self._archive = archive
         self._exclude = frozenset((*exclude, FETCH))
-        self._forms = checked_forms(forms)
-        self._tokens = Tokens(model, provider, counter)
-        self._compressor = ContextCompressor(
+        counter = counter or TokenCounter()
+        if archive is not None and budget_tokens is not None:
+            line = _MARKER.format(fetch=FETCH, handle="")
+            room = counter.count_text(line, model=model, provider=provider or None).tokens
+            budget_tokens = _less(budget_tokens, room + _HANDLE_CHARS + _SEAM_TOKENS)
+        self._compressor = PayloadCompressor(
             budget_tokens,
             model=model,
             provider=provider,
-            likeness=likeness_of(embedder),
-            likeness_timeout_s=embedding_timeout_s,
-            kind=kind,
-            joiner="",
+            forms=checked_forms(forms),
             patterns=patterns,
             counter=counter,
             prices=prices,
         )
-        if archive is not None:
-            _must_hold_marker(self._compressor.budget)
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]
@@ -146,88 +141,57 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _one(self, result: Result, request: ToolCallRequest, call: Around) -> Result:
         if not _is_output(result):
             return result
-        in_form = self._shaped(result, call)
-        passages = self._passages(result, in_form, call)
         found = self._compressor.compress(
             _query(request),
-            passages,
+            _text(result),
             tier=call.tier,
             operation_id=call.operation_id,
             trackers=call.trackers,
         )
-        return self._written(result, in_form, passages, found)
+        return self._written(result, found)
 
     async def _aone(self, result: Result, request: ToolCallRequest, call: Around) -> Result:
         if not _is_output(result):
             return result
-        if sum(map(len, texts_of(result.content))) > _LONG_CHARS:
-            in_form = await asyncio.to_thread(self._shaped, result, call)
-        else:
-            in_form = self._shaped(result, call)
-        passages = self._passages(result, in_form, call)
         found = await self._compressor.acompress(
             _query(request),
-            passages,
+            _text(result),
             tier=call.tier,
             operation_id=call.operation_id,
             trackers=call.trackers,
         )
         if self._archive is not None:  # a file: not the loop's time
-            return await asyncio.to_thread(self._written, result, in_form, passages, found)
-        return self._written(result, in_form, passages, found)
+            return await asyncio.to_thread(self._written, result, found)
+        return self._written(result, found)
 
-    def _shaped(self, message: ToolMessage, call: Around) -> ShapedTexts:
-        in_form = shaped(texts_of(cast(Any, message.content)), self._tokens, self._forms)
-        if self._forms:
-            report_effect(
-                LEVER,
-                tokens_before=in_form.tokens_before,
-                tokens_after=in_form.tokens_after,
-                exact=self._tokens.exact,
-                model=self._tokens.model,
-                provider=self._tokens.provider,
-                detail={"forms": sorted(set(in_form.forms))[:8]},
-                operation_id=call.operation_id,
-                trackers=call.trackers,
-            )
-        return in_form
-
-    def _passages(self, message: ToolMessage, in_form: ShapedTexts, call: Around) -> list[Passage]:
-        # As a label the marker is counted before anything is chosen.
-        needs_marker = self._archive is not None and not self._surely_fits(in_form, call)
-        label = _marker(handle_of(_original(message))) if needs_marker else ""
-        return [Passage(text=text, label=label) for text in in_form.texts]
-
-    def _surely_fits(self, in_form: ShapedTexts, call: Around) -> bool:
-        """Whether nothing will be cut, so that no room is wanted for a marker."""
-        budget = self._compressor.budget
-        if budget.limit_usd is not None or len(in_form.texts) != 1:
-            return False
-        return in_form.tokens_after <= budget_tokens(budget, tier=call.tier)
-
-    def _written(
-        self, message: ToolMessage, in_form: ShapedTexts, passages: Sequence[Passage],
-        found: Compressed,
-    ) -> ToolMessage:  # fmt: skip
-        texts = [text or "" for text in found.extraction.texts]
-        lost = tuple(texts) != in_form.texts
-        if lost and self._archive is not None and kept_in(self._archive, _original(message)):
-            first = next((at for at, text in enumerate(texts) if text), 0)
-            texts[first] = passages[first].label + texts[first]
-        old = cast(Any, message.content)
-        if texts == texts_of(old):
+    def _written(self, message: ToolMessage, found: Payload) -> ToolMessage:
+        text, original = found.text, _text(message)
+        if text == original:
             return message
-        return message.model_copy(update={"content": with_texts(old, texts)})
+        if found.step in _LOSING and self._archive is not None:
+            handle = kept_in(self._archive, original)
+            text += _MARKER.format(fetch=FETCH, handle=handle) if handle else ""
+        old = cast(Any, message.content)
+        new = [text, *("" for _ in texts_of(old)[1:])]
+        return message.model_copy(update={"content": with_texts(old, new)})
 
 
-def _must_hold_marker(budget: ContextBudget) -> None:
-    floor = (budget.least_tokens,) if budget.limit_usd is not None else ()
-    least = min((budget.tokens, *budget.by_tier.values(), *floor))
+def _less(budget: int | ContextBudget, tokens: int) -> ContextBudget:
+    """The budget without the room for a marker."""
+    given = ContextBudget(tokens=budget) if isinstance(budget, int) else budget
+    floor = (given.least_tokens,) if given.limit_usd is not None else ()
+    least = min((given.tokens, *given.by_tier.values(), *floor))
     if least < _LEAST_WITH_MARKER:
         raise CompressionError(
             f"a budget of {least} tokens has no room for the line that names the original; give "
             f"{_LEAST_WITH_MARKER} or more, or no archive"
         )
+    return replace(
+        given,
+        tokens=given.tokens - tokens,
+        by_tier={tier: limit - tokens for tier, limit in given.by_tier.items()},
+        least_tokens=max(1, given.least_tokens - tokens),
+    )
 
 
 def _is_output(result: Result) -> bool:
@@ -239,17 +203,15 @@ def _is_output(result: Result) -> bool:
     )
 
 
-def _original(message: ToolMessage) -> str:
+def _text(message: ToolMessage) -> str:
     return "\n".join(texts_of(cast(Any, message.content)))
 
 
-def _marker(handle: str) -> str:
-    return _MARKER.format(fetch=FETCH, handle=handle)
-
-
 def _query(request: ToolCallRequest) -> str:
-    """What the tool was asked, and what the person asked last."""
-    return "\n".join(filter(None, (_last_question(request.state), words_of(request.tool_call))))
+    """What the person asked last, the tool, and what it was asked."""
+    call = request.tool_call
+    parts = (_last_question(request.state), call["name"], words_of(call))
+    return "\n".join(filter(None, parts))
 
 
 def _last_question(state: Any) -> str:

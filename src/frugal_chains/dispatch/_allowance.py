@@ -1,0 +1,56 @@
+"""`Allowance`: a budget of context, and the tokenizer it is counted with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from frugal_chains.compression import ContextBudget, budget_tokens
+from frugal_chains.pricing import PriceBook, Priced
+from frugal_chains.tokens import TokenCounter
+from frugal_chains.tracking import shared_prices
+from frugal_chains.usage import Usage
+
+_THOUSAND: Final = Usage(input_tokens=1000, source="estimated")
+
+
+class Allowance:
+    """How many tokens one request gets, by who will answer it.
+
+    Raises:
+        CompressionError: a budget below 1 token.
+    """
+
+    def __init__(
+        self,
+        budget: int | ContextBudget | None,
+        model: str,
+        provider: str,
+        counter: TokenCounter | None,
+        prices: PriceBook | None,
+    ) -> None:
+        self.budget = ContextBudget(tokens=budget) if isinstance(budget, int) else budget
+        self.model, self.provider = model, provider
+        self._counter, self._prices = counter or TokenCounter(), prices
+
+    @property
+    def exact(self) -> bool:
+        """Whether the tokens are the model's own."""
+        return self._counter.count_text("", model=self.model, provider=self.provider or None).exact
+
+    def count(self, text: str) -> int:
+        """Tokens of a text by the model's tokenizer."""
+        return self._counter.count_text(
+            text, model=self.model, provider=self.provider or None
+        ).tokens
+
+    def tokens(self, tier: str = "") -> int | None:
+        """The budget for a model of this tier; None: there is none."""
+        if self.budget is None:
+            return None
+        nanos = self._input_nanos() if self.budget.limit_usd is not None else None
+        return budget_tokens(self.budget, tier=tier, input_nanos=nanos)
+
+    def _input_nanos(self) -> int | None:
+        prices = self._prices or shared_prices()
+        price = prices.price(_THOUSAND, model=self.model, provider=self.provider or None)
+        return price.nanos if isinstance(price, Priced) else None

@@ -1,0 +1,267 @@
+"""Context and payloads to a budget at work: effects in the books, and never a reason to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frugal_chains import Ledger
+from frugal_chains.compression import ContextBudget, budget_tokens
+from frugal_chains.compression.extract import Passage
+from frugal_chains.dispatch import (
+    Compressed,
+    ContextCompressor,
+    Likeness,
+    PayloadCompressor,
+    cosines,
+)
+from frugal_chains.errors import CompressionError
+from frugal_chains.tokens import TokenCounter
+from frugal_chains.tracking import Tracker
+
+PASSAGES = [
+    Passage(label="[1]\n", text="Hats are worn on heads. Some are made of felt."),
+    Passage(label="[2]\n", text="The bridge was built in 1907. It is made of stone."),
+]
+MODEL = {"model": "gpt-4o", "provider": "openai"}
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with Ledger.open("memory://") as books:
+        yield books
+
+
+async def _ask(compressor: ContextCompressor, query: str, **options: Any) -> Compressed:
+    return compressor.compress(query, PASSAGES, **options)
+
+
+async def _aask(compressor: ContextCompressor, query: str, **options: Any) -> Compressed:
+    return await compressor.acompress(query, PASSAGES, **options)
+
+
+both_ways = pytest.mark.parametrize("ask", [_ask, _aask], ids=["sync", "async"])
+
+
+@both_ways
+async def test_what_it_did_is_in_the_books(ask: Any, ledger: Ledger) -> None:
+    tracker = Tracker(ledger)
+    compressor = ContextCompressor(16, **MODEL)
+    found = await ask(
+        compressor, "When was the bridge built?", operation_id="op", trackers=[tracker]
+    )
+    assert found.extraction.texts == (None, "The bridge was built in 1907.")
+    (effect,) = ledger.effects()
+    assert (effect.lever, effect.operation_id, effect.model) == (
+        "compression.extract",
+        "op",
+        "gpt-4o",
+    )
+    count = TokenCounter().count_text
+    whole = "\n\n".join(passage.label + passage.text for passage in PASSAGES)
+    assert effect.tokens_before == count(whole, **MODEL).tokens
+    assert effect.tokens_after == count("[2]\nThe bridge was built in 1907.", **MODEL).tokens
+    assert effect.exact
+    assert effect.detail == {"reason": "budget", "budget_tokens": 16, "passages": 2, "dropped": 1}
+
+
+def test_without_a_known_model_the_count_is_an_estimate(ledger: Ledger) -> None:
+    ContextCompressor(16).compress("bridge", PASSAGES, trackers=[Tracker(ledger)])
+    (effect,) = ledger.effects()
+    assert not effect.exact
+
+
+class Broken(TokenCounter):
+    def count_text(self, text: str, *, model: str, provider: str | None = None) -> Any:
+        if text:
+            raise ZeroDivisionError("counter")
+        return super().count_text(text, model=model, provider=provider)
+
+
+@both_ways
+async def test_what_cannot_be_compressed_is_handed_on(ask: Any) -> None:
+    found = await ask(ContextCompressor(16, counter=Broken(), **MODEL), "bridge")
+    assert found.extraction.texts == tuple(passage.text for passage in PASSAGES)
+    assert found.warnings == ("not compressed: ZeroDivisionError: counter",)
+    payload = PayloadCompressor(16, counter=Broken(), **MODEL)
+    assert payload.compress("", '{"a": 1}').text == '{"a": 1}'
+    assert (await payload.acompress("", '{"a": 1}')).text == '{"a": 1}'
+
+
+# -- embedders ---------------------------------------------------------------------------------
+
+
+class Embeds:
+    """Says which section is near, and how often it was asked."""
+
+    def __init__(self, *scores: float, fails: bool = False, delay_s: float = 0.0) -> None:
+        self.scores, self.fails, self.delay_s = scores, fails, delay_s
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def of(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        self.asked.append((query, list(texts)))
+        time.sleep(self.delay_s)
+        if self.fails:
+            raise ConnectionError("no embeddings today")
+        return self.scores
+
+    async def aof(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        delay_s, self.delay_s = self.delay_s, 0.0
+        await asyncio.sleep(delay_s)
+        return self.of(query, texts)
+
+    @property
+    def likeness(self) -> Likeness:
+        return Likeness(of=self.of, aof=self.aof)
+
+
+@both_ways
+async def test_an_embedder_decides_where_words_do_not(ask: Any) -> None:
+    embeds = Embeds(0.9, 0.1)
+    found = await ask(ContextCompressor(12, likeness=embeds.likeness, **MODEL), "head gear")
+    assert found.extraction.texts[1] is None
+    assert embeds.asked == [("head gear", ["[1]\n" + PASSAGES[0].text, "[2]\n" + PASSAGES[1].text])]
+
+
+@both_ways
+async def test_where_everything_fits_no_embedder_is_asked(ask: Any) -> None:
+    embeds = Embeds(0.9, 0.1)
+    found = await ask(ContextCompressor(1000, likeness=embeds.likeness, **MODEL), "head gear")
+    assert (found.extraction.reason, embeds.asked) == ("fits", [])
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("embeds", "warning"),
+    [
+        (Embeds(fails=True), "ConnectionError: no embeddings today"),
+        (Embeds(delay_s=0.6), "no answer within 0.05 s"),
+    ],
+    ids=["raises", "hangs"],
+)
+async def test_an_embedder_that_fails_is_a_warning(embeds: Embeds, warning: str, ask: Any) -> None:
+    compressor = ContextCompressor(
+        16, likeness=embeds.likeness, likeness_timeout_s=0.05, **MODEL
+    )  # fmt: skip
+    began = time.perf_counter()
+    found = await ask(compressor, "When was the bridge built?")
+    assert time.perf_counter() - began < 0.5
+    assert found.extraction.texts == (None, "The bridge was built in 1907.")
+    assert found.warnings == (f"compressed without the embedder: {warning}",)
+
+
+@both_ways
+async def test_wrong_numbers_of_an_embedder_leave_the_context_whole(ask: Any) -> None:
+    found = await ask(ContextCompressor(16, likeness=Embeds(0.5).likeness, **MODEL), "bridge")
+    assert "1 numbers for 2 sections" in found.warnings[0]
+    assert found.extraction.texts[0] == PASSAGES[0].text
+
+
+async def test_long_texts_are_not_the_event_loops() -> None:
+    threads = []
+
+    class Counts(TokenCounter):
+        def count_text(self, text: str, *, model: str, provider: str | None = None) -> Any:
+            if text:
+                threads.append(threading.current_thread() is threading.main_thread())
+            return super().count_text(text, model=model, provider=provider)
+
+    long = [Passage(text="The river is long. " * 6000)]
+    await ContextCompressor(16, counter=Counts(), **MODEL).acompress("river", long)
+    await PayloadCompressor(16, counter=Counts(), **MODEL).acompress("river", long[0].text)
+    assert threads
+    assert not any(threads)
+
+
+def test_cosines() -> None:
+    assert cosines([3, 4], [[6, 8], [-4, 3], [-3, -4], [0, 0]]) == pytest.approx([1, 0, -1, 0])
+    assert cosines([0, 0], [[1, 1]]) == [0]
+
+
+# -- budgets -----------------------------------------------------------------------------------
+
+
+def test_a_dear_model_gets_less_context() -> None:
+    budget = ContextBudget(tokens=100, by_tier={"specialist": 14})
+    compressor = ContextCompressor(budget, **MODEL)
+    assert compressor.compress("bridge", PASSAGES).extraction.reason == "fits"
+    dear = compressor.compress("bridge", PASSAGES, tier="specialist").extraction
+    assert (dear.reason, dear.budget_tokens) == ("budget", 14)
+
+
+def test_a_budget_in_dollars_is_tokens_of_the_model() -> None:
+    """gpt-4o: $2.50 a million input tokens, openai.com/api/pricing, read 2026-11-21."""
+    budget = ContextBudget(tokens=10_000, limit_usd=Decimal("0.001"), least_tokens=50)
+    found = ContextCompressor(budget, **MODEL).compress("x", PASSAGES).extraction
+    assert found.budget_tokens == 400
+    unknown = ContextCompressor(budget, model="zeta-9000", provider="house")
+    assert unknown.compress("x", PASSAGES).extraction.budget_tokens == 10_000
+
+
+@given(
+    st.integers(1, 10**6),
+    st.dictionaries(st.sampled_from("abc"), st.integers(1, 10**6)),
+    st.sampled_from(["", "a", "b"]),
+    st.none() | st.integers(1, 10**9),
+    st.integers(1, 10**6),
+)
+def test_a_budget_is_never_more_than_its_tokens(
+    tokens: int, by_tier: dict[str, int], tier: str, input_nanos: int | None, least: int
+) -> None:
+    budget = ContextBudget(
+        tokens=tokens, by_tier=by_tier, limit_usd=Decimal("0.01"), least_tokens=least
+    )
+    found = budget_tokens(budget, tier=tier, input_nanos=input_nanos)
+    assert 1 <= found <= min(tokens, by_tier.get(tier, tokens))
+    if input_nanos and found < min(tokens, by_tier.get(tier, tokens)):
+        # What it costs is within the limit, but for what is left at least.
+        assert found == least or found * input_nanos / 1000 <= 10_000_000
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{"tokens": 0}, {"tokens": 5, "by_tier": {"a": 0}}, {"tokens": 5, "limit_usd": Decimal(0)},
+     {"tokens": 5, "least_tokens": 0}],
+)  # fmt: skip
+def test_budgets_that_are_none_are_refused(budget: Any) -> None:
+    with pytest.raises(CompressionError):
+        ContextBudget(**budget)
+
+
+# -- payloads ----------------------------------------------------------------------------------
+
+ORDERS = json.dumps(
+    [{"order_id": f"ORD-{n}", "created_at": "2026-01-01T00:00:00Z", "price": n} for n in range(9)]
+)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_became_of_a_payload_is_in_the_books(asynchronous: bool, ledger: Ledger) -> None:
+    compressor = PayloadCompressor(90, **MODEL)
+    more: Any = {"operation_id": "op", "trackers": [Tracker(ledger)]}
+    if asynchronous:
+        found = await compressor.acompress("orders", ORDERS, **more)
+    else:
+        found = compressor.compress("orders", ORDERS, **more)
+    (effect,) = ledger.effects()
+    assert effect.lever == "compression.payload"
+    assert (effect.tokens_before, effect.tokens_after) == (found.tokens_before, found.tokens_after)
+    assert effect.detail["budget_tokens"] == 90
+    assert effect.detail["step"] == found.step
+    assert "ORD" not in json.dumps(dict(effect.detail))
+
+
+def test_without_a_budget_nothing_is_lost() -> None:
+    found = PayloadCompressor(None, **MODEL).compress("", ORDERS)
+    assert found.step == "shape"
+    assert all(f"ORD-{n}" in found.text for n in range(9))
+    assert PayloadCompressor(None, forms=(), **MODEL).compress("", ORDERS).text == ORDERS
