@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.documents import Document
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -21,11 +22,12 @@ from langchain_core.messages import (
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompt_values import ChatPromptValue, ImagePromptValue, StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
 
 from frugal_chains import Ledger
 from frugal_chains.compression.shape import restore
 from frugal_chains.errors import CompressionError
-from langchain_frugal import CostCallbackHandler, PromptCompressor, track_cost
+from langchain_frugal import CostCallbackHandler, DocumentCompressor, PromptCompressor, track_cost
 from langchain_frugal.compression import Parts, question_last
 from tests.langchain.compressing import ANSWER, MODEL, QUESTION, prose, tokens
 from tests.servers import Reply, ScriptedServer
@@ -300,6 +302,22 @@ async def test_in_a_chain_the_model_reads_less_and_the_books_say_so(
     assert effects[0].tokens_before == pytest.approx(tokens(CONTEXT), abs=2)
     assert effects[0].tokens_after <= BUDGET
     assert effects[0].detail["changed"] == 1
+
+
+def test_a_chain_can_be_copied_and_streamed(
+    chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply("1,204 metres."))
+    documents = DocumentCompressor(budget_tokens=100, model=MODEL)
+    chain = copy.deepcopy(
+        RunnableLambda(documents.text_of)
+        | ChatPromptTemplate([("user", "{text}\n\nWhy?")])
+        | compressor()
+        | chat_openai(MODEL)
+        | StrOutputParser()
+    )
+    assert "".join(chain.stream([Document(CONTEXT)])) == "1,204 metres."
+    assert tokens(scripted.requests[0].body["messages"][0]["content"]) <= BUDGET + 4
 
 
 @pytest.mark.parametrize("where", ["configurable", "metadata"])

@@ -72,7 +72,13 @@ def hand_over() -> Any:
     return Command(update={"messages": [message]})
 
 
-TOOLS = [report, records, painted, broken, hand_over]
+@tool(return_direct=True)
+def direct() -> str:
+    """Goes to the person as it is."""
+    return REPORT
+
+
+TOOLS = [report, records, painted, broken, hand_over, direct]
 
 
 def middleware(budget_tokens: Any = BUDGET, **options: Any) -> ToolOutputMiddleware:
@@ -122,7 +128,7 @@ async def test_a_lossless_form_comes_first(
 
 
 @BOTH
-async def test_artifacts_pictures_errors_and_commands_are_not_touched(
+async def test_artifacts_pictures_errors_commands_and_direct_answers_are_not_touched(
     sync: bool, chat_openai: MakeModel, scripted: ScriptedServer
 ) -> None:
     made = agent(chat_openai, middleware())
@@ -133,8 +139,8 @@ async def test_artifacts_pictures_errors_and_commands_are_not_touched(
     assert image["type"] == "image_url"
     assert ANSWER in text["text"]
     assert tokens(text["text"]) <= BUDGET
-    for name in ("broken", "hand_over"):
-        scripted.script(asks(name), Reply("done"))
+    for name in ("broken", "hand_over", "direct"):
+        scripted.script(asks(name), *([] if name == "direct" else [Reply("done")]))
         (output,) = await outputs(made, sync)
         assert output.text == REPORT
 

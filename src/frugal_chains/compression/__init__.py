@@ -1,5 +1,14 @@
 """Compression: fewer input tokens to an exact budget, nothing important lost."""
 
 from frugal_chains.compression._budget import ContextBudget, budget_tokens
+from frugal_chains.compression._pays import Ahead, CacheTerms, Verdict, pays, pays_rewriting
 
-__all__ = ["ContextBudget", "budget_tokens"]
+__all__ = [
+    "Ahead",
+    "CacheTerms",
+    "ContextBudget",
+    "Verdict",
+    "budget_tokens",
+    "pays",
+    "pays_rewriting",
+]

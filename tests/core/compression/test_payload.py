@@ -158,3 +158,15 @@ def test_no_budget_is_an_error(budget_tokens: int) -> None:
 def test_whatever_comes_out_of_a_tool(text: str) -> None:
     found = fit_payload(text, query="a 7", budget_tokens=100, count=len)
     assert found.tokens_after <= 100 or found.tokens_before < LEAST_TOKENS
+
+
+def test_alike_lines_of_a_log_become_one_and_errors_stay() -> None:
+    lines = [
+        f"2026-01-01T00:00:{n % 60:02d}Z INFO served /item/{n} in {n % 7} ms" for n in range(150)
+    ]
+    lines.insert(77, "2026-01-01T00:01:17Z ERROR disk sda1 is full")
+    text = "\n".join(lines)
+    found = fit_payload(text, query="why", budget_tokens=o200k(text) // 4, count=o200k)
+    assert found.step == "log"
+    assert "ERROR disk sda1 is full" in found.text
+    assert found.tokens_after == o200k(found.text)

@@ -191,12 +191,13 @@ def test_an_outline_reads_like_this(text: str, outline: str) -> None:
     assert exact(write_json(read_outline(outline))) == exact(text)
 
 
-def test_wide_and_long_records_keep_their_keys_beside_their_values() -> None:
+def test_wide_long_and_deep_records_keep_their_keys_beside_their_values() -> None:
     wide = [{f"field{i}": i for i in range(33)}] * 2
     long = [{"id": i, "body": f"word {i} " * 300} for i in range(2)]
-    for value in (wide, long):
+    deep = [{"a": [{"b": [{"c": [{"d": [i]}]}]}]} for i in range(2)]
+    for value in (wide, long, deep):
         outline = write_outline(read_json(json.dumps(value)))
-        assert outline.startswith(("- field0: 0\n field1: 1", "- id: 0\n body: "))
+        assert outline.startswith(("- field0: 0\n field1: 1", "- id: 0\n body: ", "- a[b[c[d]]]:"))
 
 
 @pytest.mark.parametrize(

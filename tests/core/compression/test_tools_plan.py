@@ -22,6 +22,7 @@ from frugal_chains.compression.tools import (
     ToolPlanError,
     ToolPolicy,
     ToolRequest,
+    expected_nanos,
     plan_tools,
 )
 from frugal_chains.facts import ToolFacts
@@ -193,6 +194,15 @@ def test_a_short_prompt_loses_the_cache() -> None:
         forecast=Forecast(calls=100, additions=0),
     )
     assert made.action != "prune"
+
+
+def test_less_than_the_least_is_never_read() -> None:
+    few = CacheFacts(caches=True, min_tokens=1_024)
+    for warm, nanos in ((1_023, 2_000 * 3_750), (1_024, 1_024 * 300 + 976 * 3_750)):
+        found = expected_nanos(
+            1_500, 500, warm_tokens=warm, prices=SONNET, cache=few, forecast=Forecast(additions=0)
+        )
+        assert found == nanos
 
 
 def test_a_free_model_is_left_alone() -> None:

@@ -9,6 +9,12 @@ from llama_index_frugal._track import track_cost
 
 if TYPE_CHECKING:
     from llama_index_frugal._embedding import TrackedEmbedding
+    from llama_index_frugal.compression import (
+        NodeCompressor,
+        compressed_tool,
+        compressed_tools,
+        fetch_original_tool,
+    )
     from llama_index_frugal.routing import RoutingEvent, RoutingLLM, text_embedder
 
 __version__ = "0.1.0"
@@ -17,19 +23,27 @@ __all__ = [
     "BudgetRateLimiter",
     "CostEventHandler",
     "CostSpanHandler",
+    "NodeCompressor",
     "RoutingEvent",
     "RoutingLLM",
     "TrackedEmbedding",
     "__version__",
+    "compressed_tool",
+    "compressed_tools",
+    "fetch_original_tool",
     "text_embedder",
     "track_cost",
 ]
 
 
 _LATER = {
+    "NodeCompressor": "llama_index_frugal.compression",
     "RoutingEvent": "llama_index_frugal.routing",
     "RoutingLLM": "llama_index_frugal.routing",
     "TrackedEmbedding": "llama_index_frugal._embedding",
+    "compressed_tool": "llama_index_frugal.compression",
+    "compressed_tools": "llama_index_frugal.compression",
+    "fetch_original_tool": "llama_index_frugal.compression",
     "text_embedder": "llama_index_frugal.routing",
 }
 """They build on classes of `llama_index.core`, which takes seconds to import."""

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from frugal_chains.compression._json import read_json, rendered
 from frugal_chains.compression.extract import Count, Passage, extract
 from frugal_chains.compression.payload._fields import Field, fields_of, worth
-from frugal_chains.compression.shape import LOSSLESS_FORMS, Shaped, shape
+from frugal_chains.compression.shape import LOSSLESS_FORMS, Shaped, group_logs, shape
 from frugal_chains.errors import CompressionError
 
 LEAST_TOKENS: Final = 40
@@ -28,7 +28,7 @@ _REFILLS: Final = 8
 """Fields that are tried in the room that is left."""
 
 Shape = Callable[[str], Shaped]
-Step = Literal["original", "shape", "fields", "extract"]
+Step = Literal["original", "shape", "fields", "log", "extract"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,8 @@ def fit_payload(
     """Bring a tool's output to a budget, and lose as little as can be.
 
     A denser form of the same JSON comes first. If that is too long, fields that later steps hardly
-    need are left out, all values of a field together; then records and sentences that have least to
-    do with the query.
+    need are left out, all values of a field together; of a log, lines that are alike become one;
+    then records and sentences go that have least to do with the query.
 
     Args:
         text: The output.
@@ -90,9 +90,11 @@ def fit_payload(
     assert budget_tokens is not None
     fewer = _fewer_fields(text, query.lower(), budget_tokens, in_form)
     if fewer is not None:
-        return _payload(
-            before, fewer[0].text, fewer[0].tokens_after, "fields", fewer[0].form, fewer[1]
-        )
+        last, dropped = fewer
+        return _payload(before, last.text, last.tokens_after, "fields", last.form, dropped)
+    grouped = group_logs(text, count)
+    if grouped.tokens_after <= budget_tokens:
+        return _payload(before, grouped.text, grouped.tokens_after, "log", grouped.form)
     return _extracted(text, query, budget_tokens, count, in_form, patterns)
 
 

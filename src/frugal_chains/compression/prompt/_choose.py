@@ -103,11 +103,12 @@ def _judged(
 ) -> list[_Verdict]:
     """What each section's own text, and the request, have to say."""
     held = [_held(section, query) for section in sections]
+    # Only sections that may be left out compete: a rule that repeats the request's words is kept
+    # anyway, and must not make what the request is about look small beside it. Those sent earlier
+    # do compete: else the best of what is left would join at every message.
+    best = max((score for score, why in zip(scores, held, strict=True) if not why), default=0.0)
     for i in earlier:
         held[i] = "earlier"
-    best = max((score for score, why in zip(scores, held, strict=True) if not why), default=0.0)
-    # Only sections that may be left out compete: a rule that repeats the request's words is kept
-    # anyway, and must not make what the request is about look small beside it.
     verdicts = []
     for score, why in zip(scores, held, strict=True):
         if why:

@@ -110,7 +110,7 @@ def ask_for_brevity(
     saved = expected_output_tokens * saved_share
     net = saved * output_nanos - line_tokens * input_nanos
     output = expected_output_tokens * output_nanos
-    reason = _reason(prompt, net, enabled)
+    reason = _reason(prompt, asked, net, enabled)
     return Conciseness(
         kind=kind,
         prompt=longer if reason == "pays" else prompt,
@@ -132,9 +132,9 @@ def _gap(prompt: str) -> str:
     return "\n" if prompt.endswith("\n") else "\n\n"
 
 
-def _reason(prompt: str, net_nanos: float, enabled: bool) -> str:
+def _reason(prompt: str, line: str, net_nanos: float, enabled: bool) -> str:
     if not enabled:
         return "off"
-    if _ALREADY.search(prompt):
+    if line in prompt or _ALREADY.search(prompt):
         return "already"
     return "pays" if net_nanos > 0 else "loses"

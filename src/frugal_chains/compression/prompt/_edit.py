@@ -14,6 +14,8 @@ class Edit(NamedTuple):
     start: int
     end: int
     replacement: str
+    capital: bool = False
+    """The last character replaced is the first of the word behind, which gets its capital."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,5 +124,5 @@ def _in_case(text: str, match: re.Match[str], new: str) -> Edit:
         return Edit(match.start(), end, new[0].upper() + new[1:])
     behind = _LOWER_WORD.match(text, end)
     if behind and behind[0].islower():
-        return Edit(match.start(), end + 1, text[end].upper())
+        return Edit(match.start(), end + 1, text[end].upper(), capital=True)
     return Edit(match.start(), end, "")

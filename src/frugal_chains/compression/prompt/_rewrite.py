@@ -158,7 +158,9 @@ def _allowed(
     found = sorted(found_by(rules, text), key=lambda f: (f.edit.start, -f.edit.end, f.rank))
     if not found:
         return []
-    held = _Spans([(a.start, a.end) for a in atoms(text, patterns)])
+    protected = atoms(text, patterns)
+    held = _Spans([(a.start, a.end) for a in protected])
+    firm = _Spans([(a.start, a.end) for a in protected if a.kind != "negation"])
     given = _Spans(given_spans(text))
     languages = _Languages(text, language)
     allowed: list[Found] = []
@@ -169,7 +171,9 @@ def _allowed(
         if (
             edit.start >= end
             and len(edit.replacement) < len(old)
-            and not held.touch(edit.start, edit.end)
+            # A negation that begins the sentence now may have its capital: "Never share".
+            and not held.touch(edit.start, edit.end - edit.capital)
+            and not firm.touch(edit.start, edit.end)
             and (not each.rule.language or not given.touch(edit.start, edit.end))
             and (not each.rule.language or languages.at(edit.start) == each.rule.language)
             and guarded_words(old) == guarded_words(edit.replacement)
@@ -192,8 +196,13 @@ def _same_guarded(old: str, new: str, patterns: Sequence[re.Pattern[str]]) -> bo
     """Whether the protected atoms and the guarded words are the same, in the same order."""
     if guarded_words(old) != guarded_words(new):
         return False
-    held, kept = ([t[a.start : a.end] for a in atoms(t, patterns)] for t in (old, new))
-    return held == kept
+    return _protected(old, patterns) == _protected(new, patterns)
+
+
+def _protected(text: str, patterns: Sequence[re.Pattern[str]]) -> list[str]:
+    """Its atoms; negations without regard to case, which changes where a sentence begins."""
+    held = ((text[a.start : a.end], a.kind) for a in atoms(text, patterns))
+    return [each.casefold() if kind == "negation" else each for each, kind in held]
 
 
 class _Spans:

@@ -109,7 +109,9 @@ def join_sections(sections: Sequence[PromptSection]) -> str:
 
 def _sections(prompt: str, cuts: Sequence[_Cut]) -> Iterator[PromptSection]:
     starts = list(cuts)
-    if prompt and (not starts or starts[0].at > 0):
+    if not prompt:
+        return
+    if not starts or starts[0].at > 0:
         starts.insert(0, _Cut(0, ""))
     ends = [cut.at for cut in starts[1:]] + [len(prompt)]
     for cut, end in zip(starts, ends, strict=True):
@@ -181,13 +183,13 @@ def _headings(prompt: str, level: int | None = None) -> list[_Cut]:
             found.append((len(heading[1]), _Cut(line.at, _short(name))))
         elif heading := _BOLD_HEADING.match(line.text):
             found.append((_BOLD_LEVEL, _Cut(line.at, _short(heading[1].strip().rstrip(":")))))
-    if level is None:
-        often = Counter(depth for depth, _ in found)
-        level = min((depth for depth, n in often.items() if n > 1), default=0)
-    # A heading above the level that is cut at, with text of its own, is a section like the others,
-    # but a title that stands in front of all of them belongs to what comes before them.
-    at_level = [cut.at for depth, cut in found if depth == level]
-    first = min(at_level, default=len(prompt))
+    if level is not None:
+        return [cut for depth, cut in found if depth <= level]
+    often = Counter(depth for depth, _ in found)
+    level = min((depth for depth, n in often.items() if n > 1), default=0)
+    # A heading above the level that is cut at is a section like the others, but a title in front of
+    # all of them belongs to what comes before them.
+    first = min((cut.at for depth, cut in found if depth == level), default=len(prompt))
     return [cut for depth, cut in found if depth == level or (depth < level and cut.at > first)]
 
 

@@ -1,6 +1,7 @@
 """Shape: the same payload in fewer tokens. JSON as an outline, and forms that only a reader needs.
 
-Choose with `shape`, go back with `restore`; fold what repeats with `fold_duplicates`.
+Choose with `shape`, go back with `restore`; fold what repeats with `fold_duplicates`. Logs have
+their own: `group_logs` for readers, `fold_log` without loss.
 """
 
 from frugal_chains.compression.shape._choose import (
@@ -16,10 +17,15 @@ from frugal_chains.compression.shape._duplicates import (
     fold_duplicates,
     unfold_duplicates,
 )
+from frugal_chains.compression.shape._logs import group_logs
+from frugal_chains.compression.shape._logs_fold import fold_log, unfold_log
+from frugal_chains.compression.shape._logs_result import FOLDED, GROUPED, ShapedLog
 from frugal_chains.compression.shape._shaped import ORIGINAL, Shaped, ShapeError
 
 __all__ = [
+    "FOLDED",
     "FORMS",
+    "GROUPED",
     "LOSSLESS_FORMS",
     "MAX_CHARS",
     "ORIGINAL",
@@ -27,8 +33,12 @@ __all__ = [
     "Folded",
     "ShapeError",
     "Shaped",
+    "ShapedLog",
     "fold_duplicates",
+    "fold_log",
+    "group_logs",
     "restore",
     "shape",
     "unfold_duplicates",
+    "unfold_log",
 ]

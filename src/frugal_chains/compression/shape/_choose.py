@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from frugal_chains.compression.shape._html import html_to_text, looks_like_html
+from frugal_chains.compression.shape._logs_fold import unfold_log
+from frugal_chains.compression.shape._logs_result import FOLDED, GROUPED
 from frugal_chains.compression.shape._markdown import compact_tables
 from frugal_chains.compression.shape._outline import write_outline
 from frugal_chains.compression.shape._outline_read import read_outline
@@ -95,7 +97,9 @@ def restore(text: str, form: str) -> str:
     """
     if form in (ORIGINAL, "json"):
         return text
-    if form in READER_FORMS:
+    if form == FOLDED:
+        return unfold_log(text)
+    if form in (*READER_FORMS, GROUPED):
         raise ShapeError(f"{form!r} cannot be undone: keep the original beside it")
     if form not in LOSSLESS_FORMS:
         raise ShapeError(f"no form {form!r}; there are {ORIGINAL}, {', '.join(FORMS)}")

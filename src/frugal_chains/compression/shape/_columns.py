@@ -83,7 +83,7 @@ def _columns(objects: Sequence[Object], keys: Sequence[str]) -> list[_Column] | 
     shapes = dict.fromkeys([tuple([name for name, _ in record]) for record in objects])
     if len(shapes) == 1:
         (names,) = shapes
-        if not names or len(names) > MAX_COLUMNS or len(set(names)) < len(names):
+        if not names or len(names) > MAX_COLUMNS:
             return None
         by_name = zip(*[[value for _, value in record] for record in objects], strict=True)
         for name, column in zip(names, by_name, strict=True):
@@ -155,13 +155,13 @@ def _common_order(shapes: Iterable[tuple[str, ...]]) -> list[str] | None:
     """One order of names that no record contradicts; None: there is none, or it is too long."""
     order: list[str] = []
     for names in shapes:
-        if len(set(names)) < len(names) or not _merge(order, names):
+        if not _merge(order, names):
             return None
     return order
 
 
 def _merge(order: list[str], names: tuple[str, ...]) -> bool:
-    """Put the names into the order; False: they contradict it, or the table gets too wide."""
+    """Put the names into the order; False: they contradict it, one is doubled, or it gets long."""
     at = 0
     for name in names:
         try:

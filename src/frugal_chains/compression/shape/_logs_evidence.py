@@ -41,7 +41,7 @@ _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 
 CLEAR_GAIN: Final = 1.5
 """Without times and levels a text is taken for a log only if grouping makes it so much shorter: of
-2,700 files of code, prose and settings twenty reach that."""
+2,500 files of code, prose and settings twenty reach that."""
 
 
 def why_no_log(log: Lines) -> str:

@@ -155,7 +155,8 @@ class DocumentCompressor(BaseDocumentCompressor):
         return type(self)(**{**fields, **(update or {})})
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self  # frozen; its archive and its memory of what hangs are one of a kind
+        """A copied chain compresses with the same one: nothing about it changes."""
+        return self
 
     # -- parts ---------------------------------------------------------------------------------
 

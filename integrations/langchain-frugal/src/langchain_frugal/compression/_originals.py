@@ -14,7 +14,7 @@ logger = logging.getLogger("langchain_frugal")
 
 FETCH: Final = "fetch_original"
 _DESCRIPTION: Final = (
-    "The whole text of an output that was shortened. Give the handle that stands in its first line."
+    "The whole text of an output that was shortened. Give the handle that stands in its last line."
 )
 
 

@@ -103,6 +103,10 @@ class PromptCompressor(Runnable[Any, Any]):
     ) -> Any:
         return await self._acall_with_config(self._acompressed, input, config, **kwargs)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PromptCompressor:
+        """A copied chain compresses with the same one: nothing about it changes."""
+        return self
+
     # -- parts ---------------------------------------------------------------------------------
 
     def _compressed(

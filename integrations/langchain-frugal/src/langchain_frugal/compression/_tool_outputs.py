@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from langchain.agents.middleware import AgentMiddleware, AgentState
+from langchain.agents.middleware import AgentMiddleware, AgentState, ToolCallRequest
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
-from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
@@ -50,8 +49,8 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     An output is brought to its shortest lossless form, and if that is still over the budget, to the
     fields, records and sentences that the tool call's arguments and the person's last message ask
     for. What enters the conversation then stays as it is, byte for byte, and so does a provider's
-    prompt cache of it. Errors, artifacts, commands, outputs with a cache marker, and blocks that
-    are no text are not touched; several blocks of text become one.
+    prompt cache of it. Errors, artifacts, commands, outputs with a cache marker or of a tool with
+    `return_direct`, and blocks that are no text are not touched; several blocks of text become one.
 
     A run is left alone with `enabled=False`, or `{"compress": False}` under `configurable` or
     `metadata` of its config.
@@ -136,6 +135,8 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     # -- parts ---------------------------------------------------------------------------------
 
     def _may_change(self, request: ToolCallRequest, call: Around) -> bool:
+        if request.tool is not None and request.tool.return_direct:  # a person reads it
+            return False
         return self.enabled and call.wanted and request.tool_call["name"] not in self._exclude
 
     def _one(self, result: Result, request: ToolCallRequest, call: Around) -> Result:

@@ -34,8 +34,9 @@ def likeness_of(embedder: BaseEmbedding | EmbedTexts | None) -> Likeness | None:
     """With a `BaseEmbedding`, queries are embedded as queries and texts as texts, in batches."""
     if embedder is None:
         return None
-    is_embedding = isinstance(embedder, BaseEmbedding)
-    return _of_embedding(embedder) if is_embedding else _of_function(embedder)
+    if isinstance(embedder, BaseEmbedding):  # which is a function as well, of nodes
+        return _of_embedding(embedder)
+    return _of_function(embedder)
 
 
 def _of_embedding(embedding: BaseEmbedding) -> Likeness:

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -100,9 +100,14 @@ class NodeCompressor(BaseNodePostprocessor):
     _compressor: ContextCompressor = PrivateAttr()
     _told_of: set[str] = PrivateAttr(default_factory=set)
 
-    def model_post_init(self, context: Any, /) -> None:
-        super().model_post_init(context)
-        self._compressor = ContextCompressor(
+    if not TYPE_CHECKING:  # for type checkers the fields say what it takes
+        # Beside pydantic's validation, which would wrap the error of a budget in one of its own.
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**given)
+            self._compressor = self._made()
+
+    def _made(self) -> ContextCompressor:
+        return ContextCompressor(
             self.budget_tokens,
             model=self.model,
             provider=self.provider,
@@ -225,7 +230,11 @@ class NodeCompressor(BaseNodePostprocessor):
         if self.details:
             added["kept"] = [list(span) for span in found.kept[number]]
             added["score"] = found.scores[number] if found.scores else None
-        if self.archive is not None and text != before and (handle := kept_in(self.archive, before)):
+        if (
+            self.archive is not None
+            and text != before
+            and (handle := kept_in(self.archive, before))
+        ):
             added["handle"] = handle
         return added
 

@@ -3,22 +3,177 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any
 
-from llama_index.core.base.llms.types import TextBlock
 from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata, ToolOutput
 from llama_index.core.tools.types import AsyncBaseTool
 
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
-from frugal_chains.compression.payload import Payload
 from frugal_chains.compression.shape import LOSSLESS_FORMS
 from frugal_chains.dispatch import PayloadCompressor
-from frugal_chains.errors import CompressionError
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._around import Around, around
-from llama_index_frugal.compression._originals import FETCH, fetch_original_tool, kept_in
+from llama_index_frugal.compression._around import around
+from llama_index_frugal.compression._originals import FETCH, fetch_original_tool
+from llama_index_frugal.compression._outputs import Outputs, checked_forms, with_room_for_marker
+
+Tool = BaseTool | Callable[..., Any]
+"""What agents take for a tool."""
+
+
+def compressed_tool(
+    tool: Tool,
+    budget_tokens: int | ContextBudget | None,
+    *,
+    model: str = "",
+    provider: str = "",
+    forms: Collection[str] = LOSSLESS_FORMS,
+    patterns: Sequence[re.Pattern[str]] = (),
+    archive: Archive | None = None,
+    marked: bool = False,
+    enabled: bool = True,
+    counter: TokenCounter | None = None,
+    prices: PriceBook | None = None,
+) -> BaseTool:
+    """The same tool, whose output is compressed before a conversation takes it in.
+
+        agent = FunctionAgent(tools=[compressed_tool(search, 1500, model="gpt-4.1-mini")], ...)
+
+    An output is brought to its shortest lossless form, and if that is still over the budget, to the
+    fields, records and sentences that the tool's name and the call's arguments ask for. What enters
+    the conversation then stays as it is, byte for byte, and so does a provider's prompt cache of
+    it. Name, metadata and schema of the tool are its own; `raw_output`, errors, blocks that are no
+    text, and outputs of a tool with `return_direct` are not touched; several blocks of text become
+    one. Inside a block of `instrument_tags({"compress": False})` outputs pass as they are.
+
+    Args:
+        tool: A tool, or a function that is made one.
+        budget_tokens: Of the text of one output; or how that depends on who will answer: the tag
+            `route` names the tier. None: only lossless forms.
+        model: Whose tokenizer counts; empty: tokens are estimated, a little too high.
+        provider: Of the model, where its name alone does not tell.
+        forms: Lossless forms to choose among; none: outputs keep theirs.
+        patterns: Of the application: what they match is never cut.
+        archive: Where the originals of shortened outputs are put.
+        marked: A shortened output ends with a line that names the handle of its original; room for
+            the line is part of the budget. For an agent that has `fetch_original_tool(archive)`, as
+            `compressed_tools` gives it.
+        enabled: False: the tool comes back as it is.
+        counter: The token counter.
+        prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
+
+    Raises:
+        CompressionError: a budget below 1 token, or below 64 with a mark; or a form that is unknown
+            or loses something.
+    """
+    marked = marked and archive is not None
+    counter = counter or TokenCounter()
+    budget = budget_tokens
+    if marked and budget is not None:
+        budget = with_room_for_marker(budget, counter, model=model, provider=provider)
+    compressor = PayloadCompressor(
+        budget,
+        model=model,
+        provider=provider,
+        forms=checked_forms(forms),
+        patterns=patterns,
+        counter=counter,
+        prices=prices,
+    )
+    own = _own(tool)
+    if not enabled:
+        return own
+    outputs = Outputs(compressor, archive, marked=marked)
+    if isinstance(own, FunctionTool):
+        return CompressedFunctionTool(own, outputs)
+    return CompressedTool(own, outputs)
+
+
+def compressed_tools(
+    tools: Iterable[Tool],
+    budget_tokens: int | ContextBudget | None,
+    *,
+    exclude: Collection[str] = (),
+    archive: Archive | None = None,
+    **options: Any,
+) -> list[BaseTool]:
+    """All tools of an agent, each as `compressed_tool` makes it.
+
+    Args:
+        tools: Tools, or functions that are made tools.
+        budget_tokens: Of the text of one output.
+        exclude: Names of tools whose outputs are needed to the letter.
+        archive: Where the originals of shortened outputs are put. The tool `fetch_original(handle)`
+            is added, and a shortened output ends with a line that names its handle.
+        options: Of `compressed_tool`.
+    """
+    options = {"archive": archive, "marked": archive is not None, **options}
+    kept = {FETCH, *exclude}
+    found = [
+        own if own.metadata.name in kept else compressed_tool(own, budget_tokens, **options)
+        for own in map(_own, tools)
+    ]
+    if archive is not None and all(tool.metadata.name != FETCH for tool in found):
+        found.append(fetch_original_tool(archive))
+    return found
+
+
+class CompressedTool(AsyncBaseTool):
+    """A tool of any kind, and what compresses its outputs."""
+
+    def __init__(self, tool: BaseTool, outputs: Outputs) -> None:
+        self._tool, self._outputs = tool, outputs
+
+    @property
+    def metadata(self) -> ToolMetadata:
+        return self._tool.metadata
+
+    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:
+        output = self._tool(*args, **kwargs)
+        return self._outputs.fit(self.metadata, _arguments(args, kwargs), output, around())
+
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
+        if isinstance(self._tool, AsyncBaseTool):
+            output = await self._tool.acall(*args, **kwargs)
+        else:
+            output = await asyncio.to_thread(self._tool, *args, **kwargs)
+        return await self._outputs.afit(self.metadata, _arguments(args, kwargs), output, around())
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # not of the tool: also while a copy has nothing yet
+            raise AttributeError(name)
+        return getattr(self._tool, name)
+
+
+class CompressedFunctionTool(FunctionTool):
+    """The same for a `FunctionTool`: agents look at its function, and hand their context to it."""
+
+    def __init__(self, tool: FunctionTool, outputs: Outputs) -> None:
+        vars(self).update(vars(tool))
+        self._tool, self._outputs = tool, outputs
+
+    def call(self, *args: Any, **kwargs: Any) -> ToolOutput:
+        output = self._tool.call(*args, **kwargs)
+        return self._outputs.fit(self.metadata, self._asked(args, kwargs), output, around())
+
+    async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
+        output = await self._tool.acall(*args, **kwargs)
+        return await self._outputs.afit(self.metadata, self._asked(args, kwargs), output, around())
+
+    def _asked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        given = {name: value for name, value in kwargs.items() if name != self.ctx_param_name}
+        return _arguments(args, given)
+
+
+def _own(tool: Tool) -> BaseTool:
+    """The tool itself, without a compression from before: outputs are compressed once."""
+    if isinstance(tool, CompressedTool | CompressedFunctionTool):
+        return tool._tool
+    return tool if isinstance(tool, BaseTool) else FunctionTool.from_defaults(tool)
+
+
+def _arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [*(("", value) for value in args), *kwargs.items()]

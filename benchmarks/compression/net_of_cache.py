@@ -1,0 +1,298 @@
+"""Whether compressed tool outputs make any conversation dearer, net of the provider's cache.
+
+120 airline conversations of tau-bench are replayed call by call: every request is all messages
+before an assistant's turn, in tokens of o200k. The provider's cache is simulated here, on tokens,
+and shares nothing with the library: each request is compared with all earlier ones of its
+conversation. What answers cost is left out: it is the same in all replays.
+
+- *breakpoints* (Anthropic with an automatic breakpoint, OpenAI from GPT-5.6 on): what an earlier
+  request ended with is read; a prompt of the least length or more is written up to its end.
+- *steps* (OpenAI before that): the longest common beginning is read, in whole steps of 128.
+
+Compression is off, lossless (`fit_payload` without a budget), or to half. What decides:
+
+- *always*: every output is compressed;
+- *sure*: `pays`, told only how long the prefix is;
+- *sure, most 40 calls*: told as well that no conversation has more;
+- *sure, with books*: told what has been kept out, and what that has saved so far, too;
+- *until cached*: below the provider's least, where nothing is cached, nothing is frozen either:
+  outputs are sent compressed, and as they were once that makes the prompt long enough.
+
+    cd benchmarks && python -m compression.net_of_cache [--data FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from _figures import Figure, show
+from numpy.typing import NDArray
+
+from compression.data import DATA, DataAbsent
+from compression.protocol import Bootstrap, Count, figure
+from frugal_chains.compression import Ahead, CacheTerms, pays
+from frugal_chains.compression.payload import fit_payload
+
+Tokens = NDArray[np.int64]
+Mode = Literal["lossless", "half"]
+MODES: Final[tuple[Mode, ...]] = ("lossless", "half")
+MOST_CALLS: Final = 40
+"""The longest of the conversations has 30; agents have a limit on their steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Rules of a cache, and multiples of the price of fresh input."""
+
+    min_tokens: int
+    read: float
+    write: float = 1.0
+    step: int = 0
+    """0: breakpoints at the end of each request."""
+
+
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    "Anthropic, 1024": Provider(1024, 0.1, 1.25),
+    "Anthropic, 4096": Provider(4096, 0.1, 1.25),
+    "OpenAI, 0.5": Provider(1024, 0.5, step=128),
+    "OpenAI, 0.25": Provider(1024, 0.25, step=128),
+    "OpenAI, 0.1": Provider(1024, 0.1, step=128),
+    "OpenAI from 5.6": Provider(1024, 0.1, 1.25),
+}
+RULES: Final = ("always", "sure", f"sure, most {MOST_CALLS} calls", "sure, with books")
+UNTIL_CACHED: Final = "until cached"
+
+
+class Cache:
+    """What a provider keeps of one conversation."""
+
+    def __init__(self, rules: Provider) -> None:
+        self._rules = rules
+        self._seen: list[Tokens] = []
+
+    def bill(self, prompt: Tokens) -> float:
+        """Of one request's input, in prices of a fresh token."""
+        rules, read = self._rules, 0
+        if len(prompt) < rules.min_tokens:
+            return float(len(prompt))
+        for earlier in self._seen:
+            common = _common(prompt, earlier)
+            if rules.step:
+                common -= common % rules.step
+            elif common < len(earlier):
+                continue
+            if common >= rules.min_tokens:
+                read = max(read, common)
+        self._seen.append(prompt)
+        return read * rules.read + (len(prompt) - read) * rules.write
+
+
+def _common(one: Tokens, other: Tokens) -> int:
+    """How many tokens both begin with."""
+    size = min(len(one), len(other))
+    differ = np.flatnonzero(one[:size] != other[:size])
+    return int(differ[0]) if len(differ) else size
+
+
+@dataclass(slots=True)
+class Talk:
+    """A conversation: every message in tokens, and tool outputs compressed beside it."""
+
+    task: str
+    messages: list[Tokens] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    """Numbers of the assistant's messages: a request is what stands before one."""
+    forms: dict[Mode, dict[int, Tokens]] = field(default_factory=dict)
+    """Of tool outputs that became shorter, by their number."""
+
+
+def replay(talk: Talk, rules: Provider, mode: Mode, rule: str) -> list[tuple[float, float]]:
+    """The bill of every call, without compression and with it."""
+    off, on = Cache(rules), Cache(rules)
+    sent: list[Tokens] = []
+    bills: list[tuple[float, float]] = []
+    terms = CacheTerms(
+        fresh_nanos=1,
+        read_nanos=rules.read,
+        write_nanos=rules.write,
+        min_tokens=rules.min_tokens,
+        step_tokens=rules.step or 1,
+    )
+    books = _Books(terms)
+    for number, original in enumerate(talk.messages):
+        if number in talk.calls:
+            if rule == UNTIL_CACHED and books.whole(talk, number) >= rules.min_tokens:
+                _restore(sent, talk, rules.min_tokens)
+            books.called(talk, sent)
+            whole = np.concatenate(talk.messages[:number])
+            bills.append((off.bill(whole), on.bill(np.concatenate(sent))))
+        short = talk.forms[mode].get(number)
+        if short is not None and not (rule in ("always", UNTIL_CACHED)):
+            ahead = books.ahead(rule, sent, talk, len(bills))
+            if not pays(len(original), len(short), terms, ahead).ok:
+                short = None
+        sent.append(original if short is None else short)
+    return bills
+
+
+class _Books:
+    """What a caller knows: by the library's own arithmetic, not by the simulated cache."""
+
+    def __init__(self, terms: CacheTerms) -> None:
+        self._terms = terms
+        self._last = (0, 0)
+        self._banked = 0.0
+
+    def whole(self, talk: Talk, number: int) -> int:
+        return sum(map(len, talk.messages[:number]))
+
+    def called(self, talk: Talk, sent: Sequence[Tokens]) -> None:
+        sizes = self.whole(talk, len(sent)), sum(map(len, sent))
+        bills = [
+            self._terms.call_nanos(size, last) for size, last in zip(sizes, self._last, strict=True)
+        ]
+        self._banked += bills[0] - bills[1]
+        self._last = sizes
+
+    def ahead(self, rule: str, sent: Sequence[Tokens], talk: Talk, calls: int) -> Ahead:
+        size = sum(map(len, sent))
+        if rule == "sure":
+            return Ahead(prefix_tokens=size)
+        if rule == "sure, with books":
+            return Ahead(
+                prefix_tokens=size,
+                most_calls=max(1, MOST_CALLS - calls),
+                saved_tokens=self.whole(talk, len(sent)) - size,
+                banked_nanos=self._banked,
+            )
+        return Ahead(prefix_tokens=size, most_calls=max(1, MOST_CALLS - calls))
+
+
+def _restore(sent: list[Tokens], talk: Talk, least: int) -> None:
+    """Send outputs as they were until the prompt has the least length; those first that were
+    shortened least."""
+    missing = least - sum(map(len, sent))
+    saved = [(len(talk.messages[at]) - len(each), at) for at, each in enumerate(sent)]
+    for tokens, at in sorted(saved):
+        if missing > 0 and tokens > 0:
+            sent[at] = talk.messages[at]
+            missing -= tokens
+
+
+def load(data: Path, count: Count, encode: Callable[[str], Sequence[int]]) -> list[Talk]:
+    path = data / "memory" / "tau_bench" / "data.jsonl.gz"
+    if not path.exists():
+        raise DataAbsent(f"no data at {path}: name the folder that holds memory/ with --data")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+
+    @cache
+    def fitted(mode: Mode, text: str, query: str) -> str:
+        budget = max(1, count(text) // 2) if mode == "half" else None
+        return fit_payload(text, query=query, budget_tokens=budget, count=count).text
+
+    @cache
+    def encoded(role: str, text: str) -> Tokens:
+        # Numbers that no token has stand for the marks between messages.
+        return np.array([-1, *encode(role), -2, *encode(text), -3], dtype=np.int64)
+
+    return [_talk(row, fitted, encoded) for row in rows]
+
+
+def _talk(
+    row: Mapping[str, Any],
+    fitted: Callable[[Mode, str, str], str],
+    encoded: Callable[[str, str], Tokens],
+) -> Talk:
+    talk = Talk(task=str(row["task_id"]), forms={mode: {} for mode in MODES})
+    user = call = ""
+    for number, message in enumerate(row["messages"]):
+        role, text = message["role"], message["content"] or ""
+        if role == "user":
+            user = text
+        elif role == "assistant":
+            talk.calls.append(number)
+            asked = [each["function"] for each in message.get("tool_calls") or ()]
+            call = " ".join(f"{each['name']} {each['arguments']}" for each in asked)
+            text = f"{text}\n{call}" if call else text
+        elif role == "tool":
+            for mode in MODES:
+                short = encoded(role, fitted(mode, text, f"{user}\n{call}"))
+                if len(short) < len(encoded(role, text)):
+                    talk.forms[mode][number] = short
+        talk.messages.append(encoded(role, text))
+    return talk
+
+
+def figures(
+    data: Path = DATA,
+    *,
+    count: Count,
+    encode: Callable[[str], Sequence[int]],
+    draws: int = 1000,
+    seed: int = 0,
+    quick: bool = False,
+) -> dict[str, Figure]:
+    """All figures; `quick`: of every fifth conversation."""
+    talks = load(data, count, encode)[:: 5 if quick else 1]
+    boot = Bootstrap([talk.task for talk in talks], draws=draws, seed=seed)
+    found: dict[str, Figure] = {}
+    for name, rules in PROVIDERS.items():
+        for mode in MODES:
+            for rule in (*RULES, *((UNTIL_CACHED,) if not rules.step else ())):
+                bills = np.array(
+                    [np.sum(replay(talk, rules, mode, rule), axis=0) for talk in talks]
+                )
+                off, on = bills[:, 0], bills[:, 1]
+                key = f"net of cache, {name}, {mode}, {rule}: "
+                # In whole millionths of a token: sums of floats differ in the last digit.
+                higher = (np.round(on - off, 6) > 0).astype(np.float64)
+                found[key + "higher bills"] = figure(
+                    boot.mean(higher),
+                    unit="%",
+                    better="lower",
+                    asked=None if rule == "always" else 0.0,
+                    scale=100,
+                )
+                found[key + "worst bill"] = Figure(
+                    value=round(float(np.max(100 * (on - off) / off)), 4), better="lower", unit="%"
+                )
+                found[key + "saved"] = figure(
+                    boot.ratio(off - on, off), unit="% of input", scale=100
+                )
+    return found
+
+
+def main() -> int:
+    from frugal_chains.tokens._encodings import shared_encodings
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    encoding = shared_encodings().get("o200k_base")
+    if encoding is None:
+        print("the ranks of o200k_base are not there: pip install frugal-chains[offline]")
+        return 2
+    found = figures(
+        asked.data,
+        count=lambda text: len(encoding.encode_ordinary(text)),
+        encode=encoding.encode_ordinary,
+        quick=asked.quick,
+    )
+    show("net of cache", found)
+    return 0 if all(each.reached for each in found.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
