@@ -15,6 +15,7 @@ Compression is off, lossless (`fit_payload` without a budget), or to half. What 
 - *sure*: `pays`, told only how long the prefix is;
 - *sure, most 40 calls*: told as well that no conversation has more;
 - *sure, with books*: told what has been kept out, and what that has saved so far, too;
+- *sure, two forms*: as before; where half is refused, the lossless form is asked for;
 - *until cached*: below the provider's least, where nothing is cached, nothing is frozen either:
   outputs are sent compressed, and as they were once that makes the prompt long enough.
 
@@ -48,6 +49,10 @@ MOST_CALLS: Final = 40
 """The longest of the conversations has 30; agents have a limit on their steps."""
 
 
+FRONTS: Final = (0, 32, 64, 96)
+"""Where steps are, whether a prompt just reaches one depends on what stands in front of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """Rules of a cache, and multiples of the price of fresh input."""
@@ -57,18 +62,21 @@ class Provider:
     write: float = 1.0
     step: int = 0
     """0: breakpoints at the end of each request."""
+    fronts: tuple[int, ...] = (0,)
+    """Tokens in front of a conversation: the definitions of its tools, which the data lack."""
 
 
 PROVIDERS: Final[Mapping[str, Provider]] = {
     "Anthropic, 1024": Provider(1024, 0.1, 1.25),
     "Anthropic, 4096": Provider(4096, 0.1, 1.25),
-    "OpenAI, 0.5": Provider(1024, 0.5, step=128),
-    "OpenAI, 0.25": Provider(1024, 0.25, step=128),
-    "OpenAI, 0.1": Provider(1024, 0.1, step=128),
+    "OpenAI, 0.5": Provider(1024, 0.5, step=128, fronts=FRONTS),
+    "OpenAI, 0.25": Provider(1024, 0.25, step=128, fronts=FRONTS),
+    "OpenAI, 0.1": Provider(1024, 0.1, step=128, fronts=FRONTS),
     "OpenAI from 5.6": Provider(1024, 0.1, 1.25),
 }
-RULES: Final = ("always", "sure", f"sure, most {MOST_CALLS} calls", "sure, with books")
-UNTIL_CACHED: Final = "until cached"
+ALWAYS, SURE, UNTIL_CACHED = "always", "sure", "until cached"
+BOOKS, TWO_FORMS = "sure, with books", "sure, two forms"
+RULES: Final = (ALWAYS, SURE, f"sure, most {MOST_CALLS} calls", BOOKS)
 
 
 class Cache:
@@ -83,7 +91,9 @@ class Cache:
         rules, read = self._rules, 0
         if len(prompt) < rules.min_tokens:
             return float(len(prompt))
-        for earlier in self._seen:
+        for earlier in reversed(self._seen):
+            if len(earlier) <= read:
+                continue
             common = _common(prompt, earlier)
             if rules.step:
                 common -= common % rules.step
@@ -114,11 +124,14 @@ class Talk:
     """Of tool outputs that became shorter, by their number."""
 
 
-def replay(talk: Talk, rules: Provider, mode: Mode, rule: str) -> list[tuple[float, float]]:
-    """The bill of every call, without compression and with it."""
+def replay(
+    talk: Talk, rules: Provider, mode: Mode, rule: str, front: int = 0
+) -> tuple[float, float]:
+    """The bill of a conversation, without compression and with it."""
     off, on = Cache(rules), Cache(rules)
+    first = np.full(front, -4, dtype=np.int64)
     sent: list[Tokens] = []
-    bills: list[tuple[float, float]] = []
+    bills = [0.0, 0.0]
     terms = CacheTerms(
         fresh_nanos=1,
         read_nanos=rules.read,
@@ -126,54 +139,60 @@ def replay(talk: Talk, rules: Provider, mode: Mode, rule: str) -> list[tuple[flo
         min_tokens=rules.min_tokens,
         step_tokens=rules.step or 1,
     )
-    books = _Books(terms)
+    books = _Books(terms, talk, front)
     for number, original in enumerate(talk.messages):
         if number in talk.calls:
-            if rule == UNTIL_CACHED and books.whole(talk, number) >= rules.min_tokens:
-                _restore(sent, talk, rules.min_tokens)
-            books.called(talk, sent)
-            whole = np.concatenate(talk.messages[:number])
-            bills.append((off.bill(whole), on.bill(np.concatenate(sent))))
-        short = talk.forms[mode].get(number)
-        if short is not None and not (rule in ("always", UNTIL_CACHED)):
-            ahead = books.ahead(rule, sent, talk, len(bills))
-            if not pays(len(original), len(short), terms, ahead).ok:
-                short = None
-        sent.append(original if short is None else short)
-    return bills
+            if rule == UNTIL_CACHED and books.whole(number) >= rules.min_tokens:
+                _restore(sent, talk, rules.min_tokens - front)
+            books.called(sent)
+            bills[0] += off.bill(np.concatenate([first, *talk.messages[:number]]))
+            bills[1] += on.bill(np.concatenate([first, *sent]))
+        for form in MODES[::-1] if rule == TWO_FORMS else (mode,):
+            short = talk.forms[form].get(number)
+            if short is not None and (
+                rule in (ALWAYS, UNTIL_CACHED)
+                or pays(len(original), len(short), terms, books.ahead(rule, sent)).ok
+            ):
+                sent.append(short)
+                break
+        else:
+            sent.append(original)
+    return bills[0], bills[1]
 
 
 class _Books:
     """What a caller knows: by the library's own arithmetic, not by the simulated cache."""
 
-    def __init__(self, terms: CacheTerms) -> None:
-        self._terms = terms
+    def __init__(self, terms: CacheTerms, talk: Talk, front: int) -> None:
+        self._terms, self._talk, self._front = terms, talk, front
         self._last = (0, 0)
         self._banked = 0.0
+        self._calls = 0
 
-    def whole(self, talk: Talk, number: int) -> int:
-        return sum(map(len, talk.messages[:number]))
+    def whole(self, number: int) -> int:
+        """Tokens in front of a message, nothing compressed."""
+        return self._front + sum(map(len, self._talk.messages[:number]))
 
-    def called(self, talk: Talk, sent: Sequence[Tokens]) -> None:
-        sizes = self.whole(talk, len(sent)), sum(map(len, sent))
+    def called(self, sent: Sequence[Tokens]) -> None:
+        sizes = self.whole(len(sent)), self._front + sum(map(len, sent))
         bills = [
             self._terms.call_nanos(size, last) for size, last in zip(sizes, self._last, strict=True)
         ]
         self._banked += bills[0] - bills[1]
         self._last = sizes
+        self._calls += 1
 
-    def ahead(self, rule: str, sent: Sequence[Tokens], talk: Talk, calls: int) -> Ahead:
-        size = sum(map(len, sent))
-        if rule == "sure":
+    def ahead(self, rule: str, sent: Sequence[Tokens]) -> Ahead:
+        size = self._front + sum(map(len, sent))
+        if rule == SURE:
             return Ahead(prefix_tokens=size)
-        if rule == "sure, with books":
-            return Ahead(
-                prefix_tokens=size,
-                most_calls=max(1, MOST_CALLS - calls),
-                saved_tokens=self.whole(talk, len(sent)) - size,
-                banked_nanos=self._banked,
-            )
-        return Ahead(prefix_tokens=size, most_calls=max(1, MOST_CALLS - calls))
+        known = rule in (BOOKS, TWO_FORMS)
+        return Ahead(
+            prefix_tokens=size,
+            most_calls=max(1, MOST_CALLS - self._calls),
+            saved_tokens=self.whole(len(sent)) - size if known else 0,
+            banked_nanos=self._banked if known else 0.0,
+        )
 
 
 def _restore(sent: list[Tokens], talk: Talk, least: int) -> None:
@@ -243,32 +262,44 @@ def figures(
 ) -> dict[str, Figure]:
     """All figures; `quick`: of every fifth conversation."""
     talks = load(data, count, encode)[:: 5 if quick else 1]
-    boot = Bootstrap([talk.task for talk in talks], draws=draws, seed=seed)
     found: dict[str, Figure] = {}
     for name, rules in PROVIDERS.items():
+        groups = [talk.task for talk in talks for _ in rules.fronts]
+        boot = Bootstrap(groups, draws=draws, seed=seed)
         for mode in MODES:
-            for rule in (*RULES, *((UNTIL_CACHED,) if not rules.step else ())):
+            more = (TWO_FORMS,) if rules.step and mode == "half" else ()
+            for rule in (*RULES, *more, *(() if rules.step else (UNTIL_CACHED,))):
                 bills = np.array(
-                    [np.sum(replay(talk, rules, mode, rule), axis=0) for talk in talks]
+                    [
+                        replay(talk, rules, mode, rule, front)
+                        for talk in talks
+                        for front in rules.fronts
+                    ]
                 )
-                off, on = bills[:, 0], bills[:, 1]
-                key = f"net of cache, {name}, {mode}, {rule}: "
-                # In whole millionths of a token: sums of floats differ in the last digit.
-                higher = (np.round(on - off, 6) > 0).astype(np.float64)
-                found[key + "higher bills"] = figure(
-                    boot.mean(higher),
-                    unit="%",
-                    better="lower",
-                    asked=None if rule == "always" else 0.0,
-                    scale=100,
-                )
-                found[key + "worst bill"] = Figure(
-                    value=round(float(np.max(100 * (on - off) / off)), 4), better="lower", unit="%"
-                )
-                found[key + "saved"] = figure(
-                    boot.ratio(off - on, off), unit="% of input", scale=100
-                )
+                found |= _figures(f"net of cache, {name}, {mode}, {rule}: ", bills, boot, rule)
     return found
+
+
+def _figures(key: str, bills: NDArray[np.float64], boot: Bootstrap, rule: str) -> dict[str, Figure]:
+    off, on = bills[:, 0], bills[:, 1]
+    # In whole millionths of a token: sums of floats differ in the last digit.
+    higher = (np.round(on - off, 6) > 0).astype(np.float64)
+    return {
+        key + "higher bills": figure(
+            boot.mean(higher),
+            unit="%",
+            better="lower",
+            asked=None if rule == ALWAYS else 0.0,
+            scale=100,
+        ),
+        key + "highest rise": Figure(
+            value=round(float(np.max(100 * (on - off) / off, initial=0.0)), 4),
+            better="lower",
+            unit="% of input",
+        ),
+        key + "bill": figure(boot.ratio(on, np.ones_like(on)), unit="fresh tokens", better="lower"),
+        key + "saved": figure(boot.ratio(off - on, off), unit="% of input", scale=100),
+    }
 
 
 def main() -> int:

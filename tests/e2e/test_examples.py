@@ -91,6 +91,30 @@ def test_compressed_rag_chain(scripted: ScriptedServer, tmp_path: Path) -> None:
     assert all(effect.tokens_after <= 120 < 300 < effect.tokens_before for effect in effects)
 
 
+def test_compressed_query_engine(scripted: ScriptedServer, tmp_path: Path) -> None:
+    needed = {"green lentils": "Green lentils want twenty minutes", "soaked": "Soak them overnight"}
+
+    def cites(request: Request) -> Reply:
+        context, question = request.body["messages"][-1]["content"].split("------")[1:]
+        (fact,) = (fact for word, fact in needed.items() if word in question)
+        numbers = [
+            line.split()[1] for line in context.split(fact)[0].splitlines() if "Source" in line
+        ]
+        return Reply(f"{fact} [{numbers[-1].rstrip(':')}]", usage=Tokens(fresh=150, visible=9))
+
+    scripted.always(cites)
+    said = run("compressed_query_engine.py", tmp_path, scripted)
+    for fact, title in zip(needed.values(), ("Lentils", "Pinto beans"), strict=True):
+        (cited,) = (line.split()[-1] for line in said.splitlines() if fact in line)
+        after = said.split(fact)[1]  # numbers begin anew for each question
+        assert f"  {cited} {title}, page" in after.split("->")[0]
+    with Ledger.open(f"sqlite:///{tmp_path}/frugal.db", read_only=True) as ledger:
+        effects = [*ledger.effects(lever="compression.extract")]
+        operations = {row.operation_id for row in ledger.attempts() if row.model == "gpt-4.1-mini"}
+    assert {effect.operation_id for effect in effects} == operations
+    assert all(effect.tokens_after <= 120 < 240 < effect.tokens_before for effect in effects)
+
+
 def test_calibration_from_a_log(scripted: ScriptedServer, tmp_path: Path) -> None:
     said = run("calibrate_from_log.py", tmp_path, scripted)
     assert "Routing is recommended" in said

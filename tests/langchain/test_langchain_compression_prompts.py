@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from langchain_core.runnables import RunnableLambda
 from frugal_chains import Ledger
 from frugal_chains.compression.shape import restore
 from frugal_chains.errors import CompressionError
+from frugal_chains.tokens import TokenCount, TokenCounter
 from langchain_frugal import CostCallbackHandler, DocumentCompressor, PromptCompressor, track_cost
 from langchain_frugal.compression import Parts, question_last
 from tests.langchain.compressing import ANSWER, MODEL, QUESTION, prose, tokens
@@ -171,6 +173,23 @@ def test_the_arguments_of_a_tool_call_are_part_of_its_question() -> None:
     assert "Order 277 was sent" in compressor(40).invoke(messages)[2].text
 
 
+def test_every_question_has_its_own_context() -> None:
+    both = f"{CONTEXT} The Finch well is 90 metres deep. {prose('comets', 12)}"
+    messages = [
+        SystemMessage(both),
+        HumanMessage(QUESTION),
+        ToolMessage(both, tool_call_id="1"),
+        AIMessage("1,204 metres."),
+        HumanMessage("How deep is the Finch well?"),
+        ToolMessage(both, tool_call_id="2"),
+    ]
+    done = compressor(18, select=lambda message: message.type in ("tool", "system")).invoke(
+        messages
+    )
+    assert [ANSWER in done[n].text for n in (0, 2, 5)] == [True, True, False]
+    assert ["Finch" in done[n].text for n in (0, 2, 5)] == [False, False, True]
+
+
 # -- the same again ------------------------------------------------------------------------------
 
 TEXTS = st.sampled_from(
@@ -309,13 +328,12 @@ def test_a_chain_can_be_copied_and_streamed(
 ) -> None:
     scripted.always(Reply("1,204 metres."))
     documents = DocumentCompressor(budget_tokens=100, model=MODEL)
-    chain = copy.deepcopy(
+    copied = copy.deepcopy(
         RunnableLambda(documents.text_of)
         | ChatPromptTemplate([("user", "{text}\n\nWhy?")])
         | compressor()
-        | chat_openai(MODEL)
-        | StrOutputParser()
     )
+    chain = copied | chat_openai(MODEL) | StrOutputParser()
     assert "".join(chain.stream([Document(CONTEXT)])) == "1,204 metres."
     assert tokens(scripted.requests[0].body["messages"][0]["content"]) <= BUDGET + 4
 
@@ -348,16 +366,15 @@ async def test_many_at_a_time_and_a_long_one_off_the_loop() -> None:
         HumanMessage(QUESTION),
         ToolMessage(f"{prose('wells', 1500)} {ANSWER}", tool_call_id="1"),
     ]
-    ticks = 0
+    threads = set()
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0)
-            ticks += 1
+    class Noting(TokenCounter):
+        def count_text(self, *args: Any, **more: Any) -> TokenCount:
+            if len(args[0]) > 100_000:
+                threads.add(threading.current_thread())
+            return super().count_text(*args, **more)
 
-    ticking = asyncio.ensure_future(tick())
-    (_, output) = await made.ainvoke(long)
-    ticking.cancel()
+    (_, output) = await compressor(counter=Noting()).ainvoke(long)
     assert ANSWER in output.text
-    assert ticks > 2
+    assert threads
+    assert threading.current_thread() not in threads

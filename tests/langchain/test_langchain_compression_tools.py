@@ -78,7 +78,13 @@ def direct() -> str:
     return REPORT
 
 
-TOOLS = [report, records, painted, broken, hand_over, direct]
+@tool
+def cached() -> Any:
+    """Bears a provider's cache marker."""
+    return [{"type": "text", "text": REPORT, "cache_control": {"type": "ephemeral"}}]
+
+
+TOOLS = [report, records, painted, broken, hand_over, direct, cached]
 
 
 def middleware(budget_tokens: Any = BUDGET, **options: Any) -> ToolOutputMiddleware:
@@ -139,7 +145,7 @@ async def test_artifacts_pictures_errors_commands_and_direct_answers_are_not_tou
     assert image["type"] == "image_url"
     assert ANSWER in text["text"]
     assert tokens(text["text"]) <= BUDGET
-    for name in ("broken", "hand_over", "direct"):
+    for name in ("broken", "hand_over", "cached", "direct"):
         scripted.script(asks(name), *([] if name == "direct" else [Reply("done")]))
         (output,) = await outputs(made, sync)
         assert output.text == REPORT

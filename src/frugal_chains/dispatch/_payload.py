@@ -6,21 +6,33 @@ import asyncio
 import logging
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.payload import LEAST_TOKENS, Payload, fit_payload
 from frugal_chains.compression.shape import LOSSLESS_FORMS, ORIGINAL
 from frugal_chains.dispatch._allowance import Allowance
+from frugal_chains.dispatch._prefix import PrefixFacts, verdict
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from frugal_chains.tracking import Tracker, report_effect
+from frugal_chains.tracking import Tracker, report_effect, shared_prices
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
 LEVER: Final = "compression.payload"
 _LONG_CHARS: Final = 100_000
 """From here on the work takes tens of milliseconds: not those of an event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A payload, and what is known of the bill."""
+
+    payload: Payload
+    refused: bool = False
+    net_nanos: int | None = None
 
 
 class PayloadCompressor:
@@ -38,7 +50,8 @@ class PayloadCompressor:
         least_tokens: Shorter outputs are left alone.
         patterns: Of the application: what they match is never cut.
         counter: The token counter.
-        prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
+        prices: For budgets in dollars and what stands in a cache; None: list prices behind the
+            user's `prices.toml`.
     """
 
     def __init__(
@@ -55,7 +68,7 @@ class PayloadCompressor:
     ) -> None:
         self._allowance = Allowance(budget, model, provider, counter, prices)
         self._forms, self._least_tokens = tuple(forms), least_tokens
-        self._patterns = tuple(patterns)
+        self._patterns, self._prices = tuple(patterns), prices
 
     def compress(
         self,
@@ -63,6 +76,7 @@ class PayloadCompressor:
         text: str,
         *,
         tier: str = "",
+        prefix: PrefixFacts | None = None,
         operation_id: str = "",
         trackers: Sequence[Tracker] = (),
     ) -> Payload:
@@ -72,12 +86,14 @@ class PayloadCompressor:
             query: What it is for: the user's words, the tool and its arguments.
             text: The output.
             tier: Of the model that will answer, where it is known.
+            prefix: What stands in front of the output: where compressing it may make the whole
+                conversation dearer, net of the provider's cache, it is left as it was.
             operation_id: Of the calls that the effect belongs to, where an adapter knows it.
             trackers: Of handlers that an adapter finds on the call.
         """
-        found = self._fitted(query, text, tier)
+        found = self._decided(query, text, tier, prefix)
         self._report(found, tier, operation_id, trackers)
-        return found
+        return found.payload
 
     async def acompress(
         self,
@@ -85,42 +101,68 @@ class PayloadCompressor:
         text: str,
         *,
         tier: str = "",
+        prefix: PrefixFacts | None = None,
         operation_id: str = "",
         trackers: Sequence[Tracker] = (),
     ) -> Payload:
         """As `compress`."""
         if len(text) > _LONG_CHARS:
-            found = await asyncio.to_thread(self._fitted, query, text, tier)
+            found = await asyncio.to_thread(self._decided, query, text, tier, prefix)
         else:
-            found = self._fitted(query, text, tier)
+            found = self._decided(query, text, tier, prefix)
         self._report(found, tier, operation_id, trackers)
-        return found
+        return found.payload
 
-    def _fitted(self, query: str, text: str, tier: str) -> Payload:
+    def _decided(self, query: str, text: str, tier: str, prefix: PrefixFacts | None) -> _Fitted:
         try:
-            return fit_payload(
-                text,
-                query=query,
-                budget_tokens=self._allowance.tokens(tier),
-                count=self._allowance.count,
-                forms=self._forms,
-                least_tokens=self._least_tokens,
-                patterns=self._patterns,
-            )
+            found = self._fitted(query, text, self._allowance.tokens(tier))
+            if prefix is None or found.step == "original":
+                return _Fitted(found)
+            return self._net_of_cache(query, text, found, prefix)
         except Exception:
             logger.warning("a tool's output is left as it was", exc_info=True)
-            return Payload(
-                text=text, tokens_before=0, tokens_after=0, step="original", form=ORIGINAL
+            return _Fitted(_original(text, 0))
+
+    def _fitted(self, query: str, text: str, budget_tokens: int | None) -> Payload:
+        return fit_payload(
+            text,
+            query=query,
+            budget_tokens=budget_tokens,
+            count=self._allowance.count,
+            forms=self._forms,
+            least_tokens=self._least_tokens,
+            patterns=self._patterns,
+        )
+
+    def _net_of_cache(self, query: str, text: str, found: Payload, prefix: PrefixFacts) -> _Fitted:
+        """As it was fitted; or, where the cache may make that a loss, in another form; or not."""
+        candidates = [found]
+        if found.step != "shape":
+            candidates.append(self._fitted(query, text, None))
+        for each in candidates:
+            decided, in_nanos = verdict(
+                each.tokens_before,
+                each.tokens_after,
+                prefix,
+                model=self._allowance.model,
+                provider=self._allowance.provider,
+                book=self._prices or shared_prices(),
+                at=datetime.now(UTC),
             )
+            if decided.ok:
+                return _Fitted(each, net_nanos=round(decided.net_nanos) if in_nanos else None)
+        return _Fitted(_original(text, found.tokens_before), refused=True, net_nanos=0)
 
     def _report(
-        self, found: Payload, tier: str, operation_id: str, trackers: Sequence[Tracker]
+        self, fitted: _Fitted, tier: str, operation_id: str, trackers: Sequence[Tracker]
     ) -> None:
+        found = fitted.payload
         detail = {
             "step": found.step,
             "form": found.form,
             "budget_tokens": self._allowance.tokens(tier),
             "dropped_fields": len(found.dropped_fields),
+            **({"reason": "cache"} if fitted.refused else {}),
         }
         report_effect(
             LEVER,
@@ -129,7 +171,14 @@ class PayloadCompressor:
             exact=self._allowance.exact,
             model=self._allowance.model,
             provider=self._allowance.provider,
+            net_nanos=fitted.net_nanos,
             detail=detail,
             operation_id=operation_id,
             trackers=trackers,
         )
+
+
+def _original(text: str, tokens: int) -> Payload:
+    return Payload(
+        text=text, tokens_before=tokens, tokens_after=tokens, step="original", form=ORIGINAL
+    )

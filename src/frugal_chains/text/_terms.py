@@ -19,7 +19,7 @@ _IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 _ACCENT: Final = re.compile("[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0670]")
 _ENDINGS: Final = (
     ("ations", ""), ("ation", ""), ("ingly", ""), ("ings", ""), ("edly", ""), ("ies", "y"),
-    ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", ""),
+    ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("ie", "y"), ("s", ""), ("e", ""),
 )  # fmt: skip
 """Of English; longest first. A word keeps at least three letters before one."""
 _LEAST_STEM: Final = 3

@@ -131,6 +131,24 @@ def test_a_rule_that_would_drop_a_negation_does_nothing() -> None:
     assert rewrite(text, count, rules=[rule]).text == text
 
 
+def test_a_rule_that_would_drop_a_duty_does_nothing_and_the_others_do() -> None:
+    rule = RewriteRule.phrase("bad", "you must use", "you use", first="you", why="")
+    text = "Here you must use it in order to help."
+    assert rewrite(text, count, rules=[*RULES, rule]).text == "Here you must use it to help."
+
+
+def test_an_address_at_the_start_of_a_sentence_gets_no_capital() -> None:
+    text = "Note that https://a.org is the site. Use it in order to help the user."
+    assert rewrite(text, count).text == text.replace("in order to", "to")
+
+
+def test_what_is_protected_does_not_keep_the_rest_from_getting_shorter() -> None:
+    rule = RewriteRule.phrase("bad", "never share", "share", first="never", why="")
+    text = "You never share it, nor `in order to`, in order to help."
+    done = rewrite(text, count, rules=[*RULES, rule])
+    assert done.text == "You never share it, nor `in order to`, to help."
+
+
 def test_rules_that_feed_each_other_leave_the_text_alone() -> None:
     rule = RewriteRule.phrase("peel", "peel the x", "the x", first="peel", why="")
     text = "peel " * 50 + "the x of the list"

@@ -92,7 +92,7 @@ def test_data_is_no_schema() -> None:
         {"type": "string", "title": "Name of the guest"},
         {"type": "boolean", "default": False},
         {"type": "integer", "minimum": 0, "minLength": False},
-        {"type": "string", "enum": ["a", "b"], "description": "one of a, b or nothing at all"},
+        {"type": "string", "enum": ["a", "b"], "description": "One of a, b or nothing at all"},
         {"type": "string", "description": ">= 0"},
         {"type": "string", "description": "required. Without it the order fails"},
         {"type": "string", "description": "A or B, as printed"},

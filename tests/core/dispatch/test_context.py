@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal_chains import Ledger
-from frugal_chains.compression import ContextBudget, budget_tokens
+from frugal_chains.compression import Ahead, ContextBudget, budget_tokens
 from frugal_chains.compression.extract import Passage
 from frugal_chains.dispatch import (
     Compressed,
     ContextCompressor,
     Likeness,
     PayloadCompressor,
+    PrefixFacts,
     cosines,
 )
 from frugal_chains.errors import CompressionError
@@ -265,3 +266,97 @@ def test_without_a_budget_nothing_is_lost() -> None:
     assert found.step == "shape"
     assert all(f"ORD-{n}" in found.text for n in range(9))
     assert PayloadCompressor(None, forms=(), **MODEL).compress("", ORDERS).text == ORDERS
+
+
+# -- net of the provider's cache ---------------------------------------------------------------
+
+HAIKU = {"model": "claude-haiku-4-5", "provider": "anthropic"}
+"""Keeps 4,096 tokens or more."""
+GPT5 = {"model": "gpt-5.1", "provider": "openai"}
+"""Reads steps of 128 tokens at a tenth."""
+
+
+async def _fit(compressor: PayloadCompressor, prefix: PrefixFacts | None, **more: Any) -> Any:
+    return compressor.compress("orders", ORDERS, prefix=prefix, **more)
+
+
+async def _afit(compressor: PayloadCompressor, prefix: PrefixFacts | None, **more: Any) -> Any:
+    return await compressor.acompress("orders", ORDERS, prefix=prefix, **more)
+
+
+fits_both_ways = pytest.mark.parametrize("fit", [_fit, _afit], ids=["sync", "async"])
+
+
+@fits_both_ways
+async def test_what_may_make_a_conversation_dearer_is_left_alone(fit: Any, ledger: Ledger) -> None:
+    """Shortened below 4,096 tokens a prompt is never read from the cache."""
+    prefix = PrefixFacts(ahead=Ahead(prefix_tokens=3_900))
+    more: Any = {"trackers": [Tracker(ledger)]}
+    found = await fit(PayloadCompressor(90, **HAIKU), prefix, **more)
+    assert found.text == ORDERS
+    assert (found.step, found.tokens_before) == ("original", found.tokens_after)
+    (effect,) = ledger.effects()
+    assert effect.detail["reason"] == "cache"
+    assert effect.net_nanos == 0
+    assert effect.tokens_before == effect.tokens_after == found.tokens_before
+
+
+@fits_both_ways
+async def test_what_compression_saves_is_net_of_the_cache(fit: Any, ledger: Ledger) -> None:
+    """claude-haiku-4-5: $1 a million, read .10, written 1.25: the tokens left out are written once
+    and read twice."""
+    prefix = PrefixFacts(ahead=Ahead(prefix_tokens=5_000, calls=3))
+    found = await fit(PayloadCompressor(90, **HAIKU), prefix, trackers=[Tracker(ledger)])
+    (effect,) = ledger.effects()
+    saved = found.tokens_before - found.tokens_after
+    assert saved > 100
+    assert effect.net_nanos == saved * (1250 + 2 * 100)
+    assert "reason" not in effect.detail
+
+
+def test_without_a_prefix_nothing_is_said_of_the_bill(ledger: Ledger) -> None:
+    PayloadCompressor(90, **HAIKU).compress("orders", ORDERS, trackers=[Tracker(ledger)])
+    (effect,) = ledger.effects()
+    assert effect.net_nanos is None
+    assert effect.tokens_after < effect.tokens_before
+
+
+def test_requests_without_markers_are_not_kept() -> None:
+    prefix = PrefixFacts(ahead=Ahead(prefix_tokens=3_900), caches=False)
+    found = PayloadCompressor(90, **HAIKU).compress("orders", ORDERS, prefix=prefix)
+    assert found.tokens_after <= 90
+
+
+def test_where_the_budget_is_a_risk_the_lossless_form_may_be_none() -> None:
+    """Steps of 128, read at a tenth: a step and a half can be a loss, half a step more cannot."""
+    whole = PayloadCompressor(None, **GPT5).compress("", ORDERS)
+    lossless = whole.tokens_before - whole.tokens_after
+    # What is missing from the next whole steps has been left out before.
+    out = -lossless % 128
+    ahead = Ahead(prefix_tokens=5_000, saved_tokens=out, banked_nanos=10**9)
+    compressor = PayloadCompressor(whole.tokens_after - 20, **GPT5)
+    prefix = PrefixFacts(ahead=ahead)
+    assert compressor.compress("orders", ORDERS).step != "shape"
+    assert compressor.compress("orders", ORDERS, prefix=prefix).text == whole.text
+    free = PrefixFacts(ahead=Ahead(prefix_tokens=5_000, most_calls=1))
+    assert compressor.compress("orders", ORDERS, prefix=free).step != "shape"
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "step"),
+    [
+        ({"model": "claude-sonnet-4-5", "provider": "anthropic"}, 1_000, "shape"),
+        ({"model": "claude-opus-5", "provider": "anthropic"}, 600, "shape"),
+        # The least of models that are not known is taken for the most there is.
+        ({"model": "claude-zeta-9", "provider": "anthropic"}, 3_000, "original"),
+        ({"model": "claude-zeta-9", "provider": "anthropic"}, 5_000, "shape"),
+        ({"model": "zeta-9000"}, 3_000, "original"),
+    ],
+)
+def test_the_least_is_the_models(model: Any, tokens: int, step: str, ledger: Ledger) -> None:
+    prefix = PrefixFacts(ahead=Ahead(prefix_tokens=tokens))
+    compressor = PayloadCompressor(None, **model)
+    found = compressor.compress("", ORDERS, prefix=prefix, trackers=[Tracker(ledger)])
+    assert found.step == step
+    (effect,) = ledger.effects()
+    assert (effect.net_nanos is None) == (step == "shape" and "zeta" in model["model"])

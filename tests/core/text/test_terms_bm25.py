@@ -17,11 +17,12 @@ from frugal_chains.text import bm25, bm25_of_counts, content_terms, inverse_freq
         ("", []),
         ("The cats' whiskers, 2024!", ["the", "cat", "whisker", "2024"]),
         ("cities city", ["city", "city"]),
+        ("movies movie, prices price", ["movy", "movy", "pric", "pric"]),
         ("winning, winnings: wins", ["winn", "winn", "win"]),
         ("is as us", ["is", "as", "us"]),  # no ending is taken off so short a word
-        ("Émile's CAFÉ naïve", ["emile", "s", "cafe", "naive"]),
-        ("STRASSE straße", ["strasse", "strasse"]),
-        ("snake_case kebab-case", ["snake", "case", "kebab", "case"]),
+        ("Émile's CAFÉ naïve", ["emil", "s", "caf", "naiv"]),
+        ("STRASSE straße", ["strass", "strass"]),
+        ("snake_case kebab-case", ["snak", "cas", "kebab", "cas"]),
         ("東京都は", ["東京", "京都", "都は"]),
         ("水", ["水"]),
         ("GPT4の価格", ["gpt4", "の価", "価格"]),
@@ -49,7 +50,7 @@ def test_letters_in_capitals_give_the_same_terms(text: str) -> None:
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("When was the bridge built?", ["bridge", "built"]),
+        ("When was the bridge built?", ["bridg", "built"]),
         ("who are you", ["who", "are", "you"]),  # nothing else is there
         ("", []),
     ],

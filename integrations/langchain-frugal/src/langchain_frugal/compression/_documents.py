@@ -70,7 +70,8 @@ class DocumentCompressor(BaseDocumentCompressor):
         prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
 
     Raises:
-        CompressionError: a budget below 1 token.
+        ValidationError: pydantic's, of an argument that makes no sense, such as a budget below 1
+            token.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", frozen=True)

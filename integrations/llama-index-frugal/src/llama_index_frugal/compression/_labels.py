@@ -7,10 +7,11 @@ from string import Formatter
 from typing import Any, Final
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, TextNode
+from pydantic.json_schema import SkipJsonSchema
 
 from frugal_chains.compression.extract import Passage
 
-Label = str | Callable[[BaseNode, int], str]
+Label = str | SkipJsonSchema[Callable[[BaseNode, int], str]]
 """A template, such as `"Source {n}:\\n"`: `n` counts nodes from 1, `id` is the node's, other names
 are of its metadata (empty where it has none). Or a function of node and number."""
 
@@ -29,9 +30,9 @@ def passage_of(node: BaseNode, label: Label, number: int) -> Passage | None:
         return None
     try:
         content = node.get_content(metadata_mode=MetadataMode.LLM)
-        written = label_of(label, node, number)
     except Exception:  # a template that does not fit: whoever makes the prompt will tell
         return None
+    written = label_of(label, node, number)
     core = text.strip()
     at = content.rfind(core)
     if at < 0:

@@ -7,13 +7,14 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr, field_serializer
+from pydantic.json_schema import SkipJsonSchema
 
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
@@ -29,6 +30,9 @@ from llama_index_frugal.compression._originals import kept_in
 
 logger = logging.getLogger("llama_index_frugal")
 dispatcher = get_dispatcher(__name__)
+
+_MANY_NODES: Final = 200
+"""To copy one takes about 0.1 ms."""
 
 Read = Sequence[Passage | None]
 """By node; None: its text is not ours to cut."""
@@ -85,17 +89,25 @@ class NodeCompressor(BaseNodePostprocessor):
     provider: str = Field(default="", frozen=True)
     label: Label = Field(default="", frozen=True)
     joiner: str = Field(default="\n\n", frozen=True)
-    embedder: InstanceOf[BaseEmbedding] | EmbedTexts | None = Field(
+    embedder: SkipJsonSchema[InstanceOf[BaseEmbedding] | EmbedTexts | None] = Field(
         default=None, frozen=True, exclude=True
     )
     embedding_timeout_s: float = Field(default=10.0, frozen=True)
     kind: Kind | None = Field(default=None, frozen=True)
-    patterns: tuple[re.Pattern[str], ...] = Field(default=(), frozen=True, exclude=True)
+    patterns: SkipJsonSchema[tuple[re.Pattern[str], ...]] = Field(
+        default=(), frozen=True, exclude=True
+    )
     details: bool = Field(default=False, frozen=True)
-    archive: InstanceOf[Archive] | None = Field(default=None, frozen=True, exclude=True)
+    archive: SkipJsonSchema[InstanceOf[Archive] | None] = Field(
+        default=None, frozen=True, exclude=True
+    )
     enabled: bool = Field(default=True, frozen=True)
-    counter: InstanceOf[TokenCounter] | None = Field(default=None, frozen=True, exclude=True)
-    prices: InstanceOf[PriceBook] | None = Field(default=None, frozen=True, exclude=True)
+    counter: SkipJsonSchema[InstanceOf[TokenCounter] | None] = Field(
+        default=None, frozen=True, exclude=True
+    )
+    prices: SkipJsonSchema[InstanceOf[PriceBook] | None] = Field(
+        default=None, frozen=True, exclude=True
+    )
 
     _compressor: ContextCompressor = PrivateAttr()
     _told_of: set[str] = PrivateAttr(default_factory=set)
@@ -160,7 +172,8 @@ class NodeCompressor(BaseNodePostprocessor):
                 trackers=call.trackers,
             )
         extraction = _told(found)
-        if self.archive is not None:  # a file: not the loop's time
+        # Neither a file nor many copies are the loop's time.
+        if self.archive is not None or len(nodes) > _MANY_NODES:
             return await asyncio.to_thread(self._kept, nodes, read, extraction)
         return self._kept(nodes, read, extraction)
 
@@ -208,7 +221,9 @@ class NodeCompressor(BaseNodePostprocessor):
             if passage is None
         } - self._told_of):  # fmt: skip
             self._told_of.add(kind)
-            logger.warning("a node that is no plain text is passed uncompressed: %s", kind)
+            logger.warning(
+                "a node is passed as it is, because it has no text of its own to cut: %s", kind
+            )
         return read
 
     def _kept(
