@@ -9,7 +9,7 @@ PROJECTS := pyproject.toml integrations/langchain-frugal/pyproject.toml \
 SOURCES := src integrations tests benchmarks examples
 
 .PHONY: help setup demo test check lint format types contracts bench lock clean \
-	bench-overhead bench-ledger bench-budget bench-prices
+	bench-overhead bench-ledger bench-budget bench-prices bench-routing bench-compression
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ types: $(READY) ## mypy --strict over the three distributions
 contracts: $(READY) ## which room may import which
 	$(BIN)/lint-imports
 
-bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing ## all benchmarks, results under benchmarks/results/
+bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing bench-compression ## all benchmarks, results under benchmarks/results/
 
 bench-prices: $(READY) ## 40+ models against an independent oracle
 	$(BIN)/python benchmarks/bench_prices.py
@@ -59,6 +59,9 @@ bench-budget: $(READY) ## one budget under 256 concurrent calls
 bench-routing: $(READY) ## routers on public splits, by RouteLLM's protocol (DATA=folder of the splits)
 	$(BIN)/python benchmarks/bench_routing.py $(if $(DATA),--data $(DATA))
 
+bench-compression: $(VENV)/.ready-bench-compression ## what is kept at a budget, beside other compressors (SETS=folder of the data)
+	$(BIN)/python benchmarks/bench_compression.py $(if $(SETS),--data $(SETS))
+
 bench-overhead: $(VENV)/.ready-bench ## added time per call, beside other handlers
 	$(BIN)/python benchmarks/bench_overhead.py
 
@@ -66,11 +69,18 @@ $(VENV)/.ready-bench: $(READY) requirements/bench.txt
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
 
+$(VENV)/.ready-bench-compression: $(READY) requirements/bench-compression.txt
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/bench-compression.txt
+	@touch $@
+
 lock: ## pin the requirements anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
 	uv pip compile requirements/bench.in -c requirements/dev.txt --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header -q -o requirements/bench.txt
+	uv pip compile requirements/bench-compression.in -c requirements/dev.txt --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		-o requirements/bench-compression.txt
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _figures import RESULTS, Figure, show, write_results
-from compression import baselines, data, lingua, ours, peers
+from compression import baselines, data, lingua, ours, peers, shapes
 from compression.data import DATA, Case, DataAbsent
 from compression.measure import COMPARED, RATIOS, Measurement, speed
 from compression.protocol import SETS, Contender, Set
@@ -83,6 +83,7 @@ def main() -> int:
         print(sentence, file=sys.stderr)
     parts: Mapping[str, Callable[[], dict[str, Figure]]] = {
         **{name: _on(name, everyone, asked) for name in SETS},
+        "shapes": lambda: shapes.figures(asked.data, count=count, draws=asked.draws, seed=SEED),
         "logs": _logs,
         "tools": lambda: _tools(asked),
         "speed": lambda: _speeds(everyone, asked),
@@ -229,7 +230,9 @@ def _versions() -> dict[str, str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--part", action="append", choices=[*SETS, "logs", "tools", "speed"])
+    parser.add_argument(
+        "--part", action="append", choices=[*SETS, "shapes", "logs", "tools", "speed"]
+    )
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="few questions, nothing is written")
     return parser.parse_args()

@@ -11,6 +11,7 @@ import numpy as np
 from compression.peers import Vectors
 from compression.protocol import SEPARATOR, Contender, Count, Passage
 from frugal_chains.compression import extract as library
+from frugal_chains.compression.payload import LEAST_TOKENS, fit_payload
 
 OURS: Final = "ours"
 WITH_EMBEDDER: Final = "ours, embedder"
@@ -26,7 +27,13 @@ def contenders(vectors: Vectors) -> list[Contender]:
         vectors: The embedder; it remembers what it has embedded, so time is taken of another one.
     """
     return [
-        Contender(name=OURS, compress=_Ours()),
+        Contender(name=OURS, compress=_Ours(), sets=("nq20", "qmsum", "kv75")),
+        Contender(
+            name=OURS,
+            compress=_payload,
+            sets=("taubench",),
+            note=f"outputs below {LEAST_TOKENS} tokens are left as they are",
+        ),
         Contender(
             name=WITH_EMBEDDER,
             compress=_Ours(vectors),
@@ -35,6 +42,15 @@ def contenders(vectors: Vectors) -> list[Contender]:
             timed_prompts=_TIMED,
         ),
     ]
+
+
+def _payload(
+    query: str, passages: Sequence[Passage], *, budget_tokens: int, count: Count
+) -> list[str]:
+    """A tool's output as it enters a conversation: denser first, then fewer fields."""
+    (passage,) = passages
+    found = fit_payload(passage.text, query=query, budget_tokens=budget_tokens, count=count)
+    return [found.text]
 
 
 @dataclass(frozen=True, slots=True)

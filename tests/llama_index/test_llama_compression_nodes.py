@@ -545,6 +545,34 @@ def test_settings_as_data() -> None:
     assert compressor(label=lambda node, n: "").to_dict()["label"] == ""
 
 
+def test_settings_have_a_schema() -> None:
+    names = {*NodeCompressor.model_json_schema()["properties"]}
+    assert names >= {"budget_tokens", "model", "label", "kind", "class_name"}
+    assert not names & {"embedder", "archive", "counter", "prices", "patterns"}
+
+
+def test_a_label_that_fails_is_told() -> None:
+    with pytest.raises(ZeroDivisionError):
+        compressor(label=lambda node, n: str(n // 0)).postprocess_nodes([found(0)])
+
+
+async def test_many_nodes_are_copied_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llama_index_frugal.compression import _nodes
+
+    threads: list[threading.Thread] = []
+    real = _nodes.with_text
+
+    def watched(*args: Any) -> NodeWithScore:
+        threads.append(threading.current_thread())
+        return real(*args)
+
+    monkeypatch.setattr(_nodes, "with_text", watched)
+    await compressor(10**6).apostprocess_nodes([found(n) for n in range(201)])
+    assert threading.main_thread() not in threads
+    await compressor(10**6).apostprocess_nodes([found(0)])
+    assert threads[-1] is threading.main_thread()
+
+
 def test_settings_do_not_change() -> None:
     post = compressor()
     with pytest.raises(ValidationError, match="frozen"):

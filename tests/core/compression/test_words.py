@@ -29,6 +29,10 @@ def o200k(text: str) -> int:
     return COUNTER.count_text(text, model="gpt-4o", provider="openai").tokens
 
 
+def count_words(text: str) -> int:
+    return len(text.split())
+
+
 def by_length(text: str) -> list[WordScore]:
     """Long words weigh more: a scorer whose choices can be told by looking."""
     return [WordScore(m.start(), m.end(), len(m.group())) for m in re.finditer(r"\w+", text)]
@@ -50,29 +54,30 @@ def kept_texts(text: str, found: Dropped) -> list[str]:
 
 def test_the_words_of_highest_score_stay_in_their_order() -> None:
     text = "The committee will of course publish its recommendations in an appendix"
-    found = drop_words(text, by_length(text), budget_tokens=46, count=len)
-    assert found.text == "committee publish recommendations in appendix"
+    found = drop_words(text, by_length(text), budget_tokens=5, count=count_words)
+    assert found.text == "committee course publish recommendations appendix"
     assert found.reason == "budget"
-    assert found.tokens_after == 45
-    assert kept_texts(text, found) == ["committee", "publish", "recommendations in", "appendix"]
+    assert (found.tokens_before, found.tokens_after) == (11, 5)
+    parts = ["committee", "course publish", "recommendations", "appendix"]
+    assert kept_texts(text, found) == parts
 
 
 def test_a_comma_goes_with_its_word() -> None:
     text = "First, wash, then, perhaps, dry everything"
-    found = drop_words(text, by_length(text), budget_tokens=20, count=len)
+    found = drop_words(text, by_length(text), budget_tokens=2, count=count_words)
     assert found.text == "perhaps, everything"
 
 
 def test_a_line_break_in_what_is_dropped_stays_one() -> None:
     text = "Agenda\n\n- an introduction\n- a conclusion"
-    found = drop_words(text, by_length(text), budget_tokens=30, count=len)
+    found = drop_words(text, by_length(text), budget_tokens=3, count=count_words)
     assert found.text == "Agenda\nintroduction\nconclusion"
 
 
 def test_equal_scores_keep_the_earlier_word() -> None:
     text = "aaa bbb ccc ddd"
     even = [WordScore(m.start(), m.end(), 0.5) for m in re.finditer(r"\w+", text)]
-    assert drop_words(text, even, budget_tokens=8, count=len).text == "aaa bbb"
+    assert drop_words(text, even, budget_tokens=2, count=count_words).text == "aaa bbb"
 
 
 def test_scripts_without_spaces_are_parted_at_the_scores_and_get_no_spaces() -> None:
@@ -92,15 +97,17 @@ def test_scripts_without_spaces_are_parted_at_the_scores_and_get_no_spaces() -> 
 )
 def test_an_atom_stays_whole_with_the_score_of_its_best_part(text: str, kept: str) -> None:
     at = text.index(kept.split()[0])
-    found = drop_words(text, [WordScore(at, at + 2, 1)], budget_tokens=len(kept) + 2, count=len)
-    assert found.text.startswith(kept)
+    found = drop_words(
+        text, [WordScore(at, at + 2, 1)], budget_tokens=count_words(kept), count=count_words
+    )
+    assert found.text == kept
 
 
 def test_what_remains_is_not_read_as_another_number() -> None:
     """Without `of` the two numbers would be one, of six figures."""
     text = "They did 120 of 500 km before noon"
     keep = [WordScore(m.start(), m.end(), 1) for m in re.finditer(r"120|500 km", text)]
-    found = drop_words(text, keep, budget_tokens=10, count=len)
+    found = drop_words(text, keep, budget_tokens=3, count=count_words)
     assert found.text == "120\n500 km"
 
 
@@ -108,13 +115,13 @@ def test_a_pattern_of_the_caller_is_kept_whole() -> None:
     text = "Ask for the Blue Danube Suite when you arrive at the desk"
     own = re.compile("Blue Danube Suite")
     found = drop_words(
-        text, [WordScore(12, 16, 1)], budget_tokens=17, count=len, patterns=[own]
-    )  # fmt: skip
-    assert found.text == "Blue Danube Suite"
+        text, [WordScore(12, 16, 1)], budget_tokens=4, count=count_words, patterns=[own]
+    )
+    assert found.text == "Ask Blue Danube Suite"
 
 
 def test_the_budget_is_filled() -> None:
-    words = "river bridge tower between London engineer Thames opened Victorian steel".split()
+    words = ["river", "bridge", "tower", "between", "London", "engineer", "Victorian", "steel"]
     chance = random.Random(7)
     text = " ".join(chance.choice(words) for _ in range(800))
     for budget in (40, 100, 333, 700):

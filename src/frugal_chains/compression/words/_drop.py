@@ -126,7 +126,7 @@ class WordPage(Page):
     def estimate(self, unit: int) -> int:
         passage, (start, end) = self._all[unit].passage, self._all[unit].span
         text = self._sources[passage].passage.text
-        if not start or text[start - 1].isspace():
+        if start and text[start - 1].isspace():
             return super().estimate(unit)
         if unit not in self._tokens:  # no white space is put where there was none
             self._tokens[unit] = self._count(text[start:end])
