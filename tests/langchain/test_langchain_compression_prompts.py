@@ -163,12 +163,17 @@ def test_who_selects_says_what_is_context() -> None:
     assert human.content == QUESTION
 
 
-def test_the_arguments_of_a_tool_call_are_part_of_its_question() -> None:
-    rows = "\n".join(f"Order {n} was sent to shop {n % 7}." for n in range(400))
+@pytest.mark.parametrize(
+    "args", [{"number": "Order 277"}, {"where": {"number": ["Order 277"]}}], ids=["flat", "nested"]
+)
+def test_the_arguments_of_a_tool_call_are_part_of_its_question(args: Any) -> None:
+    rows = [f"Order {n} was sent to shop {n % 7}." for n in range(400)]
+    # In quotes a word is looked for to the letter: names of arguments are not meant like that.
+    rows += ['A "number" and a "where" are wanted.'] * 20
     messages = [
         HumanMessage("Where is it?"),
-        AIMessage("", tool_calls=[call("orders", "c1", number="Order 277")]),
-        ToolMessage(rows, tool_call_id="c1"),
+        AIMessage("", tool_calls=[call("orders", "c1", **args)]),
+        ToolMessage("\n".join(rows), tool_call_id="c1"),
     ]
     assert "Order 277 was sent" in compressor(40).invoke(messages)[2].text
 

@@ -94,7 +94,7 @@ class _Loaded:
             )
         except Exception as error:  # many kinds, by what is missing or damaged
             raise LocalModelError(
-                f"{model} cannot be loaded ({type(error).__name__}: {error}); nothing is "
+                f"{model} cannot be loaded ({type(error).__name__}: {_first_line(error)}); nothing is "
                 f"downloaded here: give a folder with its files, or run `hf download {model}`"
             ) from error
         config, marks = self._model.config, (
@@ -146,6 +146,10 @@ class _Loaded:
             for row, length in zip(likely, lengths.tolist(), strict=True):
                 found += row[1 : length - 1].tolist()
         return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _begins(

@@ -103,6 +103,13 @@ def _replayed(
 @example([(30, (10, 0.5)), *[(0, None)] * 8], SMALL, False, frozenset())
 # Nine tokens of two steps of 8, on every call.
 @example([(23, (9, 0.9)), *[(8, None)] * 8], SMALL_STEPS, False, frozenset())
+# Much is left out, and what is left is one token too short once more.
+@example(
+    [(0, (58, 0.37)), (1, None), (0, None), (0, None)],
+    replace(SMALL_STEPS, min_tokens=40),
+    False,
+    frozenset(),
+)
 def test_no_conversation_is_dearer(
     turns: Turns, terms: CacheTerms, known: bool, cold: frozenset[int]
 ) -> None:
@@ -112,6 +119,13 @@ def test_no_conversation_is_dearer(
 
 
 @given(calls_of, terms_of, st.integers(0, 5), st.frozensets(st.integers(0, 13), max_size=2))
+# The call in which the compressed prompt is long enough at last writes all of it.
+@example(
+    [(0, (32, 0.18)), (3, (5, 0.46)), (0, (58, 0.89))],
+    replace(SMALL, read_nanos=0, write_nanos=200),
+    0,
+    frozenset(),
+)
 def test_no_conversation_is_dearer_with_books(
     turns: Turns, terms: CacheTerms, more: int, cold: frozenset[int]
 ) -> None:
@@ -160,6 +174,10 @@ def test_a_refusal_has_a_reason(
         # 100 left out: 15.2 on each further call at worst, and 100 saved at once.
         (300, 200, OPENAI, Ahead(prefix_tokens=5000, most_calls=7), "pays"),
         (300, 200, OPENAI, Ahead(prefix_tokens=5000, most_calls=8), "steps"),
+        # 10 were left out before, and may have cost a step on this very call.
+        (20, 10, OPENAI, Ahead(prefix_tokens=5000, saved_tokens=10, most_calls=1), "steps"),
+        # Uncompressed the prefix is in the cache, compressed it is not: all of it is written now.
+        (300, 200, HAIKU, Ahead(prefix_tokens=4000, saved_tokens=200, most_calls=3), "minimum"),
         # With 28 left out before it makes a whole step.
         (300, 200, OPENAI, Ahead(prefix_tokens=5000, saved_tokens=28, banked_nanos=1e9), "pays"),
     ],
@@ -205,6 +223,8 @@ def test_rewriting_pays_from_so_many_calls_on() -> None:
     terms_of, st.integers(0, 80), st.integers(1, 60), st.integers(0, 59), st.integers(0, 60),
     st.lists(st.integers(0, 12), min_size=1, max_size=14), st.integers(0, 3),
 )  # fmt: skip
+@example(replace(SMALL, read_nanos=50, write_nanos=200), 0, 46, 36, 0, [3, 8, 8, 0, 1, 0, 0], 1)
+@example(SMALL_STEPS, 37, 2, 1, 0, [0, 1, 8], 2)
 def test_rewriting_is_never_dearer(
     terms: CacheTerms, front: int, before: int, after: int, behind: int,
     growths: list[int], fewer: int,

@@ -282,7 +282,7 @@ def test_a_text_without_words_or_with_one_too_long_is_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * 5_000_000, "a b " * 250_000, "[" * 1000 + "1 " * 1000, "中" * 200_000]
+    "text", ["x" * 5_000_000, "a b " * 100_000, "[" * 1000 + "1 " * 1000, "中" * 200_000]
 )
 def test_long_texts_take_bounded_time(text: str) -> None:
     began = time.perf_counter()

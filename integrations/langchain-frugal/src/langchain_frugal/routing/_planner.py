@@ -15,10 +15,10 @@ from frugal_chains.pricing import PriceBook
 from frugal_chains.routing import RoutingPolicy
 from frugal_chains.routing.gain import Embedder
 from frugal_chains.tracking import current_operation, operation
+from langchain_frugal._books import operation_of, trackers_of
 from langchain_frugal.routing._asked import Asked
 from langchain_frugal.routing._candidates import Overrides, Tiers, members_of
 from langchain_frugal.routing._question import embedding_model
-from langchain_frugal.routing._runs import operation_of, trackers_of
 
 
 class Planner:

@@ -13,8 +13,6 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langchain_core.tracers._streaming import _StreamingCallbackHandler, _V2StreamingCallbackHandler
 
-from frugal_chains.tracking import Tracker
-from langchain_frugal._handler import CostCallbackHandler
 from langchain_frugal.routing._answers import MARK
 
 NAME: Final = "RoutingChatModel"
@@ -41,19 +39,6 @@ class Own:
         manager.add_tags(self.tags or [], inherit=True)
         manager.add_metadata(dict(self.metadata or {}), inherit=True)
         return manager
-
-
-def trackers_of(handlers: Iterable[BaseCallbackHandler]) -> tuple[Tracker, ...]:
-    """Whose books a call is written to, and whose budgets hold for it."""
-    return tuple(dict.fromkeys(h.tracker for h in handlers if isinstance(h, CostCallbackHandler)))
-
-
-def operation_of(manager: BaseCallbackManager) -> str:
-    """The operation that the calls of a run will belong to; empty: one of their own."""
-    if manager.parent_run_id is None:
-        return ""
-    handlers = (h for h in manager.handlers if isinstance(h, CostCallbackHandler))
-    return next((h._root_of(manager.parent_run_id).hex for h in handlers), "")
 
 
 def child_config(
