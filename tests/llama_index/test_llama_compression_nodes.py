@@ -393,9 +393,11 @@ async def test_without_a_query_nothing_is_embedded(bundle: QueryBundle | None) -
 
 
 def test_words_of_a_query_that_has_only_embedding_strings() -> None:
-    bundle = QueryBundle("", custom_embedding_strs=["lentils", "boil"])
-    (kept,) = compressor(ROOM).postprocess_nodes([found(0)], bundle)
-    assert kept.text == ANSWER
+    bundle = QueryBundle("", custom_embedding_strs=["museum", "coins"])
+    (kept,) = compressor(ROOM + 8).postprocess_nodes([found(0)], bundle)
+    assert kept.text == WORDS[4]
+    (first,) = compressor(ROOM + 8).postprocess_nodes([found(0)])
+    assert first.text != WORDS[4]
 
 
 async def test_an_embedder_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:

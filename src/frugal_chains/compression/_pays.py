@@ -34,7 +34,8 @@ class CacheTerms:
     """What a provider's cache keeps, and what it charges, in nanos (1e-9 USD) per token.
 
     Raises:
-        CompressionError: a price that is negative or no number, or a read dearer than fresh input.
+        CompressionError: a price that is negative or no number, a read dearer than fresh input or
+            a write cheaper, or a least that is no whole number of steps.
     """
 
     fresh_nanos: float
@@ -43,7 +44,7 @@ class CacheTerms:
     write_nanos: float | None = None
     """Input that is kept for later calls; None: as `fresh_nanos`."""
     min_tokens: int = 1024
-    """A shorter prompt is neither kept nor found."""
+    """A shorter prompt is neither kept nor found. A whole number of steps."""
     step_tokens: int = 1
     """What is found is a whole number of these: 128 at OpenAI before GPT-5.6
     (developers.openai.com/api/docs/guides/prompt-caching, read 2026-11-20), elsewhere 1."""
@@ -56,6 +57,8 @@ class CacheTerms:
             raise CompressionError(f"prices are {prices}: expected read <= fresh <= write")
         if self.min_tokens < 0 or self.step_tokens < 1:
             raise CompressionError("expected min_tokens of 0 or more and step_tokens of 1 or more")
+        if self.min_tokens % self.step_tokens:
+            raise CompressionError("expected min_tokens to be a whole number of steps")
 
     @property
     def kept_nanos(self) -> float:

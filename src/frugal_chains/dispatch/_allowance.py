@@ -31,17 +31,13 @@ class Allowance:
         self.budget = ContextBudget(tokens=budget) if isinstance(budget, int) else budget
         self.model, self.provider = model, provider
         self._counter, self._prices = counter or TokenCounter(), prices
+        self.count = self._counter.text_counter(model=model, provider=provider or None)
+        """Tokens of a text by the model's tokenizer."""
 
     @property
     def exact(self) -> bool:
         """Whether the tokens are the model's own."""
         return self._counter.count_text("", model=self.model, provider=self.provider or None).exact
-
-    def count(self, text: str) -> int:
-        """Tokens of a text by the model's tokenizer."""
-        return self._counter.count_text(
-            text, model=self.model, provider=self.provider or None
-        ).tokens
 
     def tokens(self, tier: str = "") -> int | None:
         """The budget for a model of this tier; None: there is none."""

@@ -94,12 +94,13 @@ def _terms(prices: TokenPrices, facts: PrefixFacts, model: str, provider: str) -
     if least is None:
         least = _own_least(model, provider) or _MOST_LEAST
     in_steps = provider in _STEPS or not provider
+    step = _STEP_TOKENS if in_steps and prices.cache_write <= prices.fresh else 1
     return CacheTerms(
         fresh_nanos=prices.fresh,
         read_nanos=min(prices.cache_read, prices.fresh),
         write_nanos=max(prices.cache_write, prices.fresh),
-        min_tokens=least,
-        step_tokens=_STEP_TOKENS if in_steps and prices.cache_write <= prices.fresh else 1,
+        min_tokens=-(-least // step) * step,
+        step_tokens=step,
     )
 
 

@@ -93,9 +93,10 @@ class _Loaded:
                 model, local_files_only=True
             )
         except Exception as error:  # many kinds, by what is missing or damaged
+            why = str(error).partition("\n")[0]
             raise LocalModelError(
-                f"{model} cannot be loaded ({type(error).__name__}: {_first_line(error)}); nothing is "
-                f"downloaded here: give a folder with its files, or run `hf download {model}`"
+                f"{model} cannot be loaded ({type(error).__name__}: {why}); nothing is downloaded "
+                f"here: give a folder with its files, or run `hf download {model}`"
             ) from error
         config, marks = self._model.config, (
             self._tokenizer.cls_token_id,
@@ -146,10 +147,6 @@ class _Loaded:
             for row, length in zip(likely, lengths.tolist(), strict=True):
                 found += row[1 : length - 1].tolist()
         return found
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _begins(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from frugal_chains.facts import MessageFacts, RequestFacts
@@ -122,6 +122,19 @@ class TokenCounter:
         tally = _Tally(tokenizer_facts(model, provider), self._encodings)
         tally.add(text)
         return tally.result(framed=True, factor=self._calibration.factor(provider, model))
+
+    def text_counter(self, *, model: str, provider: str | None = None) -> Callable[[str], int]:
+        """`count_text` of many texts for one model: a function of the text alone, and faster."""
+        facts = tokenizer_facts(model, provider)
+        encoding = self._encodings.get(facts.encoding)
+        plain = facts.own_encoding and facts.ascii_factor == facts.other_factor == 1
+
+        def count(text: str) -> int:
+            if encoding is not None and plain and len(text) <= CHUNK_CHARS:
+                return len(encoding.encode_ordinary(text))
+            return self.count_text(text, model=model, provider=provider).tokens
+
+        return count
 
     def count_request(
         self, facts: RequestFacts, *, model: str, provider: str | None = None

@@ -63,8 +63,11 @@ def test_the_words_of_highest_score_stay_in_their_order() -> None:
 
 
 def test_a_comma_goes_with_its_word() -> None:
+    """Whatever its own score is: it says nothing for or against the word."""
     text = "First, wash, then, perhaps, dry everything"
-    found = drop_words(text, by_length(text), budget_tokens=2, count=count_words)
+    commas = [WordScore(m.start(), m.end(), 0.1) for m in re.finditer(",", text)]
+    scores = sorted([*by_length(text), *commas])
+    found = drop_words(text, scores, budget_tokens=2, count=count_words)
     assert found.text == "perhaps, everything"
 
 
@@ -143,7 +146,7 @@ TEXTS = st.lists(
 ).map(lambda parts: "".join(piece + gap for piece, gap in parts))
 
 
-@given(text=TEXTS, seed=st.integers(0, 99), budget=st.integers(1, 200))
+@given(text=TEXTS, seed=st.integers(0, 99), budget=st.integers(1, 60))
 def test_budget_order_and_atoms_hold_for_any_text(text: str, seed: int, budget: int) -> None:
     found = drop_words(text, scored(text, seed), budget_tokens=budget, count=len)
     assert len(found.text) == found.tokens_after <= budget

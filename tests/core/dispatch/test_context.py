@@ -82,10 +82,11 @@ def test_without_a_known_model_the_count_is_an_estimate(ledger: Ledger) -> None:
 
 
 class Broken(TokenCounter):
-    def count_text(self, text: str, *, model: str, provider: str | None = None) -> Any:
-        if text:
+    def text_counter(self, *, model: str, provider: str | None = None) -> Any:
+        def count(text: str) -> int:
             raise ZeroDivisionError("counter")
-        return super().count_text(text, model=model, provider=provider)
+
+        return count
 
 
 @both_ways
@@ -171,10 +172,14 @@ async def test_long_texts_are_not_the_event_loops() -> None:
     threads = []
 
     class Counts(TokenCounter):
-        def count_text(self, text: str, *, model: str, provider: str | None = None) -> Any:
-            if text:
+        def text_counter(self, *, model: str, provider: str | None = None) -> Any:
+            count = super().text_counter(model=model, provider=provider)
+
+            def counted(text: str) -> int:
                 threads.append(threading.current_thread() is threading.main_thread())
-            return super().count_text(text, model=model, provider=provider)
+                return count(text)
+
+            return counted
 
     long = [Passage(text="The river is long. " * 6000)]
     await ContextCompressor(16, counter=Counts(), **MODEL).acompress("river", long)

@@ -86,7 +86,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("bad", "says"), BAD, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(
+    ("bad", "says"), BAD, ids=lambda bad: "-".join(bad) if isinstance(bad, dict) else bad
+)
 def test_what_cannot_be_true_is_refused_with_the_way_out(bad: dict[str, Any], says: str) -> None:
     with pytest.raises(EffectError, match=says) as raised:
         effect(**bad)

@@ -132,7 +132,7 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("bad", BAD, ids=str)
+@pytest.mark.parametrize("bad", BAD, ids="-".join)
 def test_bad_numbers_are_logged_once_and_never_raised(
     bad: dict[str, Any], ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -157,15 +157,11 @@ class CompressedFunctionTool(FunctionTool):
 
     def call(self, *args: Any, **kwargs: Any) -> ToolOutput:
         output = self._tool.call(*args, **kwargs)
-        return self._outputs.fit(self.metadata, self._asked(args, kwargs), output, around())
+        return self._outputs.fit(self.metadata, _arguments(args, kwargs), output, around())
 
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
         output = await self._tool.acall(*args, **kwargs)
-        return await self._outputs.afit(self.metadata, self._asked(args, kwargs), output, around())
-
-    def _asked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        given = {name: value for name, value in kwargs.items() if name != self.ctx_param_name}
-        return _arguments(args, given)
+        return await self._outputs.afit(self.metadata, _arguments(args, kwargs), output, around())
 
 
 def _own(tool: Tool) -> BaseTool:
