@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _figures import RESULTS, Figure, show, write_results
-from compression import baselines, data, lingua, ours, peers, shapes
+from compression import baselines, data, lingua, net_of_cache, ours, peers, shapes
 from compression.data import DATA, Case, DataAbsent
 from compression.measure import COMPARED, RATIOS, Measurement, speed
 from compression.protocol import SETS, Contender, Set
@@ -86,6 +86,14 @@ def main() -> int:
         "shapes": lambda: shapes.figures(asked.data, count=count, draws=asked.draws, seed=SEED),
         "logs": _logs,
         "tools": lambda: _tools(asked),
+        "cache": lambda: net_of_cache.figures(
+            asked.data,
+            count=count,
+            encode=_encoding(),
+            draws=asked.draws,
+            seed=SEED,
+            quick=asked.quick,
+        ),
         "speed": lambda: _speeds(everyone, asked),
     }
     figures: dict[str, Figure] = {}
@@ -231,7 +239,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument(
-        "--part", action="append", choices=[*SETS, "shapes", "logs", "tools", "speed"]
+        "--part", action="append", choices=[*SETS, "shapes", "logs", "tools", "cache", "speed"]
     )
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="few questions, nothing is written")

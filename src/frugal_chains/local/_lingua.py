@@ -85,18 +85,19 @@ class _Loaded:
             self._torch, transformers = map(importlib.import_module, ("torch", "transformers"))
         except ImportError as error:
             raise LocalModelError(f"{error}: {_WAY_OUT}") from None
+        folder = _folder(model)
         try:
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-                model, local_files_only=True, use_fast=True
+                folder, local_files_only=True, use_fast=True
             )
             self._model: Any = transformers.AutoModelForTokenClassification.from_pretrained(
-                model, local_files_only=True
+                folder, local_files_only=True
             )
         except Exception as error:  # many kinds, by what is missing or damaged
             why = str(error).partition("\n")[0]
             raise LocalModelError(
-                f"{model} cannot be loaded ({type(error).__name__}: {why}); nothing is downloaded "
-                f"here: give a folder with its files, or run `hf download {model}`"
+                f"{model} cannot be loaded ({type(error).__name__}: {why}); give a folder with "
+                "weights, config.json and the tokenizer's files"
             ) from error
         config, marks = self._model.config, (
             self._tokenizer.cls_token_id,
@@ -147,6 +148,21 @@ class _Loaded:
             for row, length in zip(likely, lengths.tolist(), strict=True):
                 found += row[1 : length - 1].tolist()
         return found
+
+
+def _folder(model: str) -> str:
+    """Where the files of a model are. An id is looked up here, without a question to the hub:
+    huggingface_hub 2.4 asks it for other things even where only local files are wanted."""
+    if Path(model).is_dir():
+        return model
+    hub = importlib.import_module("huggingface_hub")
+    found = hub.try_to_load_from_cache(model, "config.json")
+    if not isinstance(found, str):
+        raise LocalModelError(
+            f"{model} is not in the cache of the hub, and nothing is downloaded here: run "
+            f"`hf download {model}`, or give a folder"
+        )
+    return str(Path(found).parent)
 
 
 def _begins(

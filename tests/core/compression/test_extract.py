@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugal_chains.compression.extract import Extraction, Passage, extract, sections
+from frugal_chains.compression.extract import Extraction, Passage, dropped, extract, sections
 from frugal_chains.errors import CompressionError
 from frugal_chains.text import atoms
 from frugal_chains.tokens import TokenCounter
@@ -113,6 +113,12 @@ def test_an_atom_is_no_part_of_a_longer_one() -> None:
     text = "Order 123 was paid. " * 3 + "Order 1234 was lost. " + "Nothing else is known. " * 20
     found = extract("order 1234", [Passage(text=text)], budget_tokens=10, count=o200k)
     assert found.texts == ("Order 1234 was lost.",)
+
+
+def test_an_id_that_every_sentence_has_is_no_reason_to_keep_one() -> None:
+    text = " ".join(f"Order ORD-7 has part {n}." for n in range(40)) + " The colour is green."
+    found = extract("ORD-7 colour", [Passage(text=text)], budget_tokens=20, count=o200k)
+    assert "The colour is green." in (found.texts[0] or "")
 
 
 def test_an_embedder_can_say_more_than_words() -> None:
@@ -229,6 +235,28 @@ def test_a_budget_is_never_passed(
             assert not inside
         kept = "".join(passage.text[start:end] for start, end in spans)
         assert re.sub(r"\s", "", kept) == re.sub(r"\s", "", text or "")
+
+
+@given(QUERIES, PASSAGES, st.integers(1, 80))
+def test_what_is_kept_and_what_is_dropped_are_the_whole(
+    query: str, passages: list[Passage], budget_tokens: int
+) -> None:
+    found = extract(query, passages, budget_tokens=budget_tokens, count=characters)
+    left_out = dropped(passages, found, characters)
+    for number, passage in enumerate(passages):
+        spans = [each.span for each in left_out if each.passage == number]
+        parts = sorted([*found.kept[number], *spans])
+        whole = "".join(passage.text[start:end] for start, end in parts)
+        assert re.sub(r"\s", "", whole) == re.sub(r"\s", "", passage.text)
+    assert all(each.tokens == each.span[1] - each.span[0] > 0 for each in left_out)
+    assert not left_out or found.reason != "fits"
+
+
+def test_a_manifest_says_what_went_and_why() -> None:
+    found = extract("When was Tower Bridge built?", BRIDGES, budget_tokens=24, count=o200k)
+    (hats, *_, thames) = dropped(BRIDGES, found, o200k)
+    assert (hats.passage, hats.why, hats.tokens) == (0, "budget", o200k(BRIDGES[0].text))
+    assert BRIDGES[2].text[slice(*thames.span)] == BRIDGES[2].text
 
 
 @given(st.integers(0, 1000), st.sampled_from([2, 4, 8]))

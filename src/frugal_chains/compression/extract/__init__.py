@@ -2,6 +2,17 @@
 
 from frugal_chains.compression.extract._choose import Count
 from frugal_chains.compression.extract._extract import Extraction, extract, sections, untouched
+from frugal_chains.compression.extract._manifest import Dropped, dropped
 from frugal_chains.compression.extract._passage import Kind, Passage
 
-__all__ = ["Count", "Extraction", "Kind", "Passage", "extract", "sections", "untouched"]
+__all__ = [
+    "Count",
+    "Dropped",
+    "Extraction",
+    "Kind",
+    "Passage",
+    "dropped",
+    "extract",
+    "sections",
+    "untouched",
+]

@@ -28,6 +28,7 @@ from frugal_chains.errors import CompressionError
 from frugal_chains.text import Span, atoms
 
 JOINER: Final = "\n\n"
+_FEW_UNITS: Final = 3
 Reason = Literal["fits", "budget", "clipped", "too_small"]
 """`fits`: nothing had to go. `budget`: what is left out did not fit. `clipped`: not even one
 sentence fits, and the best one was cut short. `too_small`: not even a word of it fits."""
@@ -220,10 +221,15 @@ def _word_ends(source: str, patterns: Sequence[re.Pattern[str]]) -> list[int]:
 def _holding(
     wanted: Sequence[str], passages: Sequence[Passage], units: Sequence[Unit]
 ) -> frozenset[int]:
-    if not wanted:
-        return frozenset()
-    has = re.compile("|".join(rf"(?<!\w){re.escape(each)}(?!\w)" for each in wanted), re.IGNORECASE)
-    return frozenset(
-        at for at, unit in enumerate(units)
-        if has.search(passages[unit.passage].text, *unit.span)
-    )  # fmt: skip
+    """Units that hold something that is asked for by name; what most of them hold tells nothing."""
+    found: set[int] = set()
+    for atom in dict.fromkeys(wanted):
+        has = re.compile(rf"(?<!\w){re.escape(atom)}(?!\w)", re.IGNORECASE)
+        having = [
+            at
+            for at, unit in enumerate(units)
+            if has.search(passages[unit.passage].text, *unit.span)
+        ]
+        if len(having) <= max(_FEW_UNITS, len(units) // 2):
+            found.update(having)
+    return frozenset(found)

@@ -17,7 +17,7 @@ _TURN: Final = re.compile(r"^[^\S\n]*([^\s:\uff1a][^:\uff1a\n]{0,59})[:\uff1a](?
 _SPEAKER: Final = re.compile(r"\s*([^\s:\uff1a][^:\uff1a\n]{0,59})[:\uff1a]\s*")
 _FEWEST_TURNS: Final = 6
 """Turns, and each speaker twice on average: fewer may be a list of terms."""
-RECORD_CHARS: Final = 160
+RECORD_CHARS: Final = 600
 """A record of JSON as short as this is kept or left out as one."""
 _SECTION_UNITS: Final = 12
 """A passage of retrieval is shorter; of a longer text, so many sentences are about one thing."""
