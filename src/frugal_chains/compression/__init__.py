@@ -1,6 +1,7 @@
 """Compression: fewer input tokens to an exact budget, nothing important lost."""
 
 from frugal_chains.compression._budget import ContextBudget, budget_tokens
+from frugal_chains.compression._label import written_label
 from frugal_chains.compression._pays import Ahead, CacheTerms, Verdict, pays, pays_rewriting
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "budget_tokens",
     "pays",
     "pays_rewriting",
+    "written_label",
 ]

@@ -364,7 +364,7 @@ def test_whatever_it_is_it_takes_bounded_time(name: str, passages: list[Passage]
     began = time.process_time()
     found = extract("river 7", passages, budget_tokens=500, count=characters)
     assert found.tokens_after <= 500
-    assert time.process_time() - began < 15
+    assert time.process_time() - began < 60  # seconds; a square of 300,000 sentences takes days
 
 
 def test_nothing_of_nothing() -> None:

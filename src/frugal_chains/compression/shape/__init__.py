@@ -9,6 +9,7 @@ from frugal_chains.compression.shape._choose import (
     LOSSLESS_FORMS,
     MAX_CHARS,
     READER_FORMS,
+    checked_lossless,
     restore,
     shape,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "ShapeError",
     "Shaped",
     "ShapedLog",
+    "checked_lossless",
     "fold_duplicates",
     "fold_log",
     "group_logs",

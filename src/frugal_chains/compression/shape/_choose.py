@@ -13,6 +13,7 @@ from frugal_chains.compression.shape._outline_read import read_outline
 from frugal_chains.compression.shape._shaped import ORIGINAL, Count, Shaped, ShapeError
 from frugal_chains.compression.shape._values import Value, read_json, write_json
 from frugal_chains.compression.shape._whitespace import squeeze
+from frugal_chains.errors import CompressionError
 
 LOSSLESS_FORMS = ("json", "outline", "json-lines")
 """Forms that `restore` turns back into the same JSON value: JSON without blanks; an outline; an
@@ -84,6 +85,20 @@ def shape(
         reason=f"{best[0]} has {after} of {before} tokens",
         lossless=best[0] in LOSSLESS_FORMS,
     )
+
+
+def checked_lossless(forms: Collection[str]) -> tuple[str, ...]:
+    """Lossless forms to choose among, in the order of `LOSSLESS_FORMS`.
+
+    Raises:
+        CompressionError: one of them is unknown or loses something.
+    """
+    unknown = sorted(set(forms) - set(LOSSLESS_FORMS))
+    if unknown:
+        raise CompressionError(
+            f"no lossless form {unknown[0]!r}; there are {', '.join(LOSSLESS_FORMS)}"
+        )
+    return tuple(form for form in LOSSLESS_FORMS if form in forms)
 
 
 def restore(text: str, form: str) -> str:

@@ -11,12 +11,11 @@ from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, conv
 from langchain_core.prompt_values import ChatPromptValue, PromptValue, StringPromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from frugal_chains.compression.shape import LOSSLESS_FORMS
+from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
 from frugal_chains.errors import CompressionError
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import report_effect
 from langchain_frugal.compression._around import Around, around
-from langchain_frugal.compression._forms import checked_forms
 from langchain_frugal.compression._frozen import Frozen, Squeezed
 from langchain_frugal.compression._messages import Piece, pieces_of, with_piece
 from langchain_frugal.compression._parts import Parts, question_last
@@ -90,7 +89,7 @@ class PromptCompressor(Runnable[Any, Any]):
             budget_tokens,
             model=model,
             provider=provider,
-            forms=checked_forms(forms),
+            forms=checked_lossless(forms),
             patterns=patterns,
             counter=counter,
         )

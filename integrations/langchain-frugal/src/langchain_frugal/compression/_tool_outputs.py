@@ -14,14 +14,13 @@ from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.payload import Payload
-from frugal_chains.compression.shape import LOSSLESS_FORMS
+from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
 from frugal_chains.dispatch import PayloadCompressor
 from frugal_chains.errors import CompressionError
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal.compression._around import Around, around
 from langchain_frugal.compression._content import is_marked, texts_of, with_texts, words_of
-from langchain_frugal.compression._forms import checked_forms
 from langchain_frugal.compression._originals import FETCH, fetch_original_tool, kept_in
 from langchain_frugal.compression._parts import question_last
 
@@ -104,7 +103,7 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             budget_tokens,
             model=model,
             provider=provider,
-            forms=checked_forms(forms),
+            forms=checked_lossless(forms),
             patterns=patterns,
             counter=counter,
             prices=prices,

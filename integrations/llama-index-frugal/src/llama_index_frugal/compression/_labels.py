@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from string import Formatter
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, TextNode
 from pydantic.json_schema import SkipJsonSchema
 
+from frugal_chains.compression import written_label
 from frugal_chains.compression.extract import Passage
 
 Label = str | SkipJsonSchema[Callable[[BaseNode, int], str]]
@@ -48,9 +48,7 @@ def label_of(label: Label, node: BaseNode, number: int) -> str:
     """What the application writes before the text of a node, the `number`th from 1."""
     if not isinstance(label, str):
         return label(node, number)
-    if not label:
-        return ""
-    return _formatter.vformat(label, (), {**node.metadata, "id": node.node_id, "n": number})
+    return written_label(label, {**node.metadata, "id": node.node_id, "n": number})
 
 
 def _text_of(node: BaseNode) -> str | None:
@@ -60,20 +58,3 @@ def _text_of(node: BaseNode) -> str | None:
         return None
     others = (node.image_resource, node.audio_resource, node.video_resource)
     return node.text_resource.text if others == (None, None, None) else None
-
-
-class _Lenient(Formatter):
-    """Writes nothing where a node has no such metadata, or it does not fit the format."""
-
-    def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        # Names are taken as they are: `a.b` is a key, and nothing is read off an object.
-        return kwargs.get(field_name, ""), field_name
-
-    def format_field(self, value: Any, format_spec: str) -> Any:
-        try:
-            return super().format_field(value, format_spec)
-        except (TypeError, ValueError):
-            return str(value)
-
-
-_formatter = _Lenient()

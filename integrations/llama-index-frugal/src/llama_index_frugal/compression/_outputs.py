@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Self
 
@@ -14,7 +14,6 @@ from llama_index.core.tools import ToolMetadata, ToolOutput
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.payload import Payload
-from frugal_chains.compression.shape import LOSSLESS_FORMS
 from frugal_chains.dispatch import PayloadCompressor
 from frugal_chains.errors import CompressionError
 from frugal_chains.tokens import TokenCounter
@@ -136,20 +135,6 @@ def with_room_for_marker(
         by_tier={tier: max(1, limit - room) for tier, limit in given.by_tier.items()},
         least_tokens=max(1, given.least_tokens - room),
     )
-
-
-def checked_forms(forms: Collection[str]) -> tuple[str, ...]:
-    """The forms to choose among, in our order.
-
-    Raises:
-        CompressionError: one of them is unknown or loses something.
-    """
-    unknown = sorted(set(forms) - set(LOSSLESS_FORMS))
-    if unknown:
-        raise CompressionError(
-            f"no lossless form {unknown[0]!r}; there are {', '.join(LOSSLESS_FORMS)}"
-        )
-    return tuple(form for form in LOSSLESS_FORMS if form in forms)
 
 
 def _may_change(metadata: ToolMetadata, output: Any, call: Around) -> bool:

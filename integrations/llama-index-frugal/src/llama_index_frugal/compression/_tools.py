@@ -12,13 +12,13 @@ from llama_index.core.tools.types import AsyncBaseTool
 
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
-from frugal_chains.compression.shape import LOSSLESS_FORMS
+from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
 from frugal_chains.dispatch import PayloadCompressor
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal.compression._around import around
 from llama_index_frugal.compression._originals import FETCH, fetch_original_tool
-from llama_index_frugal.compression._outputs import Outputs, checked_forms, with_room_for_marker
+from llama_index_frugal.compression._outputs import Outputs, with_room_for_marker
 
 Tool = BaseTool | Callable[..., Any]
 """What agents take for a tool."""
@@ -78,7 +78,7 @@ def compressed_tool(
         budget,
         model=model,
         provider=provider,
-        forms=checked_forms(forms),
+        forms=checked_lossless(forms),
         patterns=patterns,
         counter=counter,
         prices=prices,
