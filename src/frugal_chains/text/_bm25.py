@@ -49,7 +49,10 @@ def bm25_of_counts(
     scores = []
     for found, length in zip(counts, lengths, strict=True):
         norm = k1 * (1 - b + b * length / mean)
-        scores.append(sum(weights[t] * n * (k1 + 1) / (n + norm) for t, n in found.items()))
+        score = 0.0
+        for term, n in found.items():
+            score += weights[term] * n * (k1 + 1) / (n + norm)
+        scores.append(score)
     return scores
 
 

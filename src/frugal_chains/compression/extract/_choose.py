@@ -14,7 +14,7 @@ Count = Callable[[str], int]
 
 _MISSES: Final = 64
 """So many units in a row that do not fit: those that follow are worse, and hardly shorter."""
-_FILLINGS: Final = 3
+_FILLINGS: Final = 4
 """How often room that was left is filled: texts joined have fewer tokens than their parts."""
 
 
@@ -22,11 +22,22 @@ class Page:
     """What a choice of units looks like in the prompt, and what that costs."""
 
     def __init__(
-        self, sources: Sequence[Source], units: Sequence[Unit], count: Count, joiner: str
+        self,
+        sources: Sequence[Source],
+        units: Sequence[Unit],
+        count: Count,
+        joiner: str,
+        tokens_per_char: float = 0.25,
     ) -> None:
         self._sources, self._units, self._count, self._joiner = sources, units, count, joiner
+        self._tokens_per_char = tokens_per_char
         self._tokens: dict[int, int] = {}
         self._label_tokens: dict[int, int] = {}
+
+    def guess(self, unit: int) -> int:
+        """Tokens of a unit by its length, nearly: a tokenizer takes a hundred times as long."""
+        start, end = self._units[unit].span
+        return 1 + round((end - start) * self._tokens_per_char)
 
     def estimate(self, unit: int) -> int:
         """Tokens of a unit behind others of its passage."""
@@ -93,8 +104,11 @@ def choose(
     place = {at: number for number, at in enumerate(order)}
     chosen: set[int] = set()
     left = budget_tokens
-    for _ in range(_FILLINGS):
-        added = _fill(page, units, order, chosen, left)
+    for filling in range(_FILLINGS):
+        # At first by length alone; what little room is then left is filled by real counts.
+        added = _fill(
+            page, units, order, chosen, left, page.guess if not filling else page.estimate
+        )
         if not added:
             break
         chosen |= added
@@ -102,7 +116,7 @@ def choose(
         while left < 0:  # parts and their sum differ: the worst go
             for worst in sorted(chosen, key=place.__getitem__, reverse=True):
                 chosen.remove(worst)
-                left += page.estimate(worst)
+                left += page.guess(worst)
                 if left >= 0:
                     break
             left = budget_tokens - page.tokens(page.texts(sorted(chosen)))
@@ -110,7 +124,12 @@ def choose(
 
 
 def _fill(
-    page: Page, units: Sequence[Unit], order: Sequence[int], chosen: set[int], left: int
+    page: Page,
+    units: Sequence[Unit],
+    order: Sequence[int],
+    chosen: set[int],
+    left: int,
+    tokens: Callable[[int], int],
 ) -> set[int]:
     opened = {units[at].passage for at in chosen}
     added: set[int] = set()
@@ -121,8 +140,8 @@ def _fill(
         if misses == _MISSES:
             break
         passage = units[at].passage
-        cost = page.estimate(at) + (0 if passage in opened else page.opening(passage))
-        if cost > left:
+        opening = 0 if passage in opened else page.opening(passage)
+        if page.guess(at) // 2 + opening > left or (cost := tokens(at) + opening) > left:
             misses += 1
             continue
         misses = 0

@@ -88,7 +88,7 @@ def extract(
     sources = read_sources(passages, kind)
     units = units_of(sources)
     scores = unit_scores(query, sources, units, likeness)
-    page = Page(sources, units, count, joiner)
+    page = Page(sources, units, count, joiner, before / (len(whole) or 1))
     required = _holding(atoms_asked_for(query, patterns), passages, units)
     chosen = choose(page, units, scores, required, budget_tokens)
     if chosen:

@@ -123,6 +123,10 @@ class WordPage(Page):
                 spans.append((start, end))
         return self.texts(chosen), kept
 
+    def guess(self, unit: int) -> int:
+        """Of a word: too short to be told by its length."""
+        return self.estimate(unit)
+
     def estimate(self, unit: int) -> int:
         passage, (start, end) = self._all[unit].passage, self._all[unit].span
         text = self._sources[passage].passage.text
