@@ -189,7 +189,7 @@ class ContextCompressor:
     def _likenesses(
         self, likeness: Likeness, query: str, passages: Sequence[Passage]
     ) -> tuple[Sequence[float] | None, tuple[str, ...]]:
-        texts = sections(passages, self._kind)
+        texts = sections(passages, self._kind, self._patterns)
         try:
             return self._patience.wait_for(lambda: list(likeness.of(query, texts))), ()
         except Exception as error:
@@ -198,7 +198,7 @@ class ContextCompressor:
     async def _alikenesses(
         self, likeness: Likeness, query: str, passages: Sequence[Passage]
     ) -> tuple[Sequence[float] | None, tuple[str, ...]]:
-        texts = sections(passages, self._kind)
+        texts = sections(passages, self._kind, self._patterns)
         try:
             return list(await self._patience.await_for(likeness.aof(query, texts))), ()
         except Exception as error:

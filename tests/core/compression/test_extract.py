@@ -121,6 +121,23 @@ def test_an_id_that_every_sentence_has_is_no_reason_to_keep_one() -> None:
     assert "The colour is green." in (found.texts[0] or "")
 
 
+WARNING = re.compile(r"WARNING:.*?END", re.DOTALL)
+
+
+def test_what_a_pattern_of_the_application_matches_is_one() -> None:
+    text = "It is old. WARNING: hot. Do not touch it! END. It is blue. Beans grow. " * 3
+    for budget_tokens in range(8, 60, 3):
+        (kept,) = extract(
+            "do not touch", [Passage(text=text)], budget_tokens=budget_tokens, count=o200k,
+            patterns=[WARNING],
+        ).texts  # fmt: skip
+        left = WARNING.sub("", kept or "")
+        assert not any(word in left for word in ("WARNING", "touch", "END"))
+    pairs = [Passage(text="Beans grow. Peas do. " * 20)]
+    assert len(sections(pairs)) == 4  # of at most 12 sentences
+    assert len(sections(pairs, patterns=[re.compile("grow. Peas")])) == 2
+
+
 def test_an_embedder_can_say_more_than_words() -> None:
     texts = sections(BRIDGES)
     assert texts == [passage.label + passage.text for passage in BRIDGES]

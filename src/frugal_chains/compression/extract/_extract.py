@@ -70,8 +70,8 @@ def extract(
         budget_tokens: For all kept texts with their labels and the joiners between them.
         count: The tokenizer.
         kind: What the passages are; None: told from each text.
-        likeness: Of each of `sections(passages, kind)` to the query, such as the cosine of their
-            embeddings; None: words alone decide.
+        likeness: Of each of `sections(passages, kind, patterns)` to the query, such as the cosine
+            of their embeddings; None: words alone decide.
         joiner: What will stand between passages.
         patterns: Of the application: what they match is never cut, and looked for where the query
             has it.
@@ -86,7 +86,7 @@ def extract(
     if before <= budget_tokens:
         return untouched(passages, budget_tokens, before)
     sources = read_sources(passages, kind)
-    units = units_of(sources)
+    units = units_of(sources, patterns)
     scores = unit_scores(query, sources, units, likeness)
     page = Page(sources, units, count, joiner, before / (len(whole) or 1))
     required = _holding(atoms_asked_for(query, patterns), passages, units)
@@ -111,10 +111,17 @@ def extract(
     )
 
 
-def sections(passages: Sequence[Passage], kind: Kind | None = None) -> list[str]:
-    """What to embed for `likeness`: each passage with its label, a long one in several parts."""
+def sections(
+    passages: Sequence[Passage],
+    kind: Kind | None = None,
+    patterns: Sequence[re.Pattern[str]] = (),
+) -> list[str]:
+    """What to embed for `likeness`: each passage with its label, a long one in several parts.
+
+    Passages, kind and patterns are those of `extract`.
+    """
     sources = read_sources(passages, kind)
-    return section_texts(sources, units_of(sources))
+    return section_texts(sources, units_of(sources, patterns))
 
 
 def unit_scores(

@@ -63,12 +63,14 @@ def read_sources(passages: Sequence[Passage], kind: Kind | None) -> list[Source]
     return [_source(passage, kind) for passage in passages]
 
 
-def units_of(sources: Sequence[Source]) -> list[Unit]:
-    """The units of all passages, in order."""
+def units_of(sources: Sequence[Source], patterns: Sequence[re.Pattern[str]] = ()) -> list[Unit]:
+    """The units of all passages, in order; none ends inside of what a pattern matches."""
     found: list[Unit] = []
     section = -1
     for number, source in enumerate(sources):
         parts = list(_parts(source))
+        if patterns and source.box is None:
+            parts = _joined(parts, source.passage.text, patterns)
         for first, last in _sections(len(parts)):
             section += 1
             found += [
@@ -121,8 +123,11 @@ def _alternate(speakers: Counter[str]) -> bool:
     return speakers.total() >= _FEWEST_TURNS and speakers.total() >= 2 * len(speakers)
 
 
-def _parts(source: Source) -> Iterator[tuple[str | None, str, Span]]:
-    """Speaker, path and span of each unit."""
+_Part = tuple[str | None, str, Span]
+"""Speaker, path and span of a unit."""
+
+
+def _parts(source: Source) -> Iterator[_Part]:
     text = source.passage.text
     if source.box is not None:
         parts = parts_of(source.box, RECORD_CHARS)
@@ -130,6 +135,23 @@ def _parts(source: Source) -> Iterator[tuple[str | None, str, Span]]:
     if source.kind == "dialogue":
         return ((speaker, "", span) for speaker, span in _turns(source.passage))
     return ((None, "", span) for span in sentences(text))
+
+
+def _joined(parts: Sequence[_Part], text: str, patterns: Sequence[re.Pattern[str]]) -> list[_Part]:
+    """The parts, those made one that a match goes across."""
+    matches = sorted(found.span() for pattern in patterns for found in pattern.finditer(text))
+    joined: list[_Part] = []
+    at, reach = 0, 0
+    for speaker, path, (start, end) in parts:
+        if joined and reach > start:
+            first = joined[-1]
+            joined[-1] = (first[0], first[1], (first[2][0], end))
+        else:
+            joined.append((speaker, path, (start, end)))
+        while at < len(matches) and matches[at][0] < end:
+            reach = max(reach, matches[at][1])
+            at += 1
+    return joined
 
 
 def _turns(passage: Passage) -> list[tuple[str, Span]]:
