@@ -205,7 +205,8 @@ class ContextCompressor:
             return None, (_without_embedder(error),)
 
     def _fits(self, passages: Sequence[Passage], tier: str) -> bool:
-        """Whether nothing will have to go, told without an exact count: no embedder is asked."""
+        """Whether nothing will have to go, told by length alone (few tokens are less than a
+        character): no embedder is asked. A wrong yes costs its word, not the budget."""
         chars = sum(len(passage.label) + len(passage.text) for passage in passages)
         return chars <= self._tokens(tier)
 

@@ -378,10 +378,10 @@ BIG: list[tuple[str, list[Passage]]] = [
 
 @pytest.mark.parametrize(("name", "passages"), BIG, ids=[name for name, _ in BIG])
 def test_whatever_it_is_it_takes_bounded_time(name: str, passages: list[Passage]) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     found = extract("river 7", passages, budget_tokens=500, count=characters)
     assert found.tokens_after <= 500
-    assert time.process_time() - began < 60  # seconds; a square of 300,000 sentences takes days
+    assert time.thread_time() - began < 15
 
 
 def test_nothing_of_nothing() -> None:

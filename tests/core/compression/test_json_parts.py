@@ -88,7 +88,7 @@ def test_what_is_no_array_or_object_of_json_is_none(text: str) -> None:
 
 
 def test_deep_and_long_json_takes_bounded_time() -> None:
-    began = time.process_time()
+    began = time.thread_time()
     for text in (
         "[" * 900 + "]" * 900,
         json.dumps([{"a": n, "b": " " * 9} for n in range(90_000)]),
@@ -96,4 +96,4 @@ def test_deep_and_long_json_takes_bounded_time() -> None:
         box = read_json(text)
         if box is not None:
             assert json.loads(rendered(text, box, {i.start for _, i in parts_of(box, 0)}, 0))
-    assert time.process_time() - began < 60  # a second
+    assert time.thread_time() - began < 15

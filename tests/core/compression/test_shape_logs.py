@@ -380,12 +380,12 @@ BAD_INPUT = {
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input_takes_bounded_time(name: str) -> None:
     text = BAD_INPUT[name]
-    began = time.process_time()
+    began = time.thread_time()
     result = group_logs(text, len, sure=True)
     assert len(result.text) <= len(text)
     folded = fold_log(text, len)
     assert folded.form == "original" or unfold_log(folded.text) == text
-    assert time.process_time() - began < 20  # a second; quadratic ones take minutes
+    assert time.thread_time() - began < 20  # a second; quadratic ones take minutes
 
 
 def test_cleaning_joins_no_lines() -> None:

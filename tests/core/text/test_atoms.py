@@ -223,6 +223,6 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_the_time_is_linear(unit: str) -> None:
     text = (unit * 50_000)[:50_000]
-    begun = time.process_time()
+    begun = time.thread_time()
     atoms(text)
-    assert time.process_time() - begun < 3  # a square would take half a minute
+    assert time.thread_time() - begun < 0.5  # a square would take half a minute

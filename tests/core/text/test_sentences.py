@@ -239,6 +239,6 @@ UNITS = ["a", ". ", "\n", "\n ", "```", "``` ", '"', "Mr. ", "。", "a,", " ", "
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_time_is_linear(unit: str) -> None:
     text = (unit * 200_000)[:200_000]
-    begun = time.process_time()
+    begun = time.thread_time()
     sentences(text)
-    assert time.process_time() - begun < 2  # a square would take minutes
+    assert time.thread_time() - begun < 2  # a square would take minutes
