@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal_chains.routing.cascade import final_number, identities, without_marks
+from tests.own_time import own_seconds
 
 TRUE = [
     "3 x 60 = 180 meters",
@@ -124,10 +123,7 @@ UNITS = [
 def test_time_is_linear_in_the_text(unit: str) -> None:
     def seconds(characters: int) -> float:
         text = unit * (characters // len(unit))
-        started = time.perf_counter()
-        identities(text)
-        final_number(text)
-        return time.perf_counter() - started
+        return own_seconds(lambda: (identities(text), final_number(text)))
 
     seconds(1000)
     small, large = seconds(20_000), seconds(200_000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
-import time
 from contextvars import ContextVar
 from typing import Any
 
@@ -33,6 +32,7 @@ from frugal_chains.routing.cascade import (
     unused_numbers,
 )
 from tests.core.routing.requests import request
+from tests.own_time import own_seconds
 
 ASKED = request("Ann has 12 boxes of 30 pens and gives away 25%. How many pens are left?")
 CALL = (ToolCallFacts(name="f", arguments="{}"),)
@@ -182,11 +182,8 @@ def test_odd_log_probabilities(logprobs: tuple[float, ...]) -> None:
 def test_a_huge_answer_takes_linear_time(unit: str) -> None:
     def seconds(characters: int) -> float:
         given = answer(unit * (characters // len(unit)))
-        started = time.perf_counter()
-        for check in CHECKS:
-            check(ASKED, given)
-        features(ASKED, given)
-        return time.perf_counter() - started
+        checks = [*CHECKS, features]
+        return own_seconds(lambda: [check(ASKED, given) for check in checks])
 
     small, large = seconds(10_000), seconds(3_000_000)
     assert large < 60 * small + 2.0  # reading stops growing at 100,000 characters
