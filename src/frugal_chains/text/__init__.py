@@ -3,9 +3,10 @@
 from frugal_chains.text._atoms import Atom, atoms
 from frugal_chains.text._bm25 import bm25, bm25_of_counts, inverse_frequencies, term_counts
 from frugal_chains.text._sentences import Span, sentences
-from frugal_chains.text._terms import content_terms, terms
+from frugal_chains.text._terms import LEAST_STEM, content_terms, stem, terms, words
 
 __all__ = [
+    "LEAST_STEM",
     "Atom",
     "Span",
     "atoms",
@@ -14,6 +15,8 @@ __all__ = [
     "content_terms",
     "inverse_frequencies",
     "sentences",
+    "stem",
     "term_counts",
     "terms",
+    "words",
 ]

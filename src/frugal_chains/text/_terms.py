@@ -13,7 +13,8 @@ _UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\
 # Vowel signs of the scripts of India, which `\\w` leaves out; a danda is a stop.
 _SIGNS: Final = "\u0900-\u0963\u0966-\u0dff"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]+|(?:[^\W_{_UNSPACED}]|[{_SIGNS}])+")
-_ASCII_WORD: Final = re.compile(r"[a-z0-9]+")
+# By character; to translate and to split takes half the time of a pattern.
+_ASCII: Final = "".join(c.lower() if c.isalnum() else " " for c in map(chr, range(128)))
 _IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 # Accents; points of Hebrew and of Arabic, which are mostly not written.
 _ACCENT: Final = re.compile("[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0670]")
@@ -22,7 +23,8 @@ _ENDINGS: Final = (
     ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("ie", "y"), ("s", ""), ("e", ""),
 )  # fmt: skip
 """Of English; longest first. A word keeps at least three letters before one."""
-_LEAST_STEM: Final = 3
+LEAST_STEM: Final = 3
+"""Letters that a stem has at the least, where its word has them; the stem begins with these."""
 
 _WORDS: Final = """
     a about also an and are as at be been being but by can could did do does for from had has have
@@ -39,8 +41,13 @@ def terms(text: str) -> list[str]:
 
     Scripts without spaces give pairs of neighbouring characters instead of words.
     """
+    return list(map(stem, words(text)))
+
+
+def words(text: str) -> list[str]:
+    """As `terms`, not stemmed."""
     if text.isascii():
-        return list(map(_stem, _ASCII_WORD.findall(text.lower())))
+        return text.translate(_ASCII).split()
     plain = _ACCENT.sub("", unicodedata.normalize("NFKD", text.casefold()))
     plain = unicodedata.normalize("NFC", plain)
     found: list[str] = []
@@ -48,7 +55,7 @@ def terms(text: str) -> list[str]:
         if _IS_UNSPACED.match(word):
             found += [word[at : at + 2] for at in range(max(1, len(word) - 1))]
         else:
-            found.append(_stem(word))
+            found.append(word)
     return found
 
 
@@ -62,11 +69,12 @@ def _without_stop_words(found: Iterable[str]) -> list[str]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """What a word has in common with its other forms, nearly."""
     for ending, instead in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
+        if word.endswith(ending) and len(word) - len(ending) >= LEAST_STEM:
             return word[: -len(ending)] + instead
     return word
 
 
-_STOP_TERMS: Final = frozenset(map(_stem, STOP_WORDS))
+_STOP_TERMS: Final = frozenset(map(stem, STOP_WORDS))

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal_chains.compression.extract import Extraction, Passage, dropped, extract, sections
+from frugal_chains.compression.extract._score import likeness_scores
 from frugal_chains.errors import CompressionError
 from frugal_chains.text import atoms
 from frugal_chains.tokens import TokenCounter
@@ -154,6 +155,12 @@ def test_an_embedder_can_say_more_than_words() -> None:
     assert again.texts == found.texts
 
 
+def test_half_as_much_alike_says_a_quarter() -> None:
+    assert likeness_scores([0.2, 0.6, 1.0]) == pytest.approx([0.0, 0.5, 2.0])
+    assert likeness_scores([0.4, 0.4]) == [0.0, 0.0]
+    assert likeness_scores([]) == []
+
+
 def test_a_long_text_is_embedded_in_parts() -> None:
     text = " ".join(f"This is sentence {n} of a long text." for n in range(40))
     parts = sections([Passage(label="[1]\n", text=text), Passage(text="Short.")])
@@ -177,6 +184,21 @@ def test_what_is_said_around_a_turn_of_a_dialogue_belongs_to_it() -> None:
     assert "Ann: Now the budget of the new project." in kept
     assert sum("I think so too" in turn for turn in kept) >= 5
     assert kept == [turn for turn in TALK if turn in kept]
+
+
+OFFICE = "Hon. Ada Vale (Minister of Bridges, Tunnels and other ways to get over a river)"
+
+
+@pytest.mark.parametrize("one_text", [True, False])
+def test_a_speaker_is_written_with_an_office(one_text: bool) -> None:
+    turns = [turn.replace("Ann", OFFICE) for turn in TALK]
+    passages = [Passage(text="\n".join(turns))]
+    if not one_text:
+        said = [turn.partition(": ") for turn in turns]
+        passages = [Passage(label=f"{name}: ", text=words) for name, _, words in said]
+    found = extract("the budget", passages, budget_tokens=220, count=o200k)
+    kept = "\n".join(text for text in found.texts if text)
+    assert kept.count("I think so too") >= 5  # turns around it: none has a word of the question
 
 
 def test_the_turns_of_a_speaker_that_is_named_count_more() -> None:

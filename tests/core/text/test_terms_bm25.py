@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugal_chains.text import bm25, bm25_of_counts, content_terms, inverse_frequencies, terms
+from frugal_chains.text import (
+    LEAST_STEM,
+    bm25,
+    bm25_of_counts,
+    content_terms,
+    inverse_frequencies,
+    stem,
+    terms,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,16 @@ from frugal_chains.text import bm25, bm25_of_counts, content_terms, inverse_freq
 )
 def test_terms(text: str, found: list[str]) -> None:
     assert terms(text) == found
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_of_ascii_are_runs_of_letters_and_digits(text: str) -> None:
+    assert words(text) == re.findall(r"[a-z0-9]+", text.lower())
+
+
+@given(st.text("abcdefgilnosty", min_size=1, max_size=12))
+def test_a_stem_begins_as_its_word(word: str) -> None:
+    assert stem(word)[:LEAST_STEM] == word[:LEAST_STEM]
 
 
 def test_marks_that_are_no_accents_stay() -> None:

@@ -32,6 +32,7 @@ class Page:
         self._sources, self._units, self._count, self._joiner = sources, units, count, joiner
         self._tokens_per_char = tokens_per_char
         self._tokens: dict[int, int] = {}
+        self._page_tokens: tuple[str, int] = ("", 0)
         self._label_tokens: dict[int, int] = {}
 
     def guess(self, unit: int) -> int:
@@ -89,7 +90,10 @@ class Page:
             for source, text in zip(self._sources, texts, strict=True)
             if text is not None
         ]
-        return self._count(self._joiner.join(parts)) if parts else 0
+        whole = self._joiner.join(parts)
+        if whole != self._page_tokens[0]:  # the last page is asked for again and again
+            self._page_tokens = whole, self._count(whole)
+        return self._page_tokens[1]
 
 
 def choose(

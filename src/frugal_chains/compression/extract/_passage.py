@@ -13,8 +13,11 @@ from frugal_chains.text import Span, sentences
 
 Kind = Literal["prose", "dialogue", "json"]
 
-_TURN: Final = re.compile(r"^[^\S\n]*([^\s:\uff1a][^:\uff1a\n]{0,59})[:\uff1a](?=\s)", re.MULTILINE)
-_SPEAKER: Final = re.compile(r"\s*([^\s:\uff1a][^:\uff1a\n]{0,59})[:\uff1a]\s*")
+_COLONS: Final = ":\uff1a"
+_NAME: Final = r"[^\s:\uff1a][^:\uff1a\n]{0,59}(?:\([^():\uff1a\n]{1,120}\)[^\S\n]*)?"
+"""Minutes of parliaments give a speaker's office or constituency behind the name."""
+_TURN: Final = re.compile(rf"^[^\S\n]*({_NAME})[:\uff1a](?=\s)", re.MULTILINE)
+_SPEAKER: Final = re.compile(rf"\s*({_NAME})[:\uff1a]\s*")
 _FEWEST_TURNS: Final = 6
 """Turns, and each speaker twice on average: fewer may be a list of terms."""
 RECORD_CHARS: Final = 600
@@ -42,8 +45,7 @@ class Source(NamedTuple):
     """Of JSON."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(NamedTuple):
     """The least that is kept or dropped: a sentence, a turn of a dialogue, a part of JSON."""
 
     passage: int
@@ -104,14 +106,14 @@ def _source(passage: Passage, kind: Kind | None) -> Source:
 
 def _are_turns(passages: Sequence[Passage]) -> bool:
     """Whether each passage is a turn, and its label who speaks."""
-    speakers = Counter(
-        found.group(1) for each in passages if (found := _SPEAKER.fullmatch(each.label))
-    )
-    return len(passages) == speakers.total() and _alternate(speakers)
+    found = [_SPEAKER.fullmatch(each.label) for each in passages]
+    return all(found) and _alternate(Counter(each.group(1) for each in found if each))
 
 
 def _has_turns(text: str) -> bool:
     """Whether a text is the turns of some speakers, each `Name: words` on lines of its own."""
+    if sum(map(text.count, _COLONS)) < _FEWEST_TURNS:
+        return False
     speakers = Counter(name.strip() for name in _TURN.findall(text))
     if not _alternate(speakers):
         return False

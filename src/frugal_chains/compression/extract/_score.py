@@ -14,10 +14,13 @@ from typing import Final
 
 from frugal_chains.compression.extract._passage import Source, Unit
 from frugal_chains.text import (
+    LEAST_STEM,
     bm25_of_counts,
     content_terms,
     inverse_frequencies,
+    stem,
     terms,
+    words,
 )
 
 # Of prose: each of these is 0 to 1, times its weight.
@@ -35,7 +38,8 @@ _FIRST: Final = 0.3
 """The first sentence says what a passage is about."""
 
 _LIKENESS: Final = 2.0
-"""Of the section's embedding with the query's, from the least alike (0) to the most (1)."""
+"""Of the section's embedding with the query's, from the least alike (0) to the most (1), squared:
+to be half as much alike as the best says little."""
 
 # Of dialogue.
 _REACH_TURNS: Final = 16
@@ -93,29 +97,48 @@ class Query:
         name = set(content_terms(speaker))
         return bool(name) and name <= self.every
 
-    def read(self, text: str) -> _Read:
-        """Count what it shares with the query, in one pass: this is most of the time it takes."""
-        wanted, pairs = self.terms, self.pairs
+    def read(self, texts: Sequence[str]) -> list[_Read]:
+        """Count what each text shares with it.
+
+        Most words are not of the query, and most of those begin otherwise than its terms: what is
+        left is stemmed, each word once.
+        """
+        split = list(map(words, texts))
+        begins = {term[:LEAST_STEM] for term in self.terms}
+        of_query = {
+            word: term
+            for word in set().union(*split)
+            if word[:LEAST_STEM] in begins and (term := stem(word)) in self.terms
+        }
+        wanted = frozenset(of_query)
+        return [
+            _Read({}, len(found), _NO_PAIRS)
+            if wanted.isdisjoint(found)
+            else self._shared(list(map(of_query.get, found)))
+            for found in split
+        ]
+
+    def _shared(self, found: Sequence[str | None]) -> _Read:
+        """`found`: the words of a text, those that are not of the query as None."""
         counts: dict[str, int] = {}
-        found_pairs: set[tuple[str, str]] = set()
-        before = ""
-        found = terms(text)
+        pairs: set[tuple[str, str]] = set()
+        before: str | None = None
         for term in found:
-            if term not in wanted:
-                before = ""
-                continue
-            counts[term] = counts.get(term, 0) + 1
-            if before and (before, term) in pairs:
-                found_pairs.add((before, term))
+            if term is not None:
+                counts[term] = counts.get(term, 0) + 1
+                if before is not None and (before, term) in self.pairs:
+                    pairs.add((before, term))
             before = term
-        return _Read(counts, len(found), frozenset(found_pairs) if found_pairs else _NO_PAIRS)
+        return _Read(counts, len(found), frozenset(pairs) if pairs else _NO_PAIRS)
 
 
 def prose_scores(query: Query, sources: Sequence[Source], units: Sequence[Unit]) -> list[float]:
     """Scores of sentences, 0 or more."""
     texts = [_text(sources, unit) for unit in units]
-    read = [query.read(text) for text in texts]
-    labels = {u.passage: query.read(sources[u.passage].passage.label) for u in units}
+    read = query.read(texts)
+    passages = list(dict.fromkeys(unit.passage for unit in units))
+    written = [sources[at].passage.label for at in passages]
+    labels = dict(zip(passages, query.read(written), strict=True))
     labelled = [labels[u.passage].joined(found) for u, found in zip(units, read, strict=True)]
     sections: dict[int, _Read] = {}
     for unit, found in zip(units, read, strict=True):
@@ -148,7 +171,7 @@ def _bm25(read: Iterable[_Read]) -> list[float]:
 
 def dialogue_scores(query: Query, sources: Sequence[Source], units: Sequence[Unit]) -> list[float]:
     """Scores of turns, 0 or more; all of them are one conversation."""
-    read = [query.read(f"{unit.speaker} {_text(sources, unit)}") for unit in units]
+    read = query.read([f"{unit.speaker} {_text(sources, unit)}" for unit in units])
     raw = bm25_of_counts(
         [found.counts for found in read],
         [found.length for found in read],
@@ -167,7 +190,9 @@ def dialogue_scores(query: Query, sources: Sequence[Source], units: Sequence[Uni
 def likeness_scores(likeness: Sequence[float]) -> list[float]:
     """What embeddings add to each section; cosines differ in scale from embedder to embedder."""
     low, high = min(likeness, default=0.0), max(likeness, default=0.0)
-    return [_LIKENESS * (each - low) / (high - low) if high > low else 0.0 for each in likeness]
+    if high <= low:
+        return [0.0] * len(likeness)
+    return [_LIKENESS * ((each - low) / (high - low)) ** 2 for each in likeness]
 
 
 def _smoothed(scores: Sequence[float], reach: int) -> list[float]:
