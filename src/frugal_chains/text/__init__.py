@@ -3,10 +3,11 @@
 from frugal_chains.text._atoms import Atom, atoms
 from frugal_chains.text._bm25 import bm25, bm25_of_counts, inverse_frequencies, term_counts
 from frugal_chains.text._sentences import Span, sentences
-from frugal_chains.text._terms import LEAST_STEM, content_terms, stem, terms, words
+from frugal_chains.text._terms import LEAST_STEM, UNSPACED, content_terms, stem, terms, words
 
 __all__ = [
     "LEAST_STEM",
+    "UNSPACED",
     "Atom",
     "Span",
     "atoms",

@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-# Scripts written without spaces: Thai to Khmer, kana, Han, half-width kana.
-_UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f"
+UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f"
+"""Of a set of characters: scripts written without spaces, that is Thai to Khmer, kana, Han and
+half-width kana."""
 # Vowel signs of the scripts of India, which `\\w` leaves out; a danda is a stop.
 _SIGNS: Final = "\u0900-\u0963\u0966-\u0dff"
-_WORD: Final = re.compile(rf"[{_UNSPACED}]+|(?:[^\W_{_UNSPACED}]|[{_SIGNS}])+")
+_WORD: Final = re.compile(rf"[{UNSPACED}]+|(?:[^\W_{UNSPACED}]|[{_SIGNS}])+")
 # By character; to translate and to split takes half the time of a pattern.
 _ASCII: Final = "".join(c.lower() if c.isalnum() else " " for c in map(chr, range(128)))
-_IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
+_IS_UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 # Accents; points of Hebrew and of Arabic, which are mostly not written.
 _ACCENT: Final = re.compile("[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u0670]")
 _ENDINGS: Final = (

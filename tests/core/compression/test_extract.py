@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -213,6 +214,26 @@ def test_the_turns_of_a_speaker_that_is_named_count_more() -> None:
     assert "Ann:" not in (found.texts[0] or "")
 
 
+def test_two_transcripts_are_two_conversations() -> None:
+    """What is said at the end of one has nothing to do with how the next one begins."""
+    talk = [f"{'Ann' if n % 2 else 'Bob'}: We talk of the weather, turn {n}." for n in range(40)]
+    first, second = [*talk, "Ann: And now the budget."], [t.replace("We", "They") for t in talk]
+    passages = [Passage(text="\n".join(turns)) for turns in (first, second)]
+    found = extract("the budget", passages, budget_tokens=100, count=o200k)
+    assert "Ann: And now the budget." in (found.texts[0] or "")
+    assert found.texts[1] is None
+
+
+def test_a_document_beside_a_transcript_is_kept_for_what_it_says() -> None:
+    talk = "\n".join([*TALK, "Bob: The budget, the budget and again the budget of the project."])
+    answer = "The budget of the new project is 40,000 euros."
+    passages = [Passage(text=talk), Passage(text=f"Beans grow. {answer} Peas grow too.")]
+    question = "What is the budget of the new project?"
+    found = extract(question, passages, budget_tokens=80, count=o200k)
+    assert answer in (found.texts[1] or "")
+    assert "budget" in (found.texts[0] or "")
+
+
 def test_a_list_of_definitions_is_no_dialogue() -> None:
     text = "\n".join(f"Term{n}: it means the thing number {n}." for n in range(30))
     found = extract("Term17", [Passage(text=text)], budget_tokens=16, count=o200k)
@@ -343,6 +364,22 @@ def test_a_budget_smaller_than_a_sentence_cuts_it_at_a_word() -> None:
     assert found.texts[0]
     assert text.startswith(found.texts[0] + " ")
     assert found.tokens_after == o200k(found.texts[0]) <= 8
+
+
+@pytest.mark.parametrize(
+    "text", ["大阪的人口在2020年约为280万人而且一直在增加", "กรุงเทพมหานครเป็นเมืองหลวงของไทย"]
+)
+def test_scripts_without_spaces_are_cut_between_characters(text: str) -> None:
+    kept = [
+        extract("x", [Passage(text=text)], budget_tokens=size, count=characters).texts[0] or ""
+        for size in range(1, len(text))
+    ]
+    assert all(text.startswith(part) for part in kept)
+    assert kept[0] == text[:1]
+    # Not inside of "2020年" and "280万人", and no vowel sign without its consonant.
+    assert not any(re.search(r"\d$|万$", part) for part in kept)
+    assert not any(category(text[len(part)]).startswith("M") for part in kept)
+    assert all(len(part) >= size - 6 for size, part in enumerate(kept, 1))
 
 
 def test_a_cut_is_never_inside_of_an_atom() -> None:

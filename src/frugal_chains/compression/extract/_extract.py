@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+from unicodedata import category
 
 from frugal_chains.compression.extract._choose import Count, Page, choose
 from frugal_chains.compression.extract._passage import (
@@ -25,10 +26,11 @@ from frugal_chains.compression.extract._score import (
     prose_scores,
 )
 from frugal_chains.errors import CompressionError
-from frugal_chains.text import Span, atoms
+from frugal_chains.text import UNSPACED, Span, atoms
 
 JOINER: Final = "\n\n"
 _FEW_UNITS: Final = 3
+_WORD_END: Final = re.compile(rf"(?<=\S)(?=\s|$)|(?<=[{UNSPACED}])")
 Reason = Literal["fits", "budget", "clipped", "too_small"]
 """`fits`: nothing had to go. `budget`: what is left out did not fit. `clipped`: not even one
 sentence fits, and the best one was cut short. `too_small`: not even a word of it fits."""
@@ -191,7 +193,8 @@ def _clipped(
     budget_tokens: int,
     patterns: Sequence[re.Pattern[str]],
 ) -> tuple[list[str | None], list[list[Span]]]:
-    """The beginning of the best unit, as long as it fits, cut at white space outside of atoms."""
+    """The beginning of the best unit, as long as it fits, cut between words (in scripts
+    without spaces: between characters), outside of atoms."""
     texts: list[str | None] = [None] * len(passages)
     kept: list[list[Span]] = [[] for _ in passages]
     if best is None:
@@ -215,7 +218,12 @@ def _clipped(
 
 def _word_ends(source: str, patterns: Sequence[re.Pattern[str]]) -> list[int]:
     inside = [(atom.start, atom.end) for atom in atoms(source, patterns)]
-    ends = [found.start() for found in re.finditer(r"(?<=\S)(?=\s|$)", source)]
+    ends = [
+        found.start()
+        for found in _WORD_END.finditer(source)
+        # A vowel sign or an accent belongs to the character before it.
+        if not category(source[found.start() : found.start() + 1] or " ").startswith("M")
+    ]
     found, at = [], 0
     for end in ends:
         while at < len(inside) and inside[at][1] <= end:

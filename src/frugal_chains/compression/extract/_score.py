@@ -7,9 +7,10 @@ with twenty documents and of QMSum; what each brings is in docs/notes/compressio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from frugal_chains.compression.extract._passage import Source, Unit
@@ -50,6 +51,8 @@ _RARITY: Final = 1.5
 _TURN_PAIR: Final = 1.0
 _NAMED_SPEAKER: Final = 2.0
 """Of turns whose speaker the query names."""
+_BEST_TURN: Final = 2.0
+"""What the best turn has, where a good sentence of prose beside it has 2 to 3."""
 
 _ASKS_NUMBER: Final = re.compile(
     r"\b(when|how (many|much|long|old|far|tall|big|deep|large|often|high|fast)|"
@@ -170,7 +173,8 @@ def _bm25(read: Iterable[_Read]) -> list[float]:
 
 
 def dialogue_scores(query: Query, sources: Sequence[Source], units: Sequence[Unit]) -> list[float]:
-    """Scores of turns, 0 or more; all of them are one conversation."""
+    """Scores of turns, 0 or more. A passage of several turns is a conversation, and passages of
+    one turn each are one together."""
     read = query.read([f"{unit.speaker} {_text(sources, unit)}" for unit in units])
     raw = bm25_of_counts(
         [found.counts for found in read],
@@ -184,7 +188,19 @@ def dialogue_scores(query: Query, sources: Sequence[Source], units: Sequence[Uni
         raw[at] += _TURN_PAIR * sum(sorted(rare[pair] ** _RARITY for pair in found.pairs))
         if unit.speaker in named:
             raw[at] *= _NAMED_SPEAKER
-    return _smoothed(raw, _REACH_TURNS)
+    smoothed: list[float] = []
+    for first, last in _conversations(units):
+        smoothed += _smoothed(raw[first:last], _REACH_TURNS)
+    return [_BEST_TURN * score for score in _beside_best(smoothed)]
+
+
+def _conversations(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
+    turns = Counter(unit.passage for unit in units)
+    first = 0
+    for _, run in groupby(units, key=lambda u: u.passage if turns[u.passage] > 1 else None):
+        last = first + sum(1 for _ in run)
+        yield first, last
+        first = last
 
 
 def likeness_scores(likeness: Sequence[float]) -> list[float]:
