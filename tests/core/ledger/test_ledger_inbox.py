@@ -279,7 +279,7 @@ def test_a_finalizer_may_write_in_the_middle_of_anything(
         collect()
         return result
 
-    faulthandler.dump_traceback_later(20, exit=True)  # a deadlock must not hang the suite
+    faulthandler.dump_traceback_later(120, exit=True)  # a deadlock must not hang the suite
     monkeypatch.setattr(owner, name, collected_meanwhile)
     for n, row in enumerate(rows):
         ledger.record(row)
