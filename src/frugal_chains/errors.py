@@ -3,6 +3,7 @@
     FrugalError
     ├── UsageError          token counts that cannot be true
     ├── PriceFileError      a `prices.toml` that cannot be read as written
+    ├── PriceError          prices or terms of a cache that cannot be true
     ├── LedgerError         the books cannot be opened, read or written
     │   ├── LedgerCorrupt       the file is not a ledger, or is damaged
     │   ├── LedgerTooNew        written by a newer version of this library
@@ -17,6 +18,9 @@
     │   ├── CalibrationError    logs from which nothing can be learned
     │   └── GainStateError      bytes that are no stored gain model
     ├── CompressionError    a compressor was asked for what cannot be done
+    │   ├── ShapeError          a text that is not what its form says, or no such form
+    │   ├── PromptError         an argument by which no prompt can be changed
+    │   └── ToolPlanError       facts or limits from which no tools can be chosen
     └── LocalModelError     the local model server cannot start
 
 Messages carry the numbers and the way out. Catch `FrugalError` to catch them all.
@@ -41,6 +45,10 @@ class UsageError(FrugalError, ValueError):
 
 class PriceFileError(FrugalError, ValueError):
     """A user's `prices.toml` is malformed: names file, line, field and what was expected."""
+
+
+class PriceError(FrugalError, ValueError):
+    """Prices or terms of a cache that cannot be true: names the value and what was expected."""
 
 
 class LedgerError(FrugalError):
@@ -93,6 +101,18 @@ class GainStateError(RoutingError, ValueError):
 
 class CompressionError(FrugalError, ValueError):
     """What is asked of a compressor cannot be done."""
+
+
+class ShapeError(CompressionError):
+    """A text that is not what its form says, or a form that is unknown or cannot be undone."""
+
+
+class PromptError(CompressionError):
+    """An argument by which no prompt can be changed: names it, and what was expected."""
+
+
+class ToolPlanError(CompressionError):
+    """Facts or limits from which no tools can be chosen: names the value and what was expected."""
 
 
 class LocalModelError(FrugalError):

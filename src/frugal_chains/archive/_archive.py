@@ -19,6 +19,7 @@ from frugal_chains.archive._handle import (
     handle_of_digest,
 )
 from frugal_chains.errors import ArchiveError, ArchiveMiss
+from frugal_chains.sqlite import path_of_url
 
 logger = logging.getLogger("frugal_chains.archive")
 
@@ -202,16 +203,11 @@ def _forget(db: sqlite3.Connection, handle: str) -> bool:
 
 def _path_of(url: str) -> Path | None:
     """The absolute path of the file a URL names; None for memory."""
-    if url in ("memory://", ":memory:"):
-        return None
-    scheme, separator, rest = url.partition("://")
-    if separator and (scheme != "sqlite" or not rest.startswith("/") or len(rest) == 1):
-        raise ArchiveError(
-            f"archive URL of kind {scheme!r}: expected sqlite:///relative.db, "
-            "sqlite:////absolute.db or memory://"
-        )
     try:
-        return Path(rest[1:] if separator else url).absolute()  # the working directory may change
+        return path_of_url(url)
+    except ValueError as error:
+        kind = url.partition("://")[0]  # the rest of another program's may hold a password
+        raise ArchiveError(f"archive URL of kind {kind!r}: {error}") from None
     except FileNotFoundError as error:
         raise ArchiveError(
             "the working directory was deleted: change to another one, or give an absolute path"

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 from frugal_chains.errors import ArchiveError
+from frugal_chains.sqlite import LetGoAtForks, header_of, is_damage, retrying, transacted
 
 T = TypeVar("T")
 
@@ -46,8 +45,7 @@ class ArchiveFile:
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._closed = False
-        with _lock:
-            _files.add(self)
+        _files.add(self)
         self.run(lambda db: None)
 
     def run(self, work: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
@@ -60,7 +58,7 @@ class ArchiveFile:
             try:
                 if self._db is None:
                     self._db = self._connected()
-                return _transacted(self._db, work) if write else work(self._db)
+                return transacted(self._db, work) if write else work(self._db)
             except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 raise ArchiveError(f"archive {self} {_trouble(error)}") from error
 
@@ -79,7 +77,7 @@ class ArchiveFile:
             raise ArchiveError(f"archive {self} was closed: open it again")
         if self._path is None:
             db = _raw(":memory:")
-            _transacted(db, _create)
+            transacted(db, _create)
             return db
         self._make(self._path)
         db = _raw(str(self._path))
@@ -104,15 +102,15 @@ class ArchiveFile:
             with suppress(FileNotFoundError):
                 if file.stat().st_mode & 0o077:
                     file.chmod(0o600)
-        _retrying(lambda: db.execute("PRAGMA journal_mode = WAL"))
+        retrying(lambda: db.execute("PRAGMA journal_mode = WAL"), wait_s=WAIT_S)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = ON")  # what was evicted is gone, not only unlisted
         db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        if not _version(db)[1]:
-            _transacted(db, _create)
+        if not header_of(db).version:
+            transacted(db, _create)
 
     def _must_be_ours(self, db: sqlite3.Connection) -> None:
-        owner, version, tables = _retrying(lambda: _version(db))
+        owner, version, tables = retrying(lambda: header_of(db), wait_s=WAIT_S)
         if tables and owner != APPLICATION_ID:
             raise ArchiveError(
                 f"{self} is an SQLite database of another program, no archive: give another path"
@@ -124,7 +122,6 @@ class ArchiveFile:
             )
 
     def before_fork(self) -> None:
-        """SQLite's locks do not survive a fork, in the parent nor in the child."""
         self._lock.acquire()
         if self._path is not None:
             self._disconnect()
@@ -143,17 +140,8 @@ def _raw(target: str) -> sqlite3.Connection:
     return sqlite3.connect(target, isolation_level=None, check_same_thread=False, timeout=WAIT_S)
 
 
-def _version(db: sqlite3.Connection) -> tuple[int, int, int]:
-    """Whose file it is, its version, and how many tables it has; of one moment."""
-    owner, version, tables = db.execute(
-        "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master) "
-        "FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    return int(owner), int(version), int(tables)
-
-
 def _create(db: sqlite3.Connection) -> None:
-    if _version(db)[1]:  # another process was faster
+    if header_of(db).version:  # another process was faster
         return
     for statement in _SCHEMA:
         db.execute(statement)
@@ -161,34 +149,8 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _transacted(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        result = work(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return result
-
-
-def _retrying(work: Callable[[], T]) -> T:
-    """Some of what happens at opening does not wait for other processes by itself."""
-    deadline_s = time.monotonic() + WAIT_S
-    while True:
-        try:
-            return work()
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if not busy or time.monotonic() >= deadline_s:
-                raise
-        time.sleep(0.005)
-
-
 def _trouble(error: Exception) -> str:
-    # Damage, or no database at all; Python decodes messages that quote a damaged file as it is.
-    if type(error) in (sqlite3.DatabaseError, UnicodeDecodeError):
+    if is_damage(error):
         return f"cannot be read ({error}): move it aside, a new one is made"
     return (
         f"cannot be used ({error}): free disk space, check that its folder may be written, or give "
@@ -196,34 +158,4 @@ def _trouble(error: Exception) -> str:
     )
 
 
-# -- forks -------------------------------------------------------------------------------------
-
-_files: weakref.WeakSet[ArchiveFile] = weakref.WeakSet()
-_lock = threading.RLock()
-_forking: list[ArchiveFile] = []
-
-
-def _before_fork() -> None:
-    _lock.acquire()
-    _forking[:] = _files
-    for file in _forking:
-        file.before_fork()
-
-
-def _after_fork(*, in_child: bool) -> None:
-    global _lock
-    for file in _forking:
-        file.after_fork(in_child=in_child)
-    _forking.clear()
-    if in_child:
-        _lock = threading.RLock()
-    else:
-        _lock.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(in_child=False),
-        after_in_child=lambda: _after_fork(in_child=True),
-    )
+_files: LetGoAtForks[ArchiveFile] = LetGoAtForks()

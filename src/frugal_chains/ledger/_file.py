@@ -16,6 +16,7 @@ from frugal_chains.ledger._effects import book_effects
 from frugal_chains.ledger._line import Arrival
 from frugal_chains.ledger._rollup import fold
 from frugal_chains.ledger._series import SeriesIds
+from frugal_chains.sqlite import is_busy, transacted
 
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
@@ -63,15 +64,10 @@ class LedgerFile:
         """`work` in one write transaction."""
         db = self.connection(wait_s)
         try:
-            _open.begin(db, wait_s=wait_s)
-            result = work(db)
-            db.execute("COMMIT")
+            return transacted(db, work, wait_s=wait_s)
         except BaseException:
             self.ids.forget()
-            if db.in_transaction:
-                db.execute("ROLLBACK")
             raise
-        return result
 
     def write(self, batch: Sequence[Arrival]) -> list[Refused]:
         """Write attempts and effects in one transaction; those that no ledger can hold, and why.
@@ -109,5 +105,5 @@ class LedgerFile:
         try:
             self.transact(fold, wait_s=0)
         except FILE_ERRORS as error:
-            if not _open.is_busy(error):
+            if not is_busy(error):
                 logger.warning("the rollup of %s cannot be updated: %s", self._path, error)

@@ -17,6 +17,7 @@ from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._sqlite import SqliteStore
 from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Store
 from frugal_chains.ledger._totals import Totals
+from frugal_chains.sqlite import path_of_url
 
 DEFAULT_URL = "sqlite:///frugal.db"
 _SECRETS = re.compile(r"(?<=://)(?!/).*@|(?<=[?&]password=)[^&]*")
@@ -203,29 +204,18 @@ def ledger_path(url: str) -> Path | None:
         LedgerError: the URL is of no known kind.
         LedgerUnavailable: it is relative, and the working directory is gone.
     """
-    if url in ("memory://", ":memory:"):
-        return None
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return _absolute(url)
-    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return _absolute(rest[1:])
-    raise LedgerError(
-        f"ledger URL {shown_url(url)!r}: expected sqlite:///relative.db, sqlite:////absolute.db or "
-        "memory://"
-    )
+    try:
+        return path_of_url(url)
+    except ValueError as error:
+        raise LedgerError(f"ledger URL {shown_url(url)!r}: {error}") from None
+    except FileNotFoundError as error:
+        path = url.removeprefix("sqlite:///")
+        raise LedgerUnavailable(
+            f"there is no ledger at {path}: the working directory was deleted. Change to another "
+            "one, or set $FRUGAL_LEDGER to an absolute path."
+        ) from error
 
 
 def shown_url(url: str) -> str:
     """A URL as it may be printed: another program's may carry a password."""
     return _SECRETS.sub(lambda found: "***@" if found[0].endswith("@") else "***", url)
-
-
-def _absolute(path: str) -> Path:
-    try:
-        return Path(path).absolute()  # the working directory may change later
-    except FileNotFoundError as error:
-        raise LedgerUnavailable(
-            f"there is no ledger at {path}: the working directory was deleted. Change to another "
-            "one, or set $FRUGAL_LEDGER to an absolute path."
-        ) from error

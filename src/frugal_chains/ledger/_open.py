@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from frugal_chains.ledger._ids import first_id
 from frugal_chains.ledger._inbox import DAMAGED, left_behind
 from frugal_chains.ledger._schema import APPLICATION_ID, MIGRATIONS, READABLE_FROM
 from frugal_chains.ledger._store import Health
+from frugal_chains.sqlite import header_of, is_busy, is_damage, retrying, transacted
 
 PAGE_BYTES = 1024
 """A commit writes whole pages to the log: small pages cost a third less per attempt (measured)."""
@@ -71,7 +71,7 @@ def _prepared(db: sqlite3.Connection, path: Path | None, *, wait_s: float) -> sq
         if version < len(MIGRATIONS) or journal not in ("wal", "memory"):
             db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             retrying(lambda: db.execute("PRAGMA journal_mode = WAL"), wait_s=wait_s)
-            _migrate(db, path, wait_s=wait_s)
+            transacted(db, lambda db: _migrate(db, path), wait_s=wait_s)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     except BaseException:
@@ -80,26 +80,17 @@ def _prepared(db: sqlite3.Connection, path: Path | None, *, wait_s: float) -> sq
     return db
 
 
-def _migrate(db: sqlite3.Connection, path: Path | None, *, wait_s: float) -> None:
-    try:
-        begin(db, wait_s=wait_s)
-        for script in MIGRATIONS[_version(db, path) :]:  # another process may have been faster
-            for statement in script.split(";"):
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+def _migrate(db: sqlite3.Connection, path: Path | None) -> None:
+    """Inside the caller's write transaction."""
+    for script in MIGRATIONS[_version(db, path) :]:  # another process may have been faster
+        for statement in script.split(";"):
+            db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def _version(db: sqlite3.Connection, path: Path | None) -> int:
-    # One statement is one snapshot: between two, another process may create the tables.
-    owner, version, tables = db.execute(
-        "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master) "
-        "FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
+    owner, version, tables = header_of(db)
     if tables and owner != APPLICATION_ID:
         raise LedgerCorrupt(
             f"{path} is an SQLite database of another program, not a ledger; set $FRUGAL_LEDGER "
@@ -110,7 +101,7 @@ def _version(db: sqlite3.Connection, path: Path | None) -> int:
             f"{path} is a ledger of version {version}; this library knows up to "
             f"{len(MIGRATIONS)}. Upgrade frugal-chains, or open another file."
         )
-    return int(version)
+    return version
 
 
 def _journal(db: sqlite3.Connection) -> str:
@@ -179,20 +170,6 @@ def _unreadable(path: Path | None, error: Exception) -> str:
     )
 
 
-def begin(db: sqlite3.Connection, *, wait_s: float) -> None:
-    """Start a write transaction, waiting for other writers at most `wait_s`.
-
-    Raises `sqlite3.OperationalError` when they do not finish in time.
-    """
-    try:
-        db.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if not is_busy(error) or not wait_s:
-            raise
-        pause()
-        retrying(lambda: db.execute("BEGIN IMMEDIATE"), wait_s=wait_s)
-
-
 def snapshot(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     """`work` on the books as they are at one moment."""
     try:
@@ -201,41 +178,6 @@ def snapshot(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) ->
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
-
-
-def retrying(work: Callable[[], T], *, wait_s: float) -> T:
-    """Do `work` again while other processes hold the file, at most `wait_s`."""
-    deadline_s = time.monotonic() + wait_s
-    while True:
-        try:
-            return work()
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= deadline_s:
-                raise
-        pause()
-
-
-def pause() -> None:
-    """Wait a little before the next try.
-
-    Our own waits instead of SQLite's: those grow to 100 ms, and the longest waiter is starved by
-    those who came last.
-    """
-    time.sleep(random.uniform(0.0002, 0.002))
-
-
-def is_busy(error: Exception) -> bool:
-    """Whether another process holds the file for the moment."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-    )
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether SQLite finds the file damaged."""
-    # Python's `sqlite3` decodes SQLite's messages, which quote a damaged file as it is.
-    return type(error) in (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 def blames_the_file(error: Exception) -> bool:

@@ -28,7 +28,6 @@ from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._effect_sums import effect_totals
 from frugal_chains.ledger._effects import PAGE_ROWS, effects_page
 from frugal_chains.ledger._file import FILE_ERRORS, LedgerFile, Refused
-from frugal_chains.ledger._forks import let_go_at_fork, living_stores
 from frugal_chains.ledger._ids import moment
 from frugal_chains.ledger._inbox import Inbox, left_behind
 from frugal_chains.ledger._line import Arrival
@@ -45,6 +44,7 @@ from frugal_chains.ledger._rollup import fold
 from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.ledger._writer import Writer
+from frugal_chains.sqlite import LetGoAtForks, is_busy, is_damage, pause, retrying
 
 logger = logging.getLogger("frugal_chains.ledger")
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class SqliteStore:
         """Why attempts could not be written, for whoever waits for that: callers in memory."""
         self._start_afresh()
         self._file.connection(OPEN_WAIT_S)
-        let_go_at_fork(self)
+        _stores.add(self)
         if not read_only:
             self._settle_in()
 
@@ -249,11 +249,11 @@ class SqliteStore:
                     try:
                         return self._file.transact(work, wait_s=0)
                     except sqlite3.OperationalError as error:
-                        if not _open.is_busy(error) or time.monotonic() >= deadline_s:
+                        if not is_busy(error) or time.monotonic() >= deadline_s:
                             raise
-                _open.pause()  # without the lock: appends of other threads wait less than this
+                pause()  # without the lock: appends of other threads wait less than this
         except FILE_ERRORS as error:
-            if _open.is_damage(error):
+            if is_damage(error):
                 raise _open.corrupt(self._path, error) from error
             raise LedgerUnavailable(
                 f"ledger {self._path or 'memory'} cannot be written: {error}. Free disk space, "
@@ -271,7 +271,7 @@ class SqliteStore:
                 self._write_arrivals()
                 self._take_in_others()
             try:
-                return _open.retrying(lambda: _open.snapshot(db, work), wait_s=READ_WAIT_S)
+                return retrying(lambda: _open.snapshot(db, work), wait_s=READ_WAIT_S)
             except sqlite3.OperationalError as error:
                 raise LedgerUnavailable(f"{self._path} cannot be read: {error}") from error
             except (sqlite3.DatabaseError, ValueError) as error:  # or it makes no sense to us
@@ -377,9 +377,12 @@ class SqliteStore:
             self._lock.release()
 
 
+_stores: LetGoAtForks[SqliteStore] = LetGoAtForks()
+
+
 def _living() -> list[SqliteStore]:
     """The open stores of this process that can be written."""
-    return [s for s in living_stores() if isinstance(s, SqliteStore) and not s._read_only]
+    return [store for store in _stores.living() if not store._read_only]
 
 
 @atexit.register

@@ -59,12 +59,10 @@ def report_effect(
     books = _books(trackers)
     if not books:
         return None
-    group = current_operation()
     try:
-        own = {**(group.tags if group else {}), **(tags or {})}
-        first, *others = ({**of_block, **own} for of_block in books.values())
+        operation_id, (first, *others) = _labels(books, operation_id, tags or {})
         effect = Effect(
-            operation_id=group.id if group else operation_id,
+            operation_id=operation_id,
             at=moment(time.time_ns() // 1000),
             lever=lever,
             tokens_before=tokens_before,
@@ -83,6 +81,15 @@ def report_effect(
         return None
     kept = [one for ledger, one in zip(books, effects, strict=True) if _record(ledger, one)]
     return kept[0] if kept else None
+
+
+def _labels(
+    books: Mapping[Ledger, Mapping[str, str]], operation_id: str, tags: Mapping[str, str]
+) -> tuple[str, list[dict[str, str]]]:
+    """The operation an effect belongs to, and its tags for each of the books."""
+    group = current_operation()
+    own = {**(group.tags if group else {}), **tags}
+    return group.id if group else operation_id, [{**of, **own} for of in books.values()]
 
 
 def _books(trackers: Sequence[Tracker]) -> dict[Ledger, dict[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 
 from frugal_chains.archive import Archive, _archive, _file, handle_of
 from frugal_chains.errors import ArchiveError, ArchiveMiss, FrugalError
-from tests.core.ledger.children import Child, needs_fork
+from tests.core.ledger.children import Child, all_at_once, needs_fork, with_disks_of_its_own
 
 ROOT = Path(__file__).parents[3]
 ENTRY = 128
@@ -218,11 +217,9 @@ def sound(db: sqlite3.Connection) -> bool:
 
 def test_processes_create_one_archive_and_share_it(path: Path) -> None:
     needs_fork()
-    gate, open_gate = os.pipe()
 
     def work_of(child: int) -> Callable[[IO[str]], None]:
         def work(out: IO[str]) -> None:
-            os.read(gate, 1)
             with Archive.open(str(path), max_bytes=60_000) as archive:
                 for number in range(40):
                     text = f"of {child if number % 2 else 'all'}: {number} " * 60
@@ -230,12 +227,7 @@ def test_processes_create_one_archive_and_share_it(path: Path) -> None:
 
         return work
 
-    children = [Child(work_of(child)) for child in range(4)]
-    os.write(open_gate, b"!" * len(children))
-    for child in children:
-        child.wait()
-    os.close(gate)
-    os.close(open_gate)
+    all_at_once([work_of(child) for child in range(4)])
     with closing(sqlite3.connect(path)) as db:
         assert sound(db)
         assert db.execute("SELECT bytes FROM state").fetchone()[0] <= 60_000
@@ -359,20 +351,10 @@ print("all there")
 
 
 def test_a_full_disk_leaves_no_broken_entry(tmp_path: Path) -> None:
-    if os.geteuid() != 0 or not shutil.which("unshare"):
-        pytest.skip("a small disk of its own needs root and unshare")
     disk = tmp_path / "disk"
     disk.mkdir()
-    done = subprocess.run(
-        ["unshare", "--mount", sys.executable, "-c", FULL_DISK.format(disk=str(disk))],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if "mount" in done.stderr and "denied" in done.stderr:
-        pytest.skip("mounting is not permitted here")
-    assert (done.returncode, done.stdout) == (0, "all there\n"), done.stderr
+    code = FULL_DISK.format(disk=str(disk))
+    assert with_disks_of_its_own(code, PYTHONPATH=str(ROOT / "src")) == "all there\n"
 
 
 # -- damage ------------------------------------------------------------------------------------
@@ -508,3 +490,37 @@ def test_a_closed_archive_says_so_and_closing_twice_is_nothing(path: Path, url: 
         with pytest.raises(ArchiveError, match="was closed: open it again"):
             use()
     assert list(path.parent.glob("*-wal")) == []
+
+
+def test_it_is_private_from_the_first_moment_and_so_is_its_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes_of_new: list[int] = []
+    opened = os.open
+
+    def spied(path: Any, flags: int, mode: int = 0o777) -> int:
+        modes_of_new.append(mode)
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", spied)
+    before = os.umask(0)
+    try:
+        Archive.open(str(tmp_path / "new" / "texts.db")).close()
+    finally:
+        os.umask(before)
+    assert modes_of_new == [0o600]
+    assert modes(tmp_path) == {0o700}
+
+
+def test_a_put_that_fails_half_way_has_changed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(db: sqlite3.Connection, max_bytes: int) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with Archive.open("memory://") as archive:
+        kept = archive.put("kept")
+        monkeypatch.setattr(_archive, "_evict", broken)  # comes after all that a put writes
+        with pytest.raises(ArchiveError, match="disk I/O error"):
+            archive.put("other")
+        with pytest.raises(ArchiveMiss):
+            archive.get(handle_of("other"))
+        assert archive.get(kept) == "kept"

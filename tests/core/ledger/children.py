@@ -1,12 +1,14 @@
-"""Other processes for the ledger to live with: forked, so that they start at once."""
+"""Other processes for a ledger or an archive to live with: forked, so that they start at once."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -58,6 +60,42 @@ class Child:
     def _reap(self) -> int:
         self.out.close()
         return os.waitpid(self.pid, 0)[1]
+
+
+def all_at_once(works: Sequence[Callable[[IO[str]], None]]) -> None:
+    """Each in a child, all let go at the same moment; returns when they have ended well."""
+    gate, open_gate = os.pipe()
+
+    def waiting(work: Callable[[IO[str]], None]) -> Callable[[IO[str]], None]:
+        def wait_and_work(out: IO[str]) -> None:
+            os.read(gate, 1)
+            work(out)
+
+        return wait_and_work
+
+    children = [Child(waiting(work)) for work in works]
+    os.write(open_gate, b"!" * len(children))
+    for child in children:
+        child.wait()
+    os.close(gate)
+    os.close(open_gate)
+
+
+def with_disks_of_its_own(code: str, **environment: str) -> str:
+    """What a Python process prints that may mount disks, which only it sees; it has to end well."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("a small disk of its own needs root and unshare")
+    done = subprocess.run(
+        ["unshare", "--mount", sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "mount" in done.stderr and "denied" in done.stderr:
+        pytest.skip("mounting is not permitted here")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager

@@ -202,6 +202,15 @@ class EffectsConformance:
             found = ledger.effect_totals(by, since, until)
         assert as_sums(found) == added_up(rows, by, since, until)
 
+    def test_a_period_has_its_first_moment_and_not_its_last(self) -> None:
+        rows = [effect(NOON + timedelta(hours=hours)) for hours in (-40, -2, 0, 2, 40, 64)]
+        with self.fresh() as ledger:
+            ledger.record_effects(rows)
+            for since in (None, *(one.at for one in rows)):
+                for until in (None, *(one.at for one in rows)):
+                    found = ledger.effect_totals(["lever"], since, until)
+                    assert as_sums(found) == added_up(rows, ["lever"], since, until)
+
     def test_what_kept_out_most_comes_first_and_days_in_their_order(self) -> None:
         rows = [
             effect(lever="small", tokens_after=999),

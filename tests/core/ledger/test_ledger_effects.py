@@ -6,10 +6,9 @@ import hashlib
 import os
 import signal
 import sqlite3
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -21,29 +20,17 @@ import pytest
 from frugal_chains.errors import EffectError, LedgerError, LedgerUnavailable
 from frugal_chains.ledger import Effect, Ledger, _file, _open, _schema, _writer, left_behind, new_id
 from tests.core.ledger.books import NOON, attempt
-from tests.core.ledger.children import Child, needs_fork
+from tests.core.ledger.children import Child, all_at_once, needs_fork
 from tests.core.ledger.effects_conformance import EffectsConformance, effect
+from tests.core.ledger.stores import InFile, InMemory
 
 
-class TestMemory(EffectsConformance):
-    def fresh(self) -> Ledger:
-        return Ledger.open("memory://")
+class TestMemory(InMemory, EffectsConformance):
+    pass
 
 
-class TestFile(EffectsConformance):
-    folder: Path
-
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def _folder(cls) -> Iterator[None]:
-        memory = Path("/dev/shm")  # where there is one: this is about answers, not about disks
-        with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-            cls.folder = Path(folder)
-            yield
-
-    def fresh(self) -> Ledger:
-        path = tempfile.mktemp(suffix=".db", dir=self.folder)
-        return Ledger.open(f"sqlite:///{path}")
+class TestFile(InFile, EffectsConformance):
+    pass
 
 
 @pytest.fixture
@@ -335,18 +322,13 @@ def test_many_processes_migrate_an_older_file_and_write_effects(
     path: Path, of_version_1: list[str]
 ) -> None:
     needs_fork()
-    gate, open_gate = os.pipe()
 
     def work(out: IO[str]) -> None:
-        os.read(gate, 1)
         with Ledger.open(str(path)) as ledger:
             ledger.record_effect(effect())
             ledger.record(attempt(NOON + timedelta(days=1)))
 
-    children = [Child(work) for _ in range(5)]
-    os.write(open_gate, b"!" * len(children))
-    for child in children:
-        child.wait()
+    all_at_once([work] * 5)
     assert len(ids(path)) == 5
     with Ledger.open(str(path)) as ledger:
         assert [row.id for row in ledger.attempts()][:300] == of_version_1

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +28,7 @@ from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._line import line_of
 from frugal_chains.usage import Usage
 from tests.core.ledger.books import NOON, attempt, attempts
-from tests.core.ledger.children import without_root
+from tests.core.ledger.children import with_disks_of_its_own, without_root
 
 
 @pytest.fixture
@@ -321,23 +317,12 @@ print("all there")
 
 @pytest.mark.parametrize("both", [False, True], ids=["disk", "disk-and-spare"])
 def test_a_full_disk_loses_nothing(tmp_path: Path, both: bool) -> None:
-    if os.geteuid() != 0 or not shutil.which("unshare"):
-        pytest.skip("a small disk of its own needs root and unshare")
     disk, spare = tmp_path / "disk", tmp_path / "spare"
     disk.mkdir()
     spare.mkdir()
     root = str(Path(__file__).parents[3])
     code = FULL_DISK.format(root=root, disk=str(disk), spare=str(spare), both=both)
-    done = subprocess.run(
-        ["unshare", "--mount", sys.executable, "-c", code],
-        env={**os.environ, "TMPDIR": str(spare)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if "mount" in done.stderr and "denied" in done.stderr:
-        pytest.skip("mounting is not permitted here")
-    assert (done.returncode, done.stdout) == (0, "all there\n"), done.stderr
+    assert with_disks_of_its_own(code, TMPDIR=str(spare)) == "all there\n"
 
 
 # -- what waits beside it ----------------------------------------------------------------------
@@ -444,24 +429,3 @@ def test_a_spare_folder_of_another_user_is_not_trusted(
         pytest.skip("giving a folder away needs root")
     os.chown(spare, 65534, 65534)
     assert read(path) == []
-
-
-def test_a_clock_that_is_set_back_does_not_prolong_the_wait_for_a_lock(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(path, 1)
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    mine = sqlite3.connect(path, isolation_level=None, timeout=0)
-    monkeypatch.setattr(time, "time", lambda: 0.0)
-    tries = []
-
-    def work() -> None:
-        tries.append(1)
-        assert len(tries) < 2000, "waits for as long as the clock stands still"
-        mine.execute("BEGIN IMMEDIATE")
-
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
-        _open.retrying(work, wait_s=0.05)
-    mine.close()
-    holder.close()

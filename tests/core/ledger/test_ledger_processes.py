@@ -26,7 +26,7 @@ from frugal_chains.ledger import (
     _writer,
 )
 from tests.core.ledger.books import NOON, attempt
-from tests.core.ledger.children import Child
+from tests.core.ledger.children import Child, all_at_once
 from tests.core.ledger.conformance import claim, hold
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -92,18 +92,7 @@ def opens_and_writes(path: Path, rows: int) -> None:
 
 @pytest.mark.parametrize("round_", range(5))
 def test_many_processes_create_the_same_file_at_once(path: Path, round_: int) -> None:
-    gate, open_gate = os.pipe()
-
-    def work(out: IO[str]) -> None:
-        os.read(gate, 1)
-        opens_and_writes(path, 5)
-
-    children = [Child(work) for _ in range(6)]
-    os.write(open_gate, b"!" * len(children))
-    for child in children:
-        child.wait()
-    os.close(gate)
-    os.close(open_gate)
+    all_at_once([lambda out: opens_and_writes(path, 5)] * 6)
     assert len(ids(path)) == 30
 
 
@@ -112,16 +101,7 @@ def test_many_processes_migrate_the_same_file_at_once(
 ) -> None:
     opens_and_writes(path, 3)
     monkeypatch.setattr(_open, "MIGRATIONS", (*_open.MIGRATIONS, "CREATE TABLE later (x)"))
-    gate, open_gate = os.pipe()
-
-    def work(out: IO[str]) -> None:
-        os.read(gate, 1)
-        opens_and_writes(path, 2)
-
-    children = [Child(work) for _ in range(5)]
-    os.write(open_gate, b"!" * len(children))
-    for child in children:
-        child.wait()
+    all_at_once([lambda out: opens_and_writes(path, 2)] * 5)
     assert len(ids(path)) == 3 + 5 * 2
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(_open.MIGRATIONS),)

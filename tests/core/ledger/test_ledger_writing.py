@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from frugal_chains import sqlite
 from frugal_chains.errors import LedgerUnavailable
 from frugal_chains.ledger import (
     Attempt,
@@ -25,7 +26,6 @@ from frugal_chains.ledger import (
     _append,
     _file,
     _inbox,
-    _open,
     _page,
     _sqlite,
     _writer,
@@ -158,7 +158,7 @@ class Abandoned:
 
 def test_a_finalizer_may_write_while_its_own_thread_is_writing(ledger: Ledger) -> None:
     """The collector runs it in the middle of `record`, in the thread that holds the lock."""
-    faulthandler.dump_traceback_later(20, exit=True)  # a deadlock must not hang the suite
+    faulthandler.dump_traceback_later(120, exit=True)  # a deadlock must not hang the suite
     threshold = gc.get_threshold()
     gc.set_threshold(30)
     ledger.store.register([Meter(window="day")])
@@ -474,14 +474,14 @@ def test_an_interrupt_as_a_transaction_begins_leaves_no_lock(
 ) -> None:
     path = tmp_path / "books.db"
     with Ledger.open(str(path)) as ledger:
-        real = _open.begin
+        real = sqlite.begin
 
         def begin(*args: Any, **kwargs: Any) -> None:
             real(*args, **kwargs)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(_open, "begin", begin)
+            patch.setattr(sqlite, "begin", begin)
             with pytest.raises(KeyboardInterrupt):
                 ledger.store.write_note("n", "x")
         with closing(sqlite3.connect(path, timeout=0)) as other:

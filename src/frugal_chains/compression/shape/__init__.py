@@ -21,7 +21,8 @@ from frugal_chains.compression.shape._duplicates import (
 from frugal_chains.compression.shape._logs import group_logs
 from frugal_chains.compression.shape._logs_fold import fold_log, unfold_log
 from frugal_chains.compression.shape._logs_result import FOLDED, GROUPED, ShapedLog
-from frugal_chains.compression.shape._shaped import ORIGINAL, Shaped, ShapeError
+from frugal_chains.compression.shape._shaped import ORIGINAL, Shaped
+from frugal_chains.errors import ShapeError
 
 __all__ = [
     "FOLDED",

@@ -10,10 +10,10 @@ from frugal_chains.compression.shape._logs_result import FOLDED, GROUPED
 from frugal_chains.compression.shape._markdown import compact_tables
 from frugal_chains.compression.shape._outline import write_outline
 from frugal_chains.compression.shape._outline_read import read_outline
-from frugal_chains.compression.shape._shaped import ORIGINAL, Count, Shaped, ShapeError
+from frugal_chains.compression.shape._shaped import ORIGINAL, Count, Shaped
 from frugal_chains.compression.shape._values import Value, read_json, write_json
 from frugal_chains.compression.shape._whitespace import squeeze
-from frugal_chains.errors import CompressionError
+from frugal_chains.errors import CompressionError, ShapeError
 
 LOSSLESS_FORMS = ("json", "outline", "json-lines")
 """Forms that `restore` turns back into the same JSON value: JSON without blanks; an outline; an

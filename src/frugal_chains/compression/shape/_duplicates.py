@@ -13,7 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from frugal_chains.compression.shape._shaped import Count, ShapeError
+from frugal_chains.compression.shape._shaped import Count
+from frugal_chains.errors import ShapeError
 
 _LONG_LINE = 200
 """Characters from which one line is a passage by itself; a reference has about a hundred."""

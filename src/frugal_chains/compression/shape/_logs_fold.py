@@ -12,7 +12,8 @@ from typing import Final
 
 from frugal_chains.compression.shape._logs_groups import tokens_and_names
 from frugal_chains.compression.shape._logs_result import FOLDED, ShapedLog, as_is
-from frugal_chains.compression.shape._shaped import Count, ShapeError
+from frugal_chains.compression.shape._shaped import Count
+from frugal_chains.errors import ShapeError
 
 _OPENING: Final = (
     "[log, every line kept: first templates, where {mark} is a value; then for each line "

@@ -57,9 +57,14 @@ _PROBLEMS: Final = (
     "stack trace",
 )
 """What a problem is told with. Wider than levels: programs without levels fail too."""
-_SIGNS: Final = re.compile(r"\" 5\d\d\b|^[EF]\0 \0|^E   +\S|^goroutine \0 ")
+_SIGNS: Final = re.compile(
+    r"\" 5\d\d\b|^[EF]\0 \0|^E   +\S|^goroutine \0 "
+    r"|(?<![\w-])(?:ERR|CRIT|ALERT|FTL|PNC)(?![\w-])|\[(?:\w+:)?(?:err|crit|alert)\]"
+    r"|[=:]\s?\"?(?:err|crit|alert)\b"
+)
 """A server's own fault in the common log format, glog's one-letter levels, pytest's marks, Go's
-panics."""
+panics; and short levels: of Serilog and zerolog (`ERR`, `FTL`), HAProxy (`[ALERT]`), nginx and
+Apache (`[crit]`, `[core:alert]`), and those of syslog in fields (`level=err`)."""
 _NO_PROBLEM: Final = re.compile(
     r"""["']?(?:error|exception|failure|warning)s?["']?\s?[=:]\s?(?:null|none|nil|false|""|''|\[\])"""
 )

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from frugal_chains.errors import FrugalError
-
 Count = Callable[[str], int]
 """Tokens of a text, by the tokenizer of the model that will read it."""
 
 ORIGINAL = "original"
 """The form of a text that was left as it is."""
-
-
-class ShapeError(FrugalError, ValueError):
-    """A text that is not what its form says, or a form that cannot be undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

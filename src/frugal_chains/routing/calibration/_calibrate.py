@@ -19,12 +19,14 @@ from frugal_chains.routing.calibration._threshold import Rows, Threshold, thresh
 from frugal_chains.routing.gain import (
     BlendedGain,
     Embedder,
+    Example,
     distinct_prompts,
     fit_gain,
     group_folds,
 )
 
 Doubles = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,33 +85,17 @@ def calibrate(
         CalibrationError: the log, the costs or the target cannot be used; says which row and why.
     """
     log = rows if isinstance(rows, CalibrationLog) else read_log(rows)
-    examples = log.examples()
-    if embedder is not None and embeddings is None:
-        embeddings = log.embedded(embedder, distinct_prompts(log.prompts))
-    if embeddings is not None:
-        if len(embeddings) != len(log.prompts):
-            raise CalibrationError(
-                f"{len(embeddings)} embeddings for {len(log.prompts)} prompts; give one for each"
-            )
-        examples = log.examples(embeddings)
-    fitted = fit_gain(examples, log.models, seed=seed)
-    predicted = fitted.unseen
-    complete = np.isfinite(log.scores).all(axis=1)
-    if int(complete.sum()) < LEAST_PROMPTS:
-        raise CalibrationError(
-            f"{int(complete.sum())} prompts were answered by all {len(log.models)} models; at "
-            f"least {LEAST_PROMPTS} are needed to compare them. Leave out models with few rows"
-        )
+    fitted = fit_gain(_examples(log, embedder, embeddings), log.models, seed=seed)
+    complete = _complete(log)
     price, unit = _prices(log, costs)
     judged = Rows(
         scores=log.scores[complete],
         costs=_row_costs(log.costs_usd[complete], price, costs is None),
         price=price,
     )
-    point = threshold(predicted[complete], judged, target)
+    point = threshold(fitted.unseen[complete], judged, target)
     by_length = _length_only(log, seed)[complete]
-    found = ways(judged, log.models, point.picks, by_length)
-    measured = lines(found, seed)
+    measured = lines(ways(judged, log.models, point.picks, by_length), seed)
     recommended, reasons = _verdict(measured, point, target, judged, log.models)
     return Calibration(
         model=fitted.model,
@@ -120,12 +106,38 @@ def calibrate(
         report=Report(
             target=str(target),
             unit=unit,
-            rows=int(complete.sum()),
+            rows=len(complete),
             lines=measured,
             recommended=recommended,
             reasons=reasons,
         ),
     )
+
+
+def _examples(
+    log: CalibrationLog,
+    embedder: Embedder | None,
+    embeddings: Sequence[Sequence[float]] | None,
+) -> list[Example]:
+    """The rows to learn from, with vectors where there are any: those given, or the embedder's."""
+    if embedder is not None and embeddings is None:
+        embeddings = log.embedded(embedder, distinct_prompts(log.prompts))
+    if embeddings is not None and len(embeddings) != len(log.prompts):
+        raise CalibrationError(
+            f"{len(embeddings)} embeddings for {len(log.prompts)} prompts; give one for each"
+        )
+    return log.examples(embeddings)
+
+
+def _complete(log: CalibrationLog) -> Index:
+    """The prompts that every model has answered: only there can all be compared."""
+    complete = np.flatnonzero(np.isfinite(log.scores).all(axis=1))
+    if len(complete) < LEAST_PROMPTS:
+        raise CalibrationError(
+            f"{len(complete)} prompts were answered by all {len(log.models)} models; at "
+            f"least {LEAST_PROMPTS} are needed to compare them. Leave out models with few rows"
+        )
+    return complete
 
 
 def _prices(log: CalibrationLog, costs: Mapping[str, float] | None) -> tuple[Doubles, str]:

@@ -105,6 +105,36 @@ class _Unseen:
     trust_dense: Doubles
 
 
+class _UnseenTasks:
+    """What the evidence says of the tasks of rows that were not learned from, fold by fold."""
+
+    def __init__(self, tasks: Sequence[str], kinds: int, candidates: int) -> None:
+        """Args:
+        tasks: Of each row; empty where it names none.
+        kinds: Of evidence: n-grams and shape, and the embedding where there is one.
+        """
+        self._names = names = tuple(sorted({task for task in tasks if task}))
+        self._number = np.array([names.index(task) if task else -1 for task in tasks])
+        self._evidence = np.zeros((kinds, len(tasks), len(names)))
+        self._means = np.zeros((len(tasks), len(names), candidates))
+
+    def hold(self, rows: Index, kind: Tasks, evidence: Doubles, mean: Doubles) -> None:
+        """Keep what the model of the other rows says of these, less the candidates' `mean`."""
+        self._evidence[:, rows] = spread_over(evidence, kind.names, self._names)
+        column = np.array([self._names.index(name) for name in kind.names])
+        self._means[np.ix_(rows, column)] = kind.means - mean
+
+    def trusted(self, kinds: int) -> tuple[Doubles, Doubles]:
+        """The trust in the first so many kinds of evidence, and what the tasks then predict: the
+        mean over those a row may be of, shape (rows, candidates)."""
+        named = np.flatnonzero(self._number >= 0)
+        of_named = self._number[named]
+        common = np.log(np.bincount(of_named, minlength=len(self._names)) / len(named))
+        trust = learn_trust(self._evidence[:kinds, named], of_named, common)
+        chance = chances(self._evidence[:kinds], trust, common)
+        return trust, np.einsum("rt,rtm->rm", chance, self._means)
+
+
 def _out_of_fold(
     prompts: Sequence[str],
     scores: Doubles,
@@ -116,47 +146,34 @@ def _out_of_fold(
     parts = np.zeros((len(BOTH), *scores.shape))
     by_penalty: Mapping[float, Doubles] = {each: np.zeros_like(scores) for each in PENALTIES}
     base = np.zeros_like(scores)
-    names = tuple(sorted({task for task in tasks if task}))
-    evidence = np.zeros((3 if dense is not None else 2, count, len(names)))
-    means = np.zeros((count, len(names), scores.shape[1])) if len(names) > 1 else None
+    unseen_tasks = None
+    if len(set(tasks) - {""}) > 1:
+        unseen_tasks = _UnseenTasks(tasks, 2 if dense is None else 3, scores.shape[1])
     for held in group_folds(prompts, min(FOLDS, len(set(prompts))), seed):
         kept = np.setdiff1d(np.arange(count), held)
         encoder = Encoder.fit([prompts[at] for at in kept])
         questions = [encoder.encode(prompts[at]) for at in kept]
         asked = [encoder.encode(prompts[at]) for at in held]
-        mean = np.nanmean(scores[kept], axis=0)
-        base[held] = mean
+        ours, theirs = (None, None) if dense is None else (dense[kept], dense[held])
+        base[held] = mean = np.nanmean(scores[kept], axis=0)
         for penalty, model in _words(questions, scores[kept], PENALTIES).items():
             by_penalty[penalty][held] = [model.predict(each) for each in asked]
         shape = _shape(questions, scores[kept])
         parts[1, held] = [shape.predict(each) for each in asked] - mean
-        ours = None if dense is None else dense[kept]
         kind = Tasks.fit(questions, scores[kept], [tasks[at] for at in kept], ours)
-        if kind is not None and means is not None:
-            theirs = None if dense is None else dense[held]
-            found = kind.evidence(asked, theirs)
-            evidence[:, held] = spread_over(found, kind.names, names)
-            column = np.array([names.index(name) for name in kind.names])
-            means[np.ix_(held, column)] = kind.means - mean
+        if kind is not None and unseen_tasks is not None:
+            unseen_tasks.hold(held, kind, kind.evidence(asked, theirs), mean)
         near = _neighbours(ours, scores[kept], mean, [""] * len(kept))
-        if near is not None and dense is not None:
-            parts[3, held] = near.predict(dense[held]) - mean
+        if near is not None and theirs is not None:
+            parts[3, held] = near.predict(theirs) - mean
     best = min(PENALTIES, key=lambda each: _loss(by_penalty[each], scores))
     parts[0] = by_penalty[best] - base
-    trust = trust_dense = np.zeros(0)
     both = parts.copy()
-    if means is not None:
-        kinds = np.array([names.index(task) if task else -1 for task in tasks])
-        named = np.flatnonzero(kinds >= 0)
-        common = np.log(np.bincount(kinds[named], minlength=len(names)) / len(named))
-        trust = learn_trust(evidence[:2, named], kinds[named], common)
-        chance = chances(evidence[:2], trust, common)
-        parts[2] = np.einsum("rt,rtm->rm", chance, means)
+    trust = trust_dense = np.zeros(0)
+    if unseen_tasks is not None:
+        trust, parts[2] = unseen_tasks.trusted(2)
         if dense is not None:
-            trust_dense = learn_trust(evidence[:, named], kinds[named], common)
-            chance = chances(evidence, trust_dense, common)
-            both[2] = np.einsum("rt,rtm->rm", chance, means)
-            both[0] = parts[0]
+            trust_dense, both[2] = unseen_tasks.trusted(3)
     return _Unseen(
         text=parts[: len(TEXT)],
         both=None if dense is None else both,

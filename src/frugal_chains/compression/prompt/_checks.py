@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from frugal_chains.errors import FrugalError
-
-
-class PromptError(FrugalError, ValueError):
-    """An argument of this room that no decision can be made of; names it, and what is expected."""
+from frugal_chains.errors import PromptError
 
 
 def not_negative(**values: float) -> None:

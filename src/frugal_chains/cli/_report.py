@@ -1,0 +1,91 @@
+"""`frugal report`: what the books say."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frugal_chains.cli._options import JsonOption, LedgerOption, moment
+from frugal_chains.cli._printing import console, plain_errors, print_json
+from frugal_chains.errors import FrugalError
+
+if TYPE_CHECKING:
+    from frugal_chains.report import ReportFacts
+
+_By = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="One table by this instead of the usual ones: model, provider, purpose, status, "
+        "day, hour, another label, or a tag. Repeat it to combine."
+    ),
+]
+_Since = Annotated[
+    str | None, typer.Option(help="An age (7d, 24h, 30m, 2w) or a time (2026-11-01); UTC.")
+]
+_Until = Annotated[str | None, typer.Option(help="The same; the moment itself is left out.")]
+
+
+def report(
+    ledger: LedgerOption = None,
+    by: _By = None,
+    since: _Since = None,
+    until: _Until = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was spent: by model, by feature, by day.
+
+    Exit code 0, also without any attempt in the period; 1: the ledger cannot be read.
+
+    Example: frugal report --since 7d --by model --by feature
+    """
+    from frugal_chains.report import report_json, report_view
+
+    first, last = moment(since, "--since"), moment(until, "--until")
+    if first and last and first >= last:
+        raise typer.BadParameter(f"{since} is not before --until {until}", param_hint="--since")
+    with plain_errors():
+        facts = _read_books(ledger, by or [], first, last)
+    if as_json:
+        print_json(report_json(facts))
+    else:
+        screen = console()
+        screen.print(report_view(facts, width=screen.width, encoding=screen.encoding))
+
+
+def _read_books(
+    url: str | None, by: list[str], since: datetime | None, until: datetime | None
+) -> ReportFacts:
+    from frugal_chains.ledger import Ledger
+    from frugal_chains.report import grouping, questions, report_facts
+
+    _take_in_what_waits(url)
+    with Ledger.open(url, read_only=True) as books:
+        tags = books.tag_names()
+        wanted = grouping(by, tags)
+        asked = questions(wanted, tags)
+        answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
+        estimated = any(line.estimated for line in answers[()])
+        return report_facts(
+            answers,
+            by=wanted,
+            ledger=books.url,
+            since=since,
+            until=until,
+            notes=books.estimated_notes(since=since, until=until) if estimated else (),
+            waiting=books.store.inbox_files(),
+            effects=books.effect_totals(since=since, until=until),
+        )
+
+
+def _take_in_what_waits(url: str | None) -> None:
+    """Book what a killed process left behind, where this one may; the report says what stays."""
+    from frugal_chains.ledger import DEFAULT_URL, Ledger, ledger_path, left_behind
+
+    path = ledger_path(url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL)
+    if path is not None and os.path.exists(path) and left_behind(path):
+        with suppress(FrugalError):
+            Ledger.open(url).close()
