@@ -16,6 +16,9 @@ Compression is off, lossless (`fit_payload` without a budget), or to half. What 
 - *sure, most 40 calls*: told as well that no conversation has more;
 - *sure, with books*: told what has been kept out, and what that has saved so far, too;
 - *sure, two forms*: as before; where half is refused, the lossless form is asked for;
+- *sure, fitted*: told only how long the prefix is; where half is refused, the output is cut to the
+  fewest tokens that pay (`fewest_that_pay`), or has its lossless form, whichever is shorter;
+- *sure, fitted, with books*: the same, told what *sure, with books* is told;
 - *until cached*: below the provider's least, where nothing is cached, nothing is frozen either:
   outputs are sent compressed, and as they were once that makes the prompt long enough.
 
@@ -39,8 +42,9 @@ from numpy.typing import NDArray
 
 from compression.data import DATA, DataAbsent
 from compression.protocol import Bootstrap, Count, figure
-from frugal_chains.compression import Ahead, CacheTerms, pays
+from frugal_chains.compression import Ahead, fewest_that_pay, pays
 from frugal_chains.compression.payload import fit_payload
+from frugal_chains.pricing import CacheTerms, TokenPrices
 
 Tokens = NDArray[np.int64]
 Mode = Literal["lossless", "half"]
@@ -76,6 +80,9 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 }
 ALWAYS, SURE, UNTIL_CACHED = "always", "sure", "until cached"
 BOOKS, TWO_FORMS = "sure, with books", "sure, two forms"
+FITTED, FITTED_BOOKS = "sure, fitted", "sure, fitted, with books"
+SHORT_TOKENS: Final = 8
+"""By which an output may come out shorter than it was cut to."""
 RULES: Final = (ALWAYS, SURE, f"sure, most {MOST_CALLS} calls", BOOKS)
 
 
@@ -117,6 +124,8 @@ class Talk:
     """A conversation: every message in tokens, and tool outputs compressed beside it."""
 
     task: str
+    cut: Callable[[int, int], Tokens]
+    """A tool output, by the number of its message, in so many tokens at most."""
     messages: list[Tokens] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     """Numbers of the assistant's messages: a request is what stands before one."""
@@ -133,38 +142,50 @@ def replay(
     sent: list[Tokens] = []
     bills = [0.0, 0.0]
     terms = CacheTerms(
-        fresh_nanos=1,
-        read_nanos=rules.read,
-        write_nanos=rules.write,
+        prices=TokenPrices(fresh=1, cache_read=rules.read, cache_write=rules.write),
         min_tokens=rules.min_tokens,
         step_tokens=rules.step or 1,
     )
     books = _Books(terms, talk, front)
-    for number, original in enumerate(talk.messages):
+    for number in range(len(talk.messages)):
         if number in talk.calls:
             if rule == UNTIL_CACHED and books.whole(number) >= rules.min_tokens:
                 _restore(sent, talk, rules.min_tokens - front)
             books.called(sent)
             bills[0] += off.bill(np.concatenate([first, *talk.messages[:number]]))
             bills[1] += on.bill(np.concatenate([first, *sent]))
-        for form in MODES[::-1] if rule == TWO_FORMS else (mode,):
-            short = talk.forms[form].get(number)
-            if short is not None and (
-                rule in (ALWAYS, UNTIL_CACHED)
-                or pays(len(original), len(short), terms, books.ahead(rule, sent)).ok
-            ):
-                sent.append(short)
-                break
-        else:
-            sent.append(original)
+        sent.append(_form(talk, mode, rule, books, sent))
     return bills[0], bills[1]
+
+
+def _form(talk: Talk, mode: Mode, rule: str, books: _Books, sent: Sequence[Tokens]) -> Tokens:
+    """What is sent of the next message."""
+    number = len(sent)
+    original = talk.messages[number]
+    two = rule in (TWO_FORMS, FITTED, FITTED_BOOKS)
+    forms = [talk.forms[form].get(number) for form in (MODES[::-1] if two else (mode,))]
+    short = [form for form in forms if form is not None]
+    if not short or rule in (ALWAYS, UNTIL_CACHED):
+        return short[0] if short else original
+    terms, ahead = books.terms, books.ahead(rule, sent)
+
+    def ok(form: Tokens) -> bool:
+        return pays(len(original), len(form), terms, ahead).ok
+
+    if rule in (FITTED, FITTED_BOOKS) and not ok(short[0]):
+        fewest = fewest_that_pay(
+            len(original), len(short[0]), terms, ahead, short_tokens=SHORT_TOKENS
+        )
+        if fewest is not None:
+            short = sorted([*short, talk.cut(number, fewest)], key=len)
+    return next((form for form in short if ok(form)), original)
 
 
 class _Books:
     """What a caller knows: by the library's own arithmetic, not by the simulated cache."""
 
     def __init__(self, terms: CacheTerms, talk: Talk, front: int) -> None:
-        self._terms, self._talk, self._front = terms, talk, front
+        self.terms, self._talk, self._front = terms, talk, front
         self._last = (0, 0)
         self._banked = 0.0
         self._calls = 0
@@ -176,7 +197,7 @@ class _Books:
     def called(self, sent: Sequence[Tokens]) -> None:
         sizes = self.whole(len(sent)), self._front + sum(map(len, sent))
         bills = [
-            self._terms.call_nanos(size, last) for size, last in zip(sizes, self._last, strict=True)
+            self.terms.call_nanos(size, last) for size, last in zip(sizes, self._last, strict=True)
         ]
         self._banked += bills[0] - bills[1]
         self._last = sizes
@@ -184,9 +205,9 @@ class _Books:
 
     def ahead(self, rule: str, sent: Sequence[Tokens]) -> Ahead:
         size = self._front + sum(map(len, sent))
-        if rule == SURE:
+        if rule in (SURE, FITTED):
             return Ahead(prefix_tokens=size)
-        known = rule in (BOOKS, TWO_FORMS)
+        known = rule in (BOOKS, TWO_FORMS, FITTED_BOOKS)
         return Ahead(
             prefix_tokens=size,
             most_calls=max(1, MOST_CALLS - self._calls),
@@ -214,8 +235,7 @@ def load(data: Path, count: Count, encode: Callable[[str], Sequence[int]]) -> li
         rows = [json.loads(line) for line in lines]
 
     @cache
-    def fitted(mode: Mode, text: str, query: str) -> str:
-        budget = max(1, count(text) // 2) if mode == "half" else None
+    def fitted(text: str, query: str, budget: int | None) -> str:
         return fit_payload(text, query=query, budget_tokens=budget, count=count).text
 
     @cache
@@ -223,15 +243,23 @@ def load(data: Path, count: Count, encode: Callable[[str], Sequence[int]]) -> li
         # Numbers that no token has stand for the marks between messages.
         return np.array([-1, *encode(role), -2, *encode(text), -3], dtype=np.int64)
 
-    return [_talk(row, fitted, encoded) for row in rows]
+    return [_talk(row, fitted, encoded, count) for row in rows]
 
 
 def _talk(
     row: Mapping[str, Any],
-    fitted: Callable[[Mode, str, str], str],
+    fitted: Callable[[str, str, int | None], str],
     encoded: Callable[[str, str], Tokens],
+    count: Count,
 ) -> Talk:
-    talk = Talk(task=str(row["task_id"]), forms={mode: {} for mode in MODES})
+    outputs: dict[int, tuple[str, str]] = {}
+
+    def cut(number: int, tokens: int) -> Tokens:
+        text, query = outputs[number]
+        marks = len(encoded("tool", text)) - count(text)
+        return encoded("tool", fitted(text, query, max(1, tokens - marks)))
+
+    talk = Talk(cut=cut, task=str(row["task_id"]), forms={mode: {} for mode in MODES})
     user = call = ""
     for number, message in enumerate(row["messages"]):
         role, text = message["role"], message["content"] or ""
@@ -243,8 +271,10 @@ def _talk(
             call = " ".join(f"{each['name']} {each['arguments']}" for each in asked)
             text = f"{text}\n{call}" if call else text
         elif role == "tool":
+            outputs[number] = text, f"{user}\n{call}"
             for mode in MODES:
-                short = encoded(role, fitted(mode, text, f"{user}\n{call}"))
+                budget = max(1, count(text) // 2) if mode == "half" else None
+                short = encoded(role, fitted(*outputs[number], budget))
                 if len(short) < len(encoded(role, text)):
                     talk.forms[mode][number] = short
         talk.messages.append(encoded(role, text))
@@ -267,7 +297,7 @@ def figures(
         groups = [talk.task for talk in talks for _ in rules.fronts]
         boot = Bootstrap(groups, draws=draws, seed=seed)
         for mode in MODES:
-            more = (TWO_FORMS,) if rules.step and mode == "half" else ()
+            more = (TWO_FORMS, FITTED, FITTED_BOOKS) if rules.step and mode == "half" else ()
             for rule in (*RULES, *more, *(() if rules.step else (UNTIL_CACHED,))):
                 bills = np.array(
                     [

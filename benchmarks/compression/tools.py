@@ -39,7 +39,6 @@ from frugal_chains.compression.tools import (
     CacheFacts,
     Forecast,
     Offered,
-    TokenPrices,
     ToolIndex,
     ToolPolicy,
     ToolRequest,
@@ -49,6 +48,7 @@ from frugal_chains.compression.tools import (
 )
 from frugal_chains.facts import ToolFacts
 from frugal_chains.local import LocalEmbedder
+from frugal_chains.pricing import TokenPrices
 from frugal_chains.text import bm25, terms
 from frugal_chains.tokens._tools import tool_as_json
 

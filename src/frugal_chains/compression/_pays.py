@@ -22,58 +22,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from frugal_chains.errors import CompressionError
+from frugal_chains.pricing import CacheTerms
 
-_MOST_EXPECTED = 1_000.0
-"""Calls that are summed: the time a decision takes is bounded."""
+_MOST_EXPECTED = 1e6
+"""Calls: no conversation has more, and sums stay numbers."""
 
 Reason = Literal["pays", "no cache", "not shorter", "minimum", "steps", "rewriting"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheTerms:
-    """What a provider's cache keeps, and what it charges, in nanos (1e-9 USD) per token.
-
-    Raises:
-        CompressionError: a price that is negative or no number, a read dearer than fresh input or
-            a write cheaper, or a least that is no whole number of steps.
-    """
-
-    fresh_nanos: float
-    """Input of prompts too short to be kept."""
-    read_nanos: float
-    write_nanos: float | None = None
-    """Input that is kept for later calls; None: as `fresh_nanos`."""
-    min_tokens: int = 1024
-    """A shorter prompt is neither kept nor found. A whole number of steps."""
-    step_tokens: int = 1
-    """What is found is a whole number of these: 128 at OpenAI before GPT-5.6
-    (developers.openai.com/api/docs/guides/prompt-caching, read 2026-11-20), elsewhere 1."""
-
-    def __post_init__(self) -> None:
-        prices = self.fresh_nanos, self.read_nanos, self.kept_nanos
-        if not all(math.isfinite(each) and each >= 0 for each in prices):
-            raise CompressionError(f"prices are {prices}: expected nanos per token, 0 or more")
-        if not self.read_nanos <= self.fresh_nanos <= self.kept_nanos:
-            raise CompressionError(f"prices are {prices}: expected read <= fresh <= write")
-        if self.min_tokens < 0 or self.step_tokens < 1:
-            raise CompressionError("expected min_tokens of 0 or more and step_tokens of 1 or more")
-        if self.min_tokens % self.step_tokens:
-            raise CompressionError("expected min_tokens to be a whole number of steps")
-
-    @property
-    def kept_nanos(self) -> float:
-        return self.fresh_nanos if self.write_nanos is None else self.write_nanos
-
-    def found(self, tokens: int) -> int:
-        """How much of a prompt that was sent before is read when all of it comes again."""
-        return tokens // self.step_tokens * self.step_tokens if tokens >= self.min_tokens else 0
-
-    def call_nanos(self, tokens: int, shared_tokens: int = 0) -> float:
-        """Of the input of one call that begins with `shared_tokens` of an earlier one."""
-        if tokens < self.min_tokens:
-            return tokens * self.fresh_nanos
-        read = min(self.found(shared_tokens), tokens)
-        return read * self.read_nanos + (tokens - read) * self.kept_nanos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +86,11 @@ def pays(before_tokens: int, after_tokens: int, terms: CacheTerms | None, ahead:
         after_tokens: Of its compressed form.
         terms: Of the provider; None: nothing is cached.
         ahead: What is known of the conversation.
+
+    Raises:
+        CompressionError: a read dearer than fresh input, or a write cheaper.
     """
+    _check(terms)
     if after_tokens >= before_tokens:
         return _verdict("not shorter", before_tokens, after_tokens, terms, ahead)
     reason: Reason = "no cache"
@@ -167,7 +125,11 @@ def pays_rewriting(
             compares prompts, up to the end of an earlier request where it has breakpoints.
         warm: The cache still has the prompt. If not there is nothing to lose.
         least_calls: That will surely follow, this one counted.
+
+    Raises:
+        CompressionError: as `pays`.
     """
+    _check(terms)
     entering = replace(ahead, prefix_tokens=ahead.prefix_tokens + behind_tokens)
     if terms is None or not warm or after_tokens >= before_tokens:
         # As if the text entered now: what is behind it is sent in full in either case.
@@ -187,6 +149,15 @@ def pays_rewriting(
     return _verdict(reason, before_tokens, after_tokens, terms, ahead, stands)
 
 
+def _check(terms: CacheTerms | None) -> None:
+    """What is sure is so for caches that save: a text that is not written anew costs less."""
+    if terms is None:
+        return
+    prices = terms.prices
+    if not prices.cache_read <= prices.fresh <= prices.cache_write:
+        raise CompressionError(f"prices are {prices}: expected read <= fresh <= write")
+
+
 def _reason(before_tokens: int, after_tokens: int, terms: CacheTerms, ahead: Ahead) -> Reason:
     """`pays` where the sum of what is gained for sure and of the worst that may follow is 0 or
     more; all against the conversation with nothing compressed."""
@@ -194,23 +165,23 @@ def _reason(before_tokens: int, after_tokens: int, terms: CacheTerms, ahead: Ahe
     out = ahead.saved_tokens + saved
     later = None if ahead.most_calls is None else ahead.most_calls - 1
     steps = _step_loss(out, terms)
-    start, least = ahead.prefix_tokens + after_tokens, terms.min_tokens
+    start, least, prices = ahead.prefix_tokens + after_tokens, terms.min_tokens, terms.prices
     # The text itself is new to the cache; what was kept out before may have cost it a step.
-    gained = ahead.banked_nanos + saved * terms.kept_nanos - _step_loss(ahead.saved_tokens, terms)
+    gained = ahead.banked_nanos + saved * prices.cache_write - _step_loss(ahead.saved_tokens, terms)
     was_kept = ahead.prefix_tokens < least <= ahead.prefix_tokens + ahead.saved_tokens
     if start >= least and not was_kept:
         return "pays" if _covers(gained, steps, later) else "steps"
     if ahead.most_tokens is not None and ahead.most_tokens < least:
         return "pays"
     # Uncompressed it is read from the cache, compressed it is one token too short for that.
-    short = (least - 1) * (terms.fresh_nanos - terms.read_nanos) - out * terms.read_nanos
+    short = (least - 1) * (prices.fresh - prices.cache_read) - out * prices.cache_read
     # The call in which it becomes long enough, and is written, comes once.
-    writes = (least - 1) * (terms.kept_nanos - terms.read_nanos) - out * terms.read_nanos
+    writes = (least - 1) * (prices.cache_write - prices.cache_read) - out * prices.cache_read
     if was_kept:
         gained, later = ahead.banked_nanos, None if later is None else later + 1
     else:
-        gained = ahead.banked_nanos + saved * terms.kept_nanos
-        gained += start * (terms.kept_nanos - terms.fresh_nanos)
+        gained = ahead.banked_nanos + saved * prices.cache_write
+        gained += start * (prices.cache_write - prices.fresh)
     worst = max(short, steps, 0.0)
     once = max(0.0, writes - worst) if later != 0 else 0.0
     return "pays" if _covers(gained - once, worst, later) else "minimum"
@@ -229,7 +200,8 @@ def _step_loss(out_tokens: int, terms: CacheTerms) -> float:
     They are not billed, but whole steps of what is read may be missing, and are billed in full.
     """
     missing = -(-out_tokens // terms.step_tokens) * terms.step_tokens
-    return missing * (terms.kept_nanos - terms.read_nanos) - out_tokens * terms.kept_nanos
+    write, read = terms.prices.cache_write, terms.prices.cache_read
+    return missing * (write - read) - out_tokens * write
 
 
 def _verdict(
@@ -261,8 +233,9 @@ def _expected(tokens: int, shared: int, terms: CacheTerms | None, ahead: Ahead) 
     """Nanos of the expected calls, the first of `tokens`."""
     if terms is None:
         return 0.0
-    total, left = 0.0, min(ahead.calls, _MOST_EXPECTED)
-    while left > 0:
-        total += min(1.0, left) * terms.call_nanos(tokens, shared)
-        shared, tokens, left = tokens, tokens + ahead.growth_tokens, left - 1
-    return total
+    whole, part = divmod(min(ahead.calls, _MOST_EXPECTED), 1)
+    sure, maybe = (
+        terms.conversation_nanos(tokens, shared, calls=calls, growth_tokens=ahead.growth_tokens)
+        for calls in (int(whole), int(whole) + 1)
+    )
+    return sure + part * (maybe - sure)

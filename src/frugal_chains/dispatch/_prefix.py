@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from frugal_chains.compression import Ahead, CacheTerms, Verdict, pays
-from frugal_chains.compression.tools import TokenPrices
-from frugal_chains.pricing import PriceBook
-from frugal_chains.providers import cache_rule, model_family, provider_id
+from frugal_chains.compression import Ahead, Verdict, fewest_that_pay, pays
+from frugal_chains.pricing import CacheTerms, PriceBook, TokenPrices
+from frugal_chains.providers import cache_rule
 
-_STEPS: Final = frozenset({"openai", "azure"})
-"""Where writing is free these read in steps of 128 tokens (developers.openai.com/api/docs/guides/
-prompt-caching, read 2026-11-20); from GPT-5.6 on writing has a price, and there are no steps."""
-_STEP_TOKENS: Final = 128
-_CLAUDE_LEAST: Final[Mapping[str, int]] = {
-    "claude-opus-5": 512,
-    "claude-fable-5-1": 512,
-    "claude-sonnet-4-5": 1024,
-    "claude-sonnet-4-6": 1024,
-    "claude-sonnet-5": 1024,
-    "claude-opus-4-8": 1024,
-    "claude-haiku-4-5": 4096,
-    "claude-opus-4-5": 4096,
-    "claude-opus-4-6": 4096,
-}
-"""The least a cache keeps, by model (platform.claude.com/docs/en/build-with-claude/prompt-caching,
-read 2026-11-20)."""
-_BY_MODEL: Final = frozenset({"anthropic", "aws", "google"})
-"""Whose least depends on the model."""
-_MOST_LEAST: Final = 4096
-"""Of all models: for those whose own is not known."""
-_CAREFUL: Final = TokenPrices(fresh=1.0, cache_read=0.02, cache_write=1.0)
+CAREFUL: Final = TokenPrices(fresh=1.0, cache_read=0.02, cache_write=1.0, output=1.0)
 """For models without a price, in prices of a fresh token: the cheapest reads there are (DeepSeek),
-with which most can be lost."""
+with which most can be lost, and answers that cost no more than questions."""
+_SHORT_TOKENS: Final = 8
+"""By which a payload is shorter than its budget, mostly: 4 of 5 whose fields are left out
+(docs/notes/compression-cache.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,39 +53,35 @@ def verdict(
         book: Of prices.
         at: The time of the prices.
     """
+    terms, ahead, priced = _known(facts, model, provider, book, at)
+    return pays(before_tokens, after_tokens, terms, ahead), priced
+
+
+def fewest(
+    before_tokens: int,
+    after_tokens: int,
+    facts: PrefixFacts,
+    *,
+    model: str,
+    provider: str,
+    book: PriceBook,
+    at: datetime,
+) -> int | None:
+    """To how many tokens a text may be compressed, `after_tokens` or more; None: to none. Arguments
+    as of `verdict`, which has to be asked again about what comes of it."""
+    terms, ahead, _ = _known(facts, model, provider, book, at)
+    return fewest_that_pay(before_tokens, after_tokens, terms, ahead, short_tokens=_SHORT_TOKENS)
+
+
+def _known(
+    facts: PrefixFacts, model: str, provider: str, book: PriceBook, at: datetime
+) -> tuple[CacheTerms, Ahead, bool]:
+    """Of the cache and of the conversation; and whether the model has a price."""
     prices = TokenPrices.of(book, model=model, provider=provider or None, at=at, ttl=facts.ttl)
-    name = provider_id(provider) or provider
-    if not name and model_family(model).startswith("gpt-"):
-        name = "openai"
-    terms = _terms(prices or _CAREFUL, facts, model, name)
-    ahead = facts.ahead
-    if facts.min_tokens is None and _own_least(model, name) is None:
-        # That no prompt reaches a least which is only taken for the worst says nothing.
-        ahead = replace(ahead, most_tokens=None)
-    if facts.caches:
-        return pays(before_tokens, after_tokens, terms, ahead), prices is not None
-    # Not cached: as fresh input every time.
-    terms = CacheTerms(fresh_nanos=terms.fresh_nanos, read_nanos=terms.fresh_nanos)
-    return pays(before_tokens, after_tokens, terms, ahead), prices is not None
-
-
-def _terms(prices: TokenPrices, facts: PrefixFacts, model: str, provider: str) -> CacheTerms:
+    rule, ahead = cache_rule(provider, model), facts.ahead
     least = facts.min_tokens
-    if least is None:
-        least = _own_least(model, provider) or _MOST_LEAST
-    in_steps = provider in _STEPS or not provider
-    step = _STEP_TOKENS if in_steps and prices.cache_write <= prices.fresh else 1
-    return CacheTerms(
-        fresh_nanos=prices.fresh,
-        read_nanos=min(prices.cache_read, prices.fresh),
-        write_nanos=max(prices.cache_write, prices.fresh),
-        min_tokens=-(-least // step) * step,
-        step_tokens=step,
-    )
-
-
-def _own_least(model: str, provider: str) -> int | None:
-    """The least of this model; None where it is not known."""
-    if not provider or provider in _BY_MODEL:
-        return _CLAUDE_LEAST.get(model_family(model))
-    return cache_rule(provider).min_tokens
+    if least is None and rule.highest_min_tokens is not None:
+        # That no prompt reaches a least which is only taken for the worst says nothing.
+        least, ahead = rule.highest_min_tokens, replace(ahead, most_tokens=None)
+    terms = CacheTerms.of(prices or CAREFUL, rule if facts.caches else None, min_tokens=least)
+    return terms, ahead, prices is not None

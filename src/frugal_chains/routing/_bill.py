@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from frugal_chains.pricing import Free, PriceBook, Priced
-from frugal_chains.providers import cache_rule
+from frugal_chains.providers import cache_rule, read_tokens
 from frugal_chains.routing._candidate import Candidate
 from frugal_chains.routing._request import RoutingFacts
 from frugal_chains.usage import Usage
@@ -13,8 +13,6 @@ from frugal_chains.usage import Usage
 DEFAULT_OUTPUT_TOKENS = 256
 """Assumed of a candidate that has answered nothing yet. It is the same for all of them, so it
 weighs only where their prices for output differ more than those for input."""
-
-_LONG_TTL_S = {"5m": 300, "1h": 3600}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +77,11 @@ def warm_tokens(candidate: Candidate, facts: RoutingFacts, input_tokens: int) ->
     prefix = facts.conversation.warm.get(candidate.name)
     if prefix is None:
         return 0
-    rule = cache_rule(candidate.provider)
-    ttl_s = max(rule.ttl_s, _LONG_TTL_S.get(facts.request.cache_ttl, 0))
-    if prefix.age_s >= ttl_s or prefix.tokens < rule.min_tokens:
+    rule = cache_rule(candidate.provider, candidate.model)
+    if prefix.age_s >= rule.kept_s(facts.request.cache_ttl):
         return 0
-    return min(prefix.tokens, input_tokens)
+    # Without the provider's steps: what was counted is not known to half a step either.
+    return read_tokens(input_tokens, prefix.tokens, min_tokens=rule.min_tokens)
 
 
 def _written(facts: RoutingFacts, fresh_tokens: int) -> dict[str, int]:

@@ -9,52 +9,22 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from frugal_chains.compression import Ahead, CacheTerms, pays, pays_rewriting
+from frugal_chains.compression import Ahead, fewest_that_pay, pays, pays_rewriting
 from frugal_chains.errors import CompressionError
+from frugal_chains.pricing import CacheTerms
+from tests.core.pricing.replayed_cache import ReplayedCache, cache_terms
 
-ANTHROPIC = CacheTerms(fresh_nanos=3000, read_nanos=300, write_nanos=3750, min_tokens=1024)
+ANTHROPIC = cache_terms(3000, 300, 3750)
 HAIKU = replace(ANTHROPIC, min_tokens=4096)
-OPENAI = CacheTerms(fresh_nanos=2500, read_nanos=250, step_tokens=128)
+OPENAI = cache_terms(2500, 250, step=128)
 
-SMALL = CacheTerms(fresh_nanos=100, read_nanos=10, write_nanos=125, min_tokens=40)
-SMALL_STEPS = CacheTerms(fresh_nanos=100, read_nanos=10, min_tokens=16, step_tokens=8)
-
-
-class Oracle:
-    """A provider's cache: prompts as lists of tokens, compared from the first one on."""
-
-    def __init__(self, terms: CacheTerms) -> None:
-        self.terms = terms
-        self.kept: list[list[int]] = []
-
-    def bill(self, prompt: list[int], *, cold: bool = False) -> float:
-        terms, read = self.terms, 0
-        write = terms.fresh_nanos if terms.write_nanos is None else terms.write_nanos
-        if cold:
-            self.kept.clear()
-        if len(prompt) < terms.min_tokens:
-            return len(prompt) * terms.fresh_nanos
-        for earlier in self.kept:
-            same = 0
-            while same < min(len(earlier), len(prompt)) and earlier[same] == prompt[same]:
-                same += 1
-            while same % terms.step_tokens:
-                same -= 1
-            if terms.step_tokens == 1 and same < len(earlier):
-                same = 0  # breakpoints: what an earlier request ended with, or nothing
-            if same >= terms.min_tokens:
-                read = max(read, same)
-        self.kept.append(prompt)
-        return read * terms.read_nanos + (len(prompt) - read) * write
+SMALL = cache_terms(100, 10, 125, least=40)
+SMALL_STEPS = cache_terms(100, 10, least=16, step=8)
 
 
 terms_of = st.builds(
-    lambda read, write, least, step: CacheTerms(
-        fresh_nanos=100,
-        read_nanos=read,
-        write_nanos=100 if step > 1 else write,
-        min_tokens=least,
-        step_tokens=step,
+    lambda read, write, least, step: cache_terms(
+        100, read, 100 if step > 1 else write, least=least, step=step
     ),
     read=st.sampled_from([0, 2, 10, 25, 50, 100]),
     write=st.sampled_from([100, 125, 200]),
@@ -72,10 +42,17 @@ Turns = list[tuple[int, tuple[int, float] | None]]
 
 
 def _replayed(
-    turns: Turns, terms: CacheTerms, *, books: bool, most: int | None, cold: frozenset[int]
+    turns: Turns,
+    terms: CacheTerms,
+    *,
+    books: bool,
+    most: int | None,
+    cold: frozenset[int],
+    fitted: bool = False,
 ) -> tuple[float, float]:
-    """Bills of the conversation uncompressed and as `pays` decides."""
-    off, on = Oracle(terms), Oracle(terms)
+    """Bills of the conversation uncompressed and as `pays` decides; `fitted`: to as few tokens as
+    pay."""
+    off, on = ReplayedCache(terms), ReplayedCache(terms)
     long: list[int] = []
     sent: list[int] = []
     bills = [0.0, 0.0]
@@ -90,6 +67,8 @@ def _replayed(
                 saved_tokens=len(long) - len(sent) if books else 0,
                 banked_nanos=bills[0] - bills[1] if books else 0.0,
             )
+            if fitted:
+                after = fewest_that_pay(before, after, terms, ahead) or after
             ok = pays(before, after, terms, ahead).ok
             text = [number * 1000 + 500 + each for each in range(before)]
             long, sent = long + text, sent + (text[:after] if ok else text)
@@ -122,7 +101,7 @@ def test_no_conversation_is_dearer(
 # The call in which the compressed prompt is long enough at last writes all of it.
 @example(
     [(0, (32, 0.18)), (3, (5, 0.46)), (0, (58, 0.89))],
-    replace(SMALL, read_nanos=0, write_nanos=200),
+    cache_terms(100, 0, 200, least=40),
     0,
     frozenset(),
 )
@@ -142,11 +121,11 @@ def test_a_refusal_has_a_reason(
     dearer; looked for by trying how long the rest of the prompt may be."""
     assume(after < before)
     found = pays(before, after, terms, Ahead(prefix_tokens=prefix, most_calls=calls))
-    if found.ok or terms.step_tokens > 1 or terms.write_nanos != terms.fresh_nanos:
+    if found.ok or terms.step_tokens > 1 or terms.prices.cache_write != terms.prices.fresh:
         return
     worst = 0.0
     for grows in range(100):
-        off, on = Oracle(terms), Oracle(terms)
+        off, on = ReplayedCache(terms), ReplayedCache(terms)
         long, short = list(range(prefix + before + grows)), list(range(prefix + after + grows))
         bills = [(off.bill(long), on.bill(short)) for _ in range(calls)]
         worst = max(worst, sum(b - a for a, b in bills))
@@ -201,6 +180,67 @@ def test_the_expected_bill() -> None:
     assert half.net_nanos == 300 * 3750 + 0.5 * 300 * 300
 
 
+# -- to how many tokens ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "terms", "ahead", "fewest"),
+    [
+        (300, 100, None, Ahead(prefix_tokens=0), 100),
+        (300, 300, ANTHROPIC, Ahead(prefix_tokens=5000), None),
+        (300, 150, ANTHROPIC, Ahead(prefix_tokens=1000), 150),
+        # 200 less are not sure to be two steps less; 128 less are one, for sure.
+        (300, 100, OPENAI, Ahead(prefix_tokens=5000), 172),
+        # Two steps at a tenth of the price: from 231 tokens on.
+        (600, 369, OPENAI, Ahead(prefix_tokens=5000), 369),
+        (600, 370, OPENAI, Ahead(prefix_tokens=5000), 472),
+        # With 28 left out before, 100 more make a step.
+        (300, 190, OPENAI, Ahead(prefix_tokens=5000, saved_tokens=28, banked_nanos=1e9), 200),
+        (120, 20, OPENAI, Ahead(prefix_tokens=5000), None),
+        # So much of it that the prompt is just long enough to be kept.
+        (300, 50, HAIKU, Ahead(prefix_tokens=3900), 196),
+        (300, 50, HAIKU, Ahead(prefix_tokens=1000), None),
+    ],
+)  # fmt: skip
+def test_the_fewest_tokens_that_pay(
+    before: int, after: int, terms: CacheTerms | None, ahead: Ahead, fewest: int | None
+) -> None:
+    assert fewest_that_pay(before, after, terms, ahead) == fewest
+
+
+@given(
+    terms_of, st.integers(0, 100), st.integers(1, 60), st.integers(0, 60), st.integers(0, 9),
+    st.integers(0, 20),
+)  # fmt: skip
+def test_there_are_no_fewer_that_pay(
+    terms: CacheTerms, prefix: int, before: int, after: int, short: int, out: int
+) -> None:
+    """As found by asking about every length; all that the text may come out at pays too."""
+    ahead = Ahead(prefix_tokens=prefix, saved_tokens=out)
+
+    def ok(tokens: int) -> bool:
+        return pays(before, tokens, terms, ahead).ok
+
+    found = fewest_that_pay(before, after, terms, ahead, short_tokens=short)
+    if after < before and ok(after):
+        assert found == after
+        return
+    right = [
+        n for n in range(after + 1 + short, before)
+        if all(ok(each) for each in range(n - short, n + 1))
+    ]  # fmt: skip
+    assert found == (right[0] if right else None)
+
+
+@given(calls_of, terms_of, st.booleans(), st.frozensets(st.integers(0, 13), max_size=2))
+def test_no_conversation_is_dearer_with_as_few_as_pay(
+    turns: Turns, terms: CacheTerms, books: bool, cold: frozenset[int]
+) -> None:
+    most = len(turns) if books else None
+    off, on = _replayed(turns, terms, books=books, most=most, cold=cold, fitted=True)
+    assert on <= off + 1e-6
+
+
 # -- what stands in the cache already ----------------------------------------------------------
 
 
@@ -223,7 +263,7 @@ def test_rewriting_pays_from_so_many_calls_on() -> None:
     terms_of, st.integers(0, 80), st.integers(1, 60), st.integers(0, 59), st.integers(0, 60),
     st.lists(st.integers(0, 12), min_size=1, max_size=14), st.integers(0, 3),
 )  # fmt: skip
-@example(replace(SMALL, read_nanos=50, write_nanos=200), 0, 46, 36, 0, [3, 8, 8, 0, 1, 0, 0], 1)
+@example(cache_terms(100, 50, 200, least=40), 0, 46, 36, 0, [3, 8, 8, 0, 1, 0, 0], 1)
 @example(SMALL_STEPS, 37, 2, 1, 0, [0, 1, 8], 2)
 def test_rewriting_is_never_dearer(
     terms: CacheTerms, front: int, before: int, after: int, behind: int,
@@ -241,7 +281,7 @@ def test_rewriting_is_never_dearer(
         least_calls=max(1, len(growths) - fewer),
     ).ok  # fmt: skip
     for kept in (text, text[:after] if ok else text):
-        oracle = Oracle(terms)
+        oracle = ReplayedCache(terms)
         oracle.bill(head + text + tail)
         prompt, total = head + kept + tail, 0.0
         for number, grows in enumerate(growths):
@@ -260,12 +300,9 @@ def test_a_cold_cache_has_nothing_to_lose() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        lambda: CacheTerms(fresh_nanos=1, read_nanos=2),
-        lambda: CacheTerms(fresh_nanos=1, read_nanos=0, write_nanos=0.5),
-        lambda: CacheTerms(fresh_nanos=math.nan, read_nanos=0),
-        lambda: CacheTerms(fresh_nanos=1, read_nanos=-1),
-        lambda: CacheTerms(fresh_nanos=1, read_nanos=0, step_tokens=0),
-        lambda: CacheTerms(fresh_nanos=1, read_nanos=0, min_tokens=90, step_tokens=8),
+        lambda: pays(2, 1, cache_terms(1, 2), Ahead(prefix_tokens=0)),
+        lambda: pays(2, 1, cache_terms(1, 0, 0.5), Ahead(prefix_tokens=0)),
+        lambda: pays_rewriting(2, 1, cache_terms(1, 2), Ahead(prefix_tokens=0), behind_tokens=1),
         lambda: Ahead(prefix_tokens=-1),
         lambda: Ahead(prefix_tokens=1, most_calls=0),
         lambda: Ahead(prefix_tokens=1, calls=math.inf),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from frugal_chains.compression.tools import (
     CacheFacts,
     Forecast,
     Offered,
-    TokenPrices,
     ToolIndex,
     ToolPlan,
     ToolPlanError,
@@ -26,7 +24,7 @@ from frugal_chains.compression.tools import (
     plan_tools,
 )
 from frugal_chains.facts import ToolFacts
-from frugal_chains.pricing import PriceBook
+from frugal_chains.pricing import TokenPrices
 
 WORDS = "weather flight hotel song movie stock email file calendar taxi recipe news".split()  # noqa: SIM905
 SONNET = TokenPrices(fresh=3_000, cache_read=300, cache_write=3_750, output=15_000)
@@ -210,27 +208,14 @@ def test_a_free_model_is_left_alone() -> None:
     assert plan(prices=free).action == "leave"
 
 
-def test_prices_of_the_book() -> None:
-    """$3 and $15 per million, reads a tenth, writes 1.25 and 2 times (claude.com/pricing)."""
-    at = datetime(2026, 11, 20, tzinfo=UTC)
-    book = PriceBook()
-    made = TokenPrices.of(book, model="claude-sonnet-4-5", provider="anthropic", at=at, ttl="5m")
-    assert made == SONNET
-    hour = TokenPrices.of(book, model="claude-sonnet-4-5", provider="anthropic", at=at, ttl="1h")
-    assert hour is not None
-    assert hour.cache_write == 6_000
-    # OpenAI before 5.6 writes for free; $2.50 and $1.25 (openai.com/api/pricing).
-    gpt = TokenPrices.of(book, model="gpt-4o", provider="openai", at=at)
-    assert gpt is not None
-    assert (gpt.fresh, gpt.cache_read, gpt.cache_write) == (2_500, 1_250, 2_500)
-    assert TokenPrices.of(book, model="no-such-model", at=at) is None
-
-
 def test_facts_of_a_providers_cache() -> None:
     assert not CacheFacts.of("anthropic").caches
     assert CacheFacts.of("anthropic", ttl="1h").caches
     assert CacheFacts.of("openai", warm={"k": 5}).warm == {"k": 5}
     assert CacheFacts.of("openai").caches
+    haiku = CacheFacts.of("anthropic", model="claude-haiku-4-5", ttl="5m")
+    assert (haiku.min_tokens, haiku.step_tokens) == (4_096, 1)
+    assert CacheFacts.of("openai", model="gpt-5.1").step_tokens == 128
 
 
 @pytest.mark.parametrize(
@@ -242,7 +227,6 @@ def test_facts_of_a_providers_cache() -> None:
         lambda: ToolPolicy(least_saving=float("nan")),
         lambda: Forecast(calls=-1),
         lambda: Forecast(additions=float("inf")),
-        lambda: TokenPrices(fresh=-1, cache_read=0, cache_write=0),
         lambda: ToolRequest(after_tokens=-1),
     ],
 )
@@ -252,12 +236,14 @@ def test_numbers_that_cannot_be(make: Any) -> None:
 
 
 class Provider:
-    """A prompt cache, call by call: what it has seen from the beginning on is read, the rest is
-    written, and a prompt that is too short is neither. Prompts are lists of (text, tokens); a
-    piece that differs ends what is shared."""
+    """A prompt cache, call by call: what it has seen from the beginning on is read, in whole
+    steps, the rest is written, and a prompt that is too short is neither. Prompts are lists of
+    (text, tokens); a piece that differs ends what is shared."""
 
-    def __init__(self, prices: TokenPrices, *, caches: bool, min_tokens: int) -> None:
-        self.prices, self.caches, self.min_tokens = prices, caches, min_tokens
+    def __init__(
+        self, prices: TokenPrices, *, caches: bool, min_tokens: int, step: int = 1
+    ) -> None:
+        self.prices, self.caches, self.min_tokens, self.step = prices, caches, min_tokens, step
         self.seen: list[list[tuple[str, int]]] = []
         self.nanos = 0.0
 
@@ -278,6 +264,7 @@ class Provider:
             self.nanos += size * self.prices.fresh
             return
         read = self.shared(prompt)
+        read -= read % self.step
         self.nanos += read * self.prices.cache_read + (size - read) * self.prices.cache_write
         self.seen.append(list(prompt))
 
@@ -301,7 +288,12 @@ def converse(
                 offered=plans[-1].offered if plans else None,
             ),
             prices=provider.prices,
-            cache=CacheFacts(caches=provider.caches, min_tokens=provider.min_tokens, warm=warm),
+            cache=CacheFacts(
+                caches=provider.caches,
+                min_tokens=provider.min_tokens,
+                step_tokens=provider.step,
+                warm=warm,
+            ),
             forecast=replace(forecast, calls=forecast.calls - call),
             policy=policy,
         )
@@ -338,7 +330,8 @@ POLICIES = st.builds(
     query=QUERIES,
     prices=PRICES,
     caches=st.booleans() | st.just(True),
-    min_tokens=st.sampled_from([0, 500, 1_024, 4_096]),
+    min_tokens=st.sampled_from([0, 512, 1_024, 4_096]),
+    step=st.sampled_from([1, 1, 128]),
     after=st.integers(0, 40_000) | st.integers(0, 900),
     growth=st.integers(0, 700),
     calls=st.integers(0, 12),
@@ -350,6 +343,7 @@ def test_a_replay_of_the_cache_never_costs_more_than_leaving(
     prices: TokenPrices,
     caches: bool,
     min_tokens: int,
+    step: int,
     after: int,
     growth: int,
     calls: int,
@@ -358,8 +352,8 @@ def test_a_replay_of_the_cache_never_costs_more_than_leaving(
 ) -> None:
     """And it costs what the plan said, whatever other conversations have left in the cache."""
     forecast = Forecast(calls=calls, growth_tokens=growth, additions=0)
-    ours = Provider(prices, caches=caches, min_tokens=min_tokens)
-    theirs = Provider(prices, caches=caches, min_tokens=min_tokens)
+    ours = Provider(prices, caches=caches, min_tokens=min_tokens, step=step)
+    theirs = Provider(prices, caches=caches, min_tokens=min_tokens, step=step)
     leave = (INDEX.block_key(range(40), slim=False, find_tool=False), 4_000)
     slim = (INDEX.block_key(range(40), slim=True, find_tool=False), 3_200)
     if warmed:

@@ -64,10 +64,20 @@ def test_what_the_request_asks_to_be_kept_is_billed_as_a_write(ttl: Any, write: 
     about = request("hello", cache_ttl=ttl)
     tokens = {"specialist": 5000}
     assert nanos(STRONG, about=about, input_tokens=tokens) == 5000 * write + 256 * 25_000
-    kept = warm("specialist", 4000, 600)  # ten minutes: gone, unless kept for an hour
-    read = 4000 if ttl == "1h" else 0
+    kept = warm("specialist", 4500, 600)  # ten minutes: gone, unless kept for an hour
+    read = 4500 if ttl == "1h" else 0
     expected = (5000 - read) * write + read * 500 + 256 * 25_000
     assert nanos(STRONG, about=about, input_tokens=tokens, conversation=kept) == expected
+
+
+@pytest.mark.parametrize(("tokens", "read"), [(4095, 0), (4096, 4096)])
+def test_a_prefix_is_warm_if_it_is_as_long_as_the_model_keeps(tokens: int, read: int) -> None:
+    """Claude Opus 4.5: 4,096 (platform.claude.com, prompt caching)."""
+    known: dict[str, Any] = {
+        "input_tokens": {"specialist": 5000},
+        "conversation": warm("specialist", tokens, 0),
+    }
+    assert nanos(STRONG, **known) == (5000 - read) * 5000 + read * 500 + 256 * 25_000
 
 
 def test_an_unknown_model_has_no_bill_and_a_local_one_a_free_one() -> None:

@@ -4,10 +4,8 @@ from frugal_chains.compression.tools._bill import (
     RELATIVE_PRICES,
     CacheFacts,
     Forecast,
-    TokenPrices,
     expected_nanos,
 )
-from frugal_chains.compression.tools._errors import ToolPlanError
 from frugal_chains.compression.tools._find import FIND_TOOL, answer, find_tools
 from frugal_chains.compression.tools._index import ToolIndex, embedding_texts
 from frugal_chains.compression.tools._outcome import (
@@ -20,6 +18,8 @@ from frugal_chains.compression.tools._outcome import (
 from frugal_chains.compression.tools._plan import plan_tools
 from frugal_chains.compression.tools._request import Action, Offered, ToolPolicy, ToolRequest
 from frugal_chains.compression.tools._slim import slim_tool
+from frugal_chains.errors import ToolPlanError
+from frugal_chains.pricing import TokenPrices
 
 __all__ = [
     "FIND_TOOL",

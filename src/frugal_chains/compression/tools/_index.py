@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from frugal_chains.compression.tools._errors import ToolPlanError
 from frugal_chains.compression.tools._fields import Fields, fields_of, words_of
 from frugal_chains.compression.tools._find import fallback_for
 from frugal_chains.compression.tools._lexicon import Lexicon, weighted_terms
 from frugal_chains.compression.tools._slim import slim_tool
+from frugal_chains.errors import ToolPlanError
 from frugal_chains.facts import ToolFacts
 
 Vector = Sequence[float]

@@ -12,16 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from frugal_chains.compression.tools._bill import (
-    CacheFacts,
-    Forecast,
-    TokenPrices,
-    addition_nanos,
-    expected_nanos,
-)
+from frugal_chains.compression.tools._bill import CacheFacts, Forecast, addition_nanos
 from frugal_chains.compression.tools._index import ToolIndex
 from frugal_chains.compression.tools._outcome import Alternative, Dropped, Reason, ToolPlan
 from frugal_chains.compression.tools._request import Action, Offered, ToolPolicy, ToolRequest
+from frugal_chains.pricing import CacheTerms, TokenPrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +57,12 @@ def plan_tools(
 
     Raises:
         ToolPlanError: a vector that does not fit the index.
+        PriceError: a minimum of the cache that is no whole number of its steps.
     """
     policy = policy or ToolPolicy()
     scores = index.scores(request.query, before=request.before, vector=request.vector)
-    bill = _Bill(index, request, prices, cache or CacheFacts(), forecast or Forecast())
+    cache = cache or CacheFacts()
+    bill = _Bill(index, request, cache.terms(prices), cache, forecast or Forecast())
     if request.offered is not None:
         return _continued(bill, request.offered, scores, policy)
     ways, reason = _ways(index, request, scores, policy)
@@ -211,7 +208,7 @@ class _Bill:
 
     index: ToolIndex
     request: ToolRequest
-    prices: TokenPrices
+    terms: CacheTerms
     cache: CacheFacts
     forecast: Forecast
 
@@ -220,24 +217,20 @@ class _Bill:
 
     def of(self, way: _Way, *, warm: int) -> Alternative:
         tokens = way.tokens(self.index)
-        after = self.request.after_tokens
-        nanos = expected_nanos(
-            tokens,
-            after,
-            warm_tokens=warm,
-            prices=self.prices,
-            cache=self.cache,
-            forecast=self.forecast,
+        prompt = tokens + self.request.after_tokens
+        nanos = self.terms.conversation_nanos(
+            prompt,
+            warm,
+            calls=self.forecast.calls + 1,
+            growth_tokens=self.forecast.growth_tokens,
         )
         left = len(self.index.tools) - len(way.kept)
         if left and self.forecast.additions:
             counts = self.index.slim_tokens if way.slim else self.index.tokens
             nanos += self.forecast.additions * addition_nanos(
-                tokens,
-                after,
+                prompt,
                 (sum(counts) - sum(counts[n] for n in way.kept)) / left,
-                prices=self.prices,
-                cache=self.cache,
+                terms=self.terms,
                 forecast=self.forecast,
             )
         return Alternative(action=way.action, tokens=tokens, nanos=nanos)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from frugal_chains.compression.tools._errors import ToolPlanError
+from frugal_chains.errors import ToolPlanError
 
 Action = Literal["leave", "slim", "prune"]
 """All tools as they are; all in fewer words; some, and `find_tool`, in fewer words if allowed."""
