@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import re
 import subprocess
@@ -357,6 +359,19 @@ def test_no_budget_is_an_error(budget_tokens: int) -> None:
         extract("x", BRIDGES, budget_tokens=budget_tokens, count=o200k)
 
 
+def test_a_budget_that_the_best_sentence_just_fits_keeps_it() -> None:
+    """Whatever its length in characters makes it look like."""
+
+    def words(text: str) -> int:
+        return len(text.split())
+
+    answer = "Nevertheless Constantinople's extraordinarily magnificent bridge collapsed."
+    passages = [Passage(text=f"A cat sat on it. {answer} A dog ran to it. It is so. We go on.")]
+    budget_tokens = words(answer)
+    found = extract("bridge", passages, budget_tokens=budget_tokens, count=words)
+    assert found.texts == (answer,)
+
+
 def test_a_budget_smaller_than_a_sentence_cuts_it_at_a_word() -> None:
     text = "The bridge at Example Road 12 was opened for traffic by the old mayor in 1907."
     found = extract("bridge", [Passage(text=text)], budget_tokens=8, count=o200k)
@@ -450,3 +465,258 @@ def test_nothing_of_nothing() -> None:
     for passages in empty:
         found = extract("x", passages, budget_tokens=1, count=o200k)
         assert found.tokens_after <= 1
+
+
+# -- what every part of it brings --------------------------------------------------------------
+
+
+def test_what_just_fits_is_untouched() -> None:
+    whole = o200k("\n\n".join(passage.label + passage.text for passage in BRIDGES))
+    found = extract("hats", BRIDGES, budget_tokens=whole, count=o200k)
+    assert (found.reason, found.tokens_after) == ("fits", whole)
+
+
+def test_nothing_is_kept_of_an_empty_text() -> None:
+    passages = [Passage(text=""), Passage(text="Hats.")]
+    assert extract("x", passages, budget_tokens=9, count=o200k).kept == ((), ((0, 5),))
+
+
+@pytest.mark.parametrize("other", ["Order 1234 was lost.", "Order 5123 was lost."])
+def test_a_longer_number_is_another_one(other: str) -> None:
+    text = f"{other} {'Somebody made an order. ' * 20}Here is 123 too."
+    found = extract("lost order 123", [Passage(text=text)], budget_tokens=8, count=o200k)
+    assert found.texts == ("Here is 123 too.",)
+
+
+def test_a_negation_in_the_query_names_nothing() -> None:
+    text = f"{'Pumps sold very well. ' * 10}Trees are not. {'Pumps sold very well. ' * 10}"
+    query = "Did pumps sell very well or not?"
+    (kept,) = extract(query, [Passage(text=text)], budget_tokens=14, count=o200k).texts
+    assert "Trees" not in (kept or "")
+
+
+def test_what_a_pattern_finds_in_the_query_is_looked_for() -> None:
+    text = "What came of the order is told here. " * 20 + "How To Be it is. Beans grow."
+    query, brand = "What came of the order of How To Be?", re.compile("How To Be")
+    for patterns, has in (([brand], True), ([], False)):
+        (kept,) = extract(
+            query, [Passage(text=text)], budget_tokens=12, count=o200k, patterns=patterns
+        ).texts
+        assert ("How To Be it is." in (kept or "")) == has
+
+
+def test_of_few_sentences_most_may_be_asked_for() -> None:
+    text = "The warm green colour of it all is nice. ORD-7 left. ORD-7 came back."
+    query = "What nice warm green colour has ORD-7?"
+    (kept,) = extract(query, [Passage(text=text)], budget_tokens=14, count=o200k).texts
+    assert kept == "ORD-7 left. ORD-7 came back."
+
+
+def test_a_cut_is_never_inside_of_what_a_pattern_matches() -> None:
+    text = "Then the Acme Rocket Nine flew away to the moon on an evening in spring."
+    cuts = set()
+    for budget_tokens in range(1, 16):
+        (kept,) = extract(
+            "moon", [Passage(text=text)], budget_tokens=budget_tokens, count=o200k,
+            patterns=[re.compile("Acme Rocket Nine")],
+        ).texts  # fmt: skip
+        cuts.add((kept or "").rpartition(" ")[2])
+    assert not cuts & {"Acme", "Rocket"}
+    assert {"the", "Nine"} <= cuts
+
+
+def test_of_what_is_cut_short_the_best_is_told_with_its_place() -> None:
+    text = "Hats are worn on heads by very many people. " * 9
+    text += "Tower Bridge was opened by the old mayor in the year 1894 after all."
+    passages = [
+        Passage(text="Beans grow well in warm and rather sandy ground."),
+        Passage(text=text),
+    ]
+    found = extract("Tower Bridge", passages, budget_tokens=6, count=o200k)
+    assert found.reason == "clipped"
+    assert found.texts[0] is None
+    assert (found.texts[1] or "").startswith("Tower Bridge was")
+    ((start, end),) = found.kept[1]
+    assert text[start:end] == found.texts[1]
+    assert {each.why for each in dropped(passages, found, o200k)} == {"clipped"}
+
+
+def test_the_score_of_a_passage_is_that_of_its_best_sentence() -> None:
+    passages = [
+        Passage(text="Tower Bridge was built. Hats are worn."),
+        Passage(text="Hats are worn. Tower Bridge was built."),  # not where a passage says it
+    ]
+    found = extract("Tower Bridge", passages, budget_tokens=9, count=o200k)
+    assert found.scores[0] > found.scores[1] > 0
+
+
+BETTER = {
+    "its sentence": ("beans", "", "Hats are old. Beans grow.", "Beans grow."),
+    "more of it in the passage": (
+        "beans", "Beans grow. Hats are old. Caps are new.", "Beans grow. Beans climb. Beans too.",
+        "Beans grow.",
+    ),
+    "words that stand together": ("red bean", "A bean is red.", "A red bean is.", "A red bean is."),
+    "a number that is asked for": (
+        "How many beans grow?", "Most beans grow here.", "90 beans grow here.",
+        "90 beans grow here.",
+    ),
+    "the beginning": ("beans", "Hats are old. Beans grow.", "Beans grow. Hats are old.", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", BETTER)
+def test_what_is_better_for_one_reason_alone_wins_from_second_place(why: str) -> None:
+    query, worse, better, kept = BETTER[why]
+    passages = [Passage(text=worse), Passage(text=better)]
+    budget_tokens = o200k(kept or "Beans grow.")
+    found = extract(query, passages, budget_tokens=budget_tokens, count=o200k)
+    assert found.texts == (None, kept or "Beans grow.")
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        (("Tower of a bridge on a moon\n", "Up."), ("Tower bridge\n", "Up on a roof it is.")),
+        (("Tower bridge moon\n", "It is over there."), ("[9] [7] Tower bridge\n", "It is there.")),
+    ],
+    ids=["more of the title", "but for its number"],
+)
+def test_a_title_that_is_asked_for_counts(worse: tuple[str, str], better: tuple[str, str]) -> None:
+    passages = [Passage(label=label, text=text) for label, text in (worse, better)]
+    budget_tokens = max(o200k(passage.label + passage.text) for passage in passages) + 2
+    found = extract("tower bridge", passages, budget_tokens=budget_tokens, count=o200k)
+    assert found.texts == (None, better[1])
+
+
+def talk(at: dict[int, str], turns: int = 60, say: str = "{who}: And so it goes on.") -> list[str]:
+    """Turns of two people, with what is said at some of them."""
+    return [
+        f"{who}: {at[n]}" if n in at else say.format(who=who)
+        for n, who in ((n, "AB"[n % 2]) for n in range(turns))
+    ]
+
+
+def test_words_that_stand_together_count_in_a_dialogue_too() -> None:
+    lines = talk({20: "A bean is red.", 40: "A red bean is."})
+    found = extract("red bean", [Passage(text="\n".join(lines))], budget_tokens=8, count=o200k)
+    assert found.texts == (lines[40],)
+
+
+def test_who_speaks_counts_more_than_who_is_spoken_of() -> None:
+    lines = talk({})
+    lines[20], lines[40] = "Ann: Beans, Carla, Carla.", "Carla: So beans grow."
+    query = "What of beans, Carla?"
+    found = extract(query, [Passage(text="\n".join(lines))], budget_tokens=12, count=o200k)
+    assert found.texts == (lines[40],)
+
+
+def test_the_first_turn_of_a_dialogue_is_no_worse_for_having_none_before() -> None:
+    lines = talk({0: "Beans grow.", 30: "Beans grow."})
+    found = extract("beans", [Passage(text="\n".join(lines))], budget_tokens=6, count=o200k)
+    assert found.texts == (lines[0],)
+
+
+def test_passages_can_be_the_turns_of_one_dialogue() -> None:
+    turns = [Passage(label=turn[:5], text=turn[5:]) for turn in TALK]
+    found = extract("the budget", turns, budget_tokens=200, count=o200k)
+    kept = [text for text in found.texts if text is not None]
+    assert "Now the budget of the new project." in kept
+    assert sum("I think so too" in text for text in kept) >= 5
+
+
+@pytest.mark.parametrize("colon", ["： ", "："])
+def test_turns_of_chinese_speakers_are_turns(colon: str) -> None:
+    lines = talk({30: "现在谈预算。"}, say="{who}: 我们谈天气。很好。")
+    lines = [line.replace(": ", colon) for line in lines]
+    found = extract("预算", [Passage(text="\n".join(lines))], budget_tokens=60, count=o200k)
+    kept = (found.texts[0] or "").split("\n")
+    assert lines[30] in kept
+    assert set(found.kept[0]) <= {
+        (sum(map(len, lines[:n])) + n, sum(map(len, lines[: n + 1])) + n) for n in range(60)
+    }
+    assert len(kept) == len(found.kept[0])
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Ann: hello there.\nBob: good morning.\n" * 3, "Ann: hello. It is I.\nBob: hi.\nAnn: how?\n"],
+    ids=["mostly prose", "few turns"],
+)
+def test_what_is_only_partly_a_dialogue_is_prose(head: str) -> None:
+    prose = "".join(f"It is about thing number {n}.\n" for n in range(20)) if "good" in head else ""
+    tail = " ".join(f"Sentence {n} has nothing to say." for n in range(40)) + " Beans grow here."
+    text = f"{head}{prose}Bob: {tail}\n" if not prose else f"{head}{prose}{tail}"
+    found = extract("beans grow", [Passage(text=text)], budget_tokens=8, count=o200k)
+    assert found.reason == "budget"
+    assert (found.texts[0] or "").endswith("Beans grow here.")
+
+
+DIALOGUE = """
+import random
+from frugal_chains.compression.extract import Passage, extract
+rng = random.Random(4)
+words = "red bean blue pea old hat new cap green leek tall oak".split()
+turns = [Passage(label="AB"[n % 2] + ": ", text=" ".join(rng.choices(words, k=60)) + ".")
+         for n in range(60)]
+found = extract(" ".join(rng.choices(words, k=40)), turns, budget_tokens=900,
+                count=lambda t: len(t) // 4 + 1)
+assert found.reason == "budget"
+print(found)
+"""
+
+
+def test_the_same_scores_of_a_dialogue_in_every_process() -> None:
+    """Sums of floats depend on their order, and that of a set on the process."""
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", DIALOGUE], env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True, check=True,
+        ).stdout
+        for seed in range(3)
+    }  # fmt: skip
+    assert len(seen) == 1
+
+
+NAMED = [
+    *("3.5 kg", "2024-05-01", "ORD-7", "joe@example.org", "/srv/app.log", '"tea time"', "get_all"),
+    *("10.0.0.7", "https://example.org/x", "9 a.m."),
+]
+
+
+@pytest.mark.parametrize("atom", NAMED)
+def test_what_is_asked_for_by_name_comes_before_what_has_more_of_the_words(atom: str) -> None:
+    words = "nice warm light green new wool long hand made winter colour"
+    text = f"All of the {words} things. We had {atom} here. Of all the {words} ones."
+    query = f"Which {words} thing has {atom} to do with?"
+    budget_tokens = o200k(f"We had {atom} here.") + 3
+    assert budget_tokens < o200k(f"All of the {words} things.")
+    found = extract(query, [Passage(text=text)], budget_tokens=budget_tokens, count=o200k)
+    assert found.texts == (f"We had {atom} here.",)
+    loud = Passage(text=text.replace(atom, atom.upper()))
+    shout = extract(query, [loud], budget_tokens=budget_tokens + 12, count=o200k)
+    assert atom.upper() in (shout.texts[0] or "")
+    twice = extract(query, [Passage(text=text)], budget_tokens=budget_tokens + 12, count=o200k)
+    assert atom in (twice.texts[0] or "")
+
+
+def test_what_stands_between_sentences_stays_and_a_gap_is_one_blank_or_break() -> None:
+    text = "Beans grow.  Beans climb.\n\nHats are grey.\nBeans are red. Hats are so old. Beans."
+    best = "Beans grow.  Beans climb.\nBeans are red. Beans."
+    found = extract("beans", [Passage(text=text)], budget_tokens=o200k(best) + 1, count=o200k)
+    assert found.texts == (best,)
+
+
+def test_of_passages_without_a_word_of_the_query_the_likest_is_kept() -> None:
+    found = extract(
+        "who is well dressed", BRIDGES, budget_tokens=16, count=o200k, likeness=[0.1, 0.2, 0.9]
+    )
+    assert found.texts[:2] == (None, None)
+    assert found.texts[2]
+
+
+def test_a_part_of_json_is_about_the_keys_that_lead_to_it() -> None:
+    rows = [{"no": n, "size": n * 7} for n in range(40)]
+    text = json.dumps({"invoices": rows, "parcels": rows})
+    (kept,) = extract("size of parcels", [Passage(text=text)], budget_tokens=60, count=o200k).texts
+    assert set(json.loads(kept or "")) == {"parcels"}

@@ -99,3 +99,18 @@ def test_deep_and_long_json_takes_bounded_time(text: str) -> None:
             assert json.loads(rendered(text, box, {i.start for _, i in parts_of(box, 0)}, 0))
 
     assert own_seconds(taken_apart) < 15
+
+
+def test_what_lies_deeper_than_forty_levels_is_one_part() -> None:
+    """Each level takes a frame of Python's stack, of which json.loads has none."""
+    box = read_json("[" * 50 + "1,2" + "]" * 50)
+    assert box is not None
+    assert len(list(parts_of(box, 0))) == 1
+
+
+def test_what_is_no_longer_than_a_whole_part_is_one() -> None:
+    text = "[[1,2,3],[1,2,33]]"
+    box = read_json(text)
+    assert box is not None
+    parts = [text[item.start : item.end] for _, item in parts_of(box, len("[1,2,3]"))]
+    assert parts == ["[1,2,3]", "1", "2", "33"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -170,3 +171,88 @@ def test_alike_lines_of_a_log_become_one_and_errors_stay() -> None:
     assert found.step == "log"
     assert "ERROR disk sda1 is full" in found.text
     assert found.tokens_after == o200k(found.text)
+
+
+def test_what_just_fits_in_its_denser_form_loses_nothing() -> None:
+    text = json.dumps(ORDER, indent=2)
+    whole = fit_payload(text, query="", budget_tokens=None, count=o200k).tokens_after
+    assert fit_payload(text, query="", budget_tokens=whole, count=o200k).step == "shape"
+    assert fit_payload(text, query="", budget_tokens=whole - 1, count=o200k).step == "fields"
+
+
+WORTH = {
+    "an id, in any spelling": ({"orderId": "blue"}, {"colour": "blue"}),
+    "a name beside other words": ({"first_name": "blue"}, {"favourite": "blue"}),
+    "neither address": ({"colour": "blue"}, {"shippingAddress": "blue"}),
+    "no time stamp": ({"colour": "blue"}, {"createdAt": "blue"}),
+    "a date": ({"then": "2026-03-01"}, {"colour": "blue green"}),
+    "no time of day": ({"colour": "blue sea"}, {"begins": "10:11:12"}),
+    "no e-mail address": ({"colour": "blue sea"}, {"contact": "a@b.org"}),
+    "what the query says": ({"colour": "Red"}, {"taste": "mild"}),
+}
+
+
+@pytest.mark.parametrize("why", WORTH)
+def test_of_two_fields_the_one_that_is_handed_on_stays(why: str) -> None:
+    kept, dropped = WORTH[why]
+    for order in ({**kept, **dropped}, {**dropped, **kept}):
+        text = json.dumps({**order, "sku": "SKU-1001"})
+        budget_tokens = len(text) - min(len(json.dumps(kept)), len(json.dumps(dropped))) + 1
+        found = fit_payload(
+            text, query="Anything RED", budget_tokens=budget_tokens, count=len, forms=(),
+            least_tokens=0,
+        )  # fmt: skip
+        assert found.dropped_fields == tuple(dropped)
+
+
+def test_a_field_that_fits_after_all_is_kept() -> None:
+    value = {"sku": "SKU-1001", "status": "ok", "title": "a chair of oak with legs " * 4}
+    text = json.dumps(value)
+    found = fit_payload(text, query="", budget_tokens=60, count=len, forms=(), least_tokens=0)
+    assert found.dropped_fields == ("title",)
+
+
+def test_of_one_field_alone_a_part_is_kept() -> None:
+    text = json.dumps({"note": "The door is open. " * 30 + "The code is seven."})
+    found = fit_payload(text, query="code", budget_tokens=60, count=o200k)
+    assert found.step == "extract"
+    assert found.text not in ("", "{}")
+
+
+def test_of_many_records_no_field_goes_that_later_calls_need() -> None:
+    rooms = [
+        {"room_id": f"R-{n}9{n}", "price": n * 7, "note": f"Note {n} of it"} for n in range(40)
+    ]
+    text = json.dumps(rooms)
+    found = fit_payload(text, query="the room R-595", budget_tokens=80, count=o200k)
+    assert found.step == "extract"
+    left = json.loads(restore(found.text, found.form))
+    assert {"room_id": "R-595", "price": 35, "note": "Note 5 of it"} in left
+    assert {len(room) for room in left} == {3}  # a short record is kept whole
+    few = fit_payload(json.dumps(rooms[:10]), query="R-595", budget_tokens=60, count=o200k)
+    assert (few.step, few.dropped_fields) == ("extract", ())
+    # Records are counted in the denser form that they get: the budget is used.
+    assert 0.7 * 80 <= found.tokens_after <= 80
+
+
+def test_what_a_pattern_matches_is_never_cut() -> None:
+    text = "It is old. WARNING: hot. Do not touch it! END. It is blue. Beans grow. " * 3
+    warning = re.compile(r"WARNING:.*?END", re.DOTALL)
+    for budget_tokens in range(8, 60, 3):
+        found = fit_payload(
+            text, query="do not touch", budget_tokens=budget_tokens, count=o200k, least_tokens=0,
+            patterns=[warning],
+        )  # fmt: skip
+        left = warning.sub("", found.text)
+        assert not any(word in left for word in ("WARNING", "touch", "END"))
+
+
+def test_a_grouped_log_over_the_budget_is_no_answer() -> None:
+    words = ["amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "haven"]
+    lines = [
+        f"2026-01-01T00:00:{n % 60:02d}Z INFO {words[n % 8]} {' '.join(words[n % 7 :])} served"
+        for n in range(80)
+    ]
+    text = "\n".join(lines)
+    found = fit_payload(text, query="cedar", budget_tokens=60, count=o200k)
+    assert found.tokens_after == o200k(found.text) <= 60

@@ -19,6 +19,7 @@ from frugal_chains.compression.shape import (
     ORIGINAL,
     READER_FORMS,
     ShapeError,
+    checked_lossless,
     restore,
     shape,
 )
@@ -220,3 +221,48 @@ def test_unknown_forms_are_named() -> None:
 def test_a_text_of_another_form_is_refused(text: str, form: str) -> None:
     with pytest.raises(ShapeError, match="not an outline"):
         restore(text, form)
+
+
+def lines_cost(text: str) -> int:
+    """A count to which a line break is dear: an outline then has more than JSON."""
+    return len(text) + 200 * text.count("\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [json.dumps({"a": "x " * 150, "b": "y " * 150}), json.dumps({"a": "é" * 200, "b": "ü" * 200})],
+    ids=["long texts", "escapes that JSON without blanks has not"],
+)
+def test_what_has_the_fewest_tokens_wins_however_short_another_looks(text: str) -> None:
+    assert shape(text, lines_cost).form == "json"
+
+
+def test_of_two_forms_with_the_same_tokens_the_better_known_wins() -> None:
+    text = json.dumps(ORDER)
+    assert shape(text, lambda one: 10 if one == text else 5).form == "json"
+
+
+def test_json_lines_are_objects_or_arrays_and_only_where_they_are_wanted() -> None:
+    rows = "\n".join(json.dumps({"id": n, "colour": "red"}) for n in range(5))
+    assert shape(rows, len).form == "json-lines"
+    assert shape(rows, len, forms=["json", "outline"]).text is rows
+    mixed = rows + "\n255\n255"
+    assert shape(mixed, len).text is mixed
+
+
+def test_blanks_in_the_texts_of_json_are_never_squeezed() -> None:
+    text = '{"a":"x  y"}'
+    shaped = shape(text, len, lossless_only=False, forms=["whitespace"])
+    assert shaped.text is text
+    assert shaped.reason == "no form is shorter"
+
+
+def test_lossless_forms_are_checked_and_in_one_order() -> None:
+    assert checked_lossless({"outline", "json-lines", "json"}) == LOSSLESS_FORMS
+    assert checked_lossless(["outline", "json"]) == ("json", "outline")
+    assert checked_lossless(()) == ()
+    for form in (*READER_FORMS, "toon"):
+        with pytest.raises(
+            FrugalError, match=f"no lossless form '{form}'; there are json, outline"
+        ):
+            checked_lossless(["json", form])

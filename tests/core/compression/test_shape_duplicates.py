@@ -36,6 +36,12 @@ def test_a_repeated_passage_refers_to_its_lines() -> None:
     assert unfold_duplicates(folded.texts, label="document") == tuple(texts)
 
 
+def test_of_several_places_the_first_is_referred_to() -> None:
+    texts = ["\n".join([*BODY[:9], "a"]), "\n".join([*BODY[:9], "b"]), "\n".join([*BODY[:9], "c"])]
+    folded = fold_duplicates(texts, count).texts
+    assert ["lines 1-9 of output 1 again" in text for text in folded] == [False, True, True]
+
+
 def test_one_long_line_is_a_passage() -> None:
     long = " ".join(BODY[:6])
     texts = [f"a\n{long}\nb", f"c\n{long}"]
@@ -54,6 +60,11 @@ def test_short_repetitions_stay() -> None:
     folded = fold_duplicates(texts, count)
     assert folded.texts == tuple(texts)
     assert folded.reason == "no repetition"
+
+
+def test_a_reference_of_the_same_length_is_none() -> None:
+    texts = ["\n".join(BODY)] * 2
+    assert fold_duplicates(texts, lambda text: 5).texts == tuple(texts)
 
 
 def test_an_earlier_text_never_changes_because_of_a_later_one() -> None:
@@ -98,3 +109,18 @@ def test_many_lines_in_bounded_time() -> None:
     folded = fold_duplicates([text, text + "x", text[:-1]], count)
     assert unfold_duplicates(folded.texts) == (text, text + "x", text[:-1])
     assert folded.saved_tokens > 0
+
+
+def test_a_passage_stays_where_its_reference_costs_more_or_hardly_less() -> None:
+    rule = "=" * 300  # a word of no meaning, and cheap
+
+    def words(text: str) -> int:
+        return len(text.split())
+
+    texts = ["\n".join([*BODY, rule]), "\n".join(["top", rule, *BODY])]
+    folded = fold_duplicates(texts, words)
+    assert folded.texts[1].split("\n")[:2] == ["top", rule]
+    assert len(folded.texts[1].split("\n")) == 3
+    assert unfold_duplicates(folded.texts) == tuple(texts)
+    short = ["\n".join(BODY[:4]), "\n".join(["top", *BODY[:3]])]  # 146 characters in common
+    assert fold_duplicates(short, count).texts == tuple(short)

@@ -15,7 +15,7 @@ from frugal_chains.compression.shape._logs import group_logs
 from frugal_chains.compression.shape._logs_fold import fold_log, unfold_log
 from frugal_chains.compression.shape._logs_lines import cleaned
 from frugal_chains.compression.shape._logs_result import ShapedLog
-from frugal_chains.compression.shape._shaped import ShapeError
+from frugal_chains.errors import ShapeError
 from tests.own_time import own_seconds
 
 
@@ -413,3 +413,160 @@ def test_every_process_writes_the_same_bytes() -> None:
         for seed in ("0", "1")
     }
     assert len(seen) == 1
+
+
+# -- each sign of a problem ------------------------------------------------------------------------
+
+# As the programs write them, with a number that differs from line to line.
+PROBLEMS = {
+    "systemd": "You are in emergency mode after try {}",
+    "make": "Aborted after {} steps",
+    "kernel": "worker[{}]: segfault at 0 ip 00007f",
+    "shell": "Segmentation fault in job {}",
+    "ssh": "Permission denied (publickey) for try {}",
+    "curl": "curl: (7) Connection refused, try {}",
+    "git": "! [rejected] main -> main (try {})",
+    "postgresql": "deadlock detected by process {}",
+    "disk": "index {} is corrupt",
+    "node": "Unhandled promise in turn {}",
+    "browser": "Uncaught [object Object] at {}",
+    "out of memory": "Out of memory: Killed process {} (java)",
+    "java": "Caused by: no room for {} entries",
+    "x11": "cannot open display :{}",
+    "python": "can't open file number {}",
+    "dns": "unable to resolve host number {}",
+    "psql": "could not connect to server {}",
+    "requests": "read of page {} timed out",
+    "rfc 5424": "CRITICAL: disk {} is full",
+    "java logging": "SEVERE: disk {} is full",
+    "go": "panic: index {} is too large",
+    "mail": "timeout: no answer to message {}",
+    "core": "core dumped to file {}",
+    "pytest": "E   assert {} == 2",
+    "glog": "E0102 15:04:05.678901 {} file.cc:42] it broke",
+    "goroutine": "goroutine {} [running]:",
+    # Levels cut short.
+    "zerolog": "3:04PM ERR disk {} is full",
+    "serilog": "[12:00:00 FTL] disk {} is full",
+    "nginx": "2026/11/22 08:00:01 [crit] 7#7: *{} no live upstreams",
+    "nginx alert": "2026/11/22 08:00:01 [alert] 7#7: worker process {} exited on signal 11",
+    "apache": "[Sun Nov 22 08:00:01 2026] [core:alert] [pid {}] no such file",
+    "haproxy": "[ALERT] 325/080001 ({}) : backend has no server",
+    "logfmt": 'ts=2026-11-22T08:00:01Z level=err msg="disk {} is full"',
+}
+
+
+@pytest.mark.parametrize("program", PROBLEMS)
+def test_a_problem_is_told_by_its_words_or_signs(program: str) -> None:
+    """Each stays: of lines that are none, alike ones would become one."""
+    problems = [PROBLEMS[program].format(n) for n in (3, 5, 8, 13, 21)]
+    log = "".join(f"INFO tick number {n}\n{problem}\n" for n, problem in enumerate(problems))
+    assert set(problems) <= set(output_lines(grouped(log + "INFO tick number 9\n" * 30)))
+
+
+def test_every_frame_of_a_long_traceback_stays() -> None:
+    frames = [f'  File "/srv/app/part_{n}.py", line {n}, in call_{n}' for n in range(150)]
+    lines = ["Traceback (most recent call last):", *frames, "KeyError: 'pear'"]
+    log = "\n".join(["INFO tick"] * 400 + lines + ["INFO tock"] * 400)
+    shown = output_lines(grouped(log))
+    at = shown.index(lines[0])
+    assert shown[at : at + len(lines)] == lines
+
+
+def test_a_record_with_a_problem_below_its_first_line_stays_whole() -> None:
+    records = [
+        f"2026-11-22 08:00:{n:02d} INFO job {n} said:\n  one is done\n  it cannot write to disk {n}"
+        for n in range(20)
+    ]
+    shown = group_logs("\n".join(records), count, sure=True).text
+    assert all(record in shown for record in records)
+
+
+def test_what_may_not_be_grouped_or_folded_again_is_not() -> None:
+    log = stamped(*(f"INFO user {n} paid {n + 3} EUR" for n in range(40)))
+    once, folded = group_logs(log, count), fold_log(log, count)
+    again = group_logs(f"{once.text}\n" * 9, count, sure=True)
+    assert (again.form, again.reason) == ("original", "a grouped log already")
+    twice = fold_log(f"{folded.text}\n" * 9, count)
+    assert (twice.form, twice.reason) == ("original", "a folded log already")
+    nul = group_logs(log.replace("EUR", "\0"), count, sure=True)
+    assert (nul.form, nul.reason) == ("original", "not a log: it holds NUL characters")
+
+
+@pytest.mark.parametrize("signs", ["◊", "◊□¤‡", "◊□¤‡◆"])
+def test_a_log_that_holds_the_signs_of_the_form_comes_back(signs: str) -> None:
+    log = "\n".join(f"the service {signs} took job-{n} for {n * 7} ms" for n in range(40))
+    result = fold_log(log, count)
+    assert result.form == ("original" if len(signs) == 5 else "folded_log")
+    assert result.form == "original" or unfold_log(result.text) == log
+
+
+def test_an_exception_stays_with_the_frames_above_it_whatever_its_name() -> None:
+    ends = [f"StopIteration at turn {n}" for n in range(9)]
+    frames = 'Traceback (most recent call last):\n  File "a.py", line 1, in work\n'
+    log = "".join(f"step {n} is done\n{frames}{end}\n" for n, end in enumerate(ends))
+    shown = output_lines(grouped(log))
+    assert [shown[shown.index(end) - 1].strip() for end in ends] == [
+        'File "a.py", line 1, in work'
+    ] * len(ends)
+
+
+def test_values_that_are_left_out_are_said_to_be() -> None:
+    users = ["alice", "bob", "carol", "dave", "erin"]
+    log = stamped(*(f"INFO job {users[n % 5]}-{n}-x{n * 7} is done" for n in range(20)))
+    (line,) = output_lines(group_logs(log, count))
+    assert line.endswith(" …}")
+
+
+def test_what_is_not_clearly_a_log_is_left_alone() -> None:
+    """Sentences that begin alike, with neither times nor levels, and little to gain."""
+    words = ["amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "haven"]
+    text = "\n".join(
+        f"the story tells of {words[n % 8]} and {words[n % 7]} by the {words[n % 5]} {words[n % 3]}"
+        if n % 3
+        else f"the story tells of page {n}"
+        for n in range(60)
+    )
+    assert 1 < count(text) / count(group_logs(text, count, sure=True).text) < 1.5
+    result = group_logs(text, count)
+    assert (result.form, result.reason[:20]) == ("original", "not clearly a log: n")
+
+
+NAMES = [
+    "amber",
+    "basil",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "haven",
+    "inlet",
+    "jetty",
+    "knoll",
+    "lagoon",
+]
+REASONS = {
+    "no times, no levels, and few words": "\n".join(
+        f"{n * 77} {n * 104729:08x} at {n}" for n in range(60)
+    ),
+    "no times, no levels, and its lines do not repeat": "\n".join(
+        f"{name} went over to {other} once more" for name in NAMES for other in NAMES[:1]
+    ),
+    "fewer than 8 lines": "INFO tick 1\n" * 7,
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_the_reason_why_a_text_is_no_log_is_told(reason: str) -> None:
+    result = group_logs(REASONS[reason], count)
+    assert (result.form, result.reason) == ("original", f"not a log: {reason}")
+
+
+@pytest.mark.parametrize("line", ["a ^ 1", "a *x 1", "a  1"])
+def test_a_folded_log_without_its_beginning_is_refused(line: str) -> None:
+    head = fold_log(stamped(*(f"INFO job-{n} is done" for n in range(40))), count).text.split("\n")[
+        0
+    ]
+    with pytest.raises(ShapeError, match="was a part of it cut"):
+        unfold_log(f"{head}\na job ◊ took ◊ ms\n--\n{line}")

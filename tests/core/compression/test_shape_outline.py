@@ -1,6 +1,7 @@
 """Outlines: what they look like, and that every JSON value comes back from one."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frugal_chains.compression.shape import _values
 from frugal_chains.compression.shape._outline import write_outline
 from frugal_chains.compression.shape._outline_read import read_outline
 from frugal_chains.compression.shape._values import read_json, write_json
@@ -129,6 +131,22 @@ def test_odd_texts_come_back_from_every_place(place: Callable[[str], Any]) -> No
         assert exact(write_json(read_outline(write_outline(read_json(text))))) == exact(text), odd
 
 
+def test_no_control_character_but_tabs_and_line_breaks_stands_in_an_outline() -> None:
+    for odd in (*ODD, "a\r\nb", 'x\x1b"y"\n'):
+        outline = write_outline(read_json(json.dumps({"a": odd, "b": [odd, {"c": odd}]})))
+        assert not re.search(r"[\x00-\x08\x0b-\x1f]", outline), odd
+        assert outline.encode()  # halves of surrogate pairs are escaped
+
+
+def test_no_stack_left_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_stack(text: str) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(_values, "_decode", out_of_stack)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json("[1]")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -139,6 +157,7 @@ def test_odd_texts_come_back_from_every_place(place: Callable[[str], Any]) -> No
         '[{"a": {}, "b": 1}, {"a": {"c": 1}, "b": 2}, {"b": 3}]',
         '{"x": {"a": {}}, "y": {"a": {}}, "x": {"a": 1}}',
         '{"x": {"id": "x"}, "y": {"id": "y"}}',
+        '[{"a": {}}, {"a": {}}]',
         '{"1": {"id": 1}, "2": {"id": 2}}',
         '[{"a": "same", "b": null}, {"a": "same", "b": null}, {"a": "same", "b": null}]',
     ],
@@ -178,6 +197,10 @@ EXAMPLES = {
         '[[{"a": 1, "b": 2}, {"a": 3, "b": 4}], [], [{"a": 5}]]',
         "[[a,b]]:\n1,2; 3,4\n[]\n5",
     ),
+    "texts that would need many escapes": (
+        '{"a": "\\"x\\" or \\"y\\"", "b": "\\"x\\" it is"}',
+        'a: |\n "x" or "y"\nb: "\\"x\\" it is"',
+    ),
     "texts of several lines": (
         '{"code": "def f():\\n  return 1\\n", "after": [{"x": 1, "y": {"z": []}}, "a: b", "\\n"]}',
         'code: |\n def f():\n   return 1\n\nafter:\n - x: 1\n  y:\n   z: []\n - "a: b"\n - |\n\n',
@@ -189,6 +212,17 @@ EXAMPLES = {
 def test_an_outline_reads_like_this(text: str, outline: str) -> None:
     assert write_outline(read_json(text)) == outline
     assert exact(write_json(read_outline(outline))) == exact(text)
+
+
+def test_lone_wide_and_sparse_records_keep_their_keys_beside_their_values() -> None:
+    lone = [{f"c{n}": n for n in range(13)}]
+    sparse = [{"a": 1}, {"b": 2}, {"c": 3}, {"d": 4}]  # a quarter of the cells
+    assert write_outline(read_json(json.dumps(lone))).startswith("- c0: 0\n c1: 1\n")
+    assert write_outline(read_json(json.dumps(sparse))) == "- a: 1\n- b: 2\n- c: 3\n- d: 4"
+    lines = [{"id": n, "code": f"a\n{n}\n" * 4} for n in range(2)]
+    assert write_outline(read_json(json.dumps(lines))).startswith("- id: 0\n code: |\n  a\n  0\n")
+    half = [{"a": 1}, {"a": 2, "b": 3}]
+    assert write_outline(read_json(json.dumps(half))) == "[a,b]:\n1\n2,3"
 
 
 def test_wide_long_and_deep_records_keep_their_keys_beside_their_values() -> None:

@@ -111,6 +111,7 @@ def test_every_word_of_a_page_stays(page: str) -> None:
         "see <a href='x'>",
         '<?xml version="1.0"?><a><b/></a></a>',
         "# Title\n<div>",
+        "<me@example.org> wrote to <you@example.org>",
     ],
 )
 def test_what_is_no_page_is_not_taken_for_one(text: str) -> None:
@@ -172,6 +173,7 @@ def test_white_space_goes_where_nobody_reads_it() -> None:
     assert squeeze(text) == (
         "One. Two.\n\nThree\n    code  here\n```\nx  y   \n\n\n\n```\na   b  c"
     )
+    assert squeeze("\tif x:  # code\n a  b") == "\tif x:  # code\n a  b"
 
 
 @given(st.text("ab .`|-<>\n\t ", max_size=80))

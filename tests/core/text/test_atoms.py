@@ -32,6 +32,7 @@ FOUND = [
     ("number", "500円", "値段は@@です。"),
     ("number", "USD 1,000", "A fee of @@ is due."),
     ("number", "±0.5 mm", "Tolerance @@ each."),
+    ("number", "3 to 5 kg", "Take @@ of it."),
     ("date", "2024-05-01T12:00Z", "At @@ it began."),
     ("date", "2024-05-01T12:00:03.123+02:00", "At @@ it began."),
     ("date", "2024-05-01 12:00:03", "At @@ it began."),
@@ -48,6 +49,9 @@ FOUND = [
     ("date", "01/02/2024", "Due @@ at last."),
     ("date", "01.02.2024", "Am @@ endet es."),
     ("date", "14时30分", "下午@@开始。"),
+    ("date", "Q3 2024", "In @@ it fell."),
+    ("date", "5 o'clock", "At @@ it rang."),
+    ("date", "14h30", "À @@ il pleut."),
     ("id", "550e8400-e29b-41d4-a716-446655440000", "Key @@ is set."),
     ("id", "ORD-12345", "Order @@ came."),
     ("id", "ABC_123", "Part @@ is out."),
@@ -57,11 +61,22 @@ FOUND = [
     ("id", "JIRA-77", "请看@@。"),
     ("id", "+49 30 1234567", "Call @@ now."),
     ("id", "(555) 123-4567", "Call @@ now."),
+    ("id", "555 123-4567", "Call @@ now."),
     ("id", "DE89 3704 0044 0532 0130 00", "Pay to @@ today."),
     ("id", "HAT001", "Flight @@ is late."),
+    ("id", "@user7", "Ask @@ there."),
     ("code", "`x = 1; y`", "Write @@ there."),
     ("code", "```py\nprint(1)\n\nx\n```", "Run\n@@\nnow."),
     ("code", "foo.bar(x)", "Call @@ twice."),
+    ("code", "``a ` b``", "Write @@ there."),
+    ("code", "```a. B```", "Write @@ there."),
+    ("code", "~~~\na. B\n~~~", "Run\n@@\nnow."),
+    ("code", "{{name}}", "Set @@ first."),
+    ("code", "%PATH%", "Set @@ first."),
+    ("code", "-v", "Run it with @@ now."),
+    ("code", "<div>", "A @@ is there."),
+    ("code", "C++", "Use @@ there."),
+    ("code", "AT&T", "Shares of @@ rose."),
     ("code", "os.path.join", "Use @@ there."),
     ("code", "snake_case", "A @@ name."),
     ("code", "camelCase", "A @@ name."),
@@ -74,19 +89,32 @@ FOUND = [
     ("url", "https://en.wikipedia.org/wiki/A_(b)", "See (@@)."),
     ("url", "www.example.org", "See @@, please."),
     ("url", "http://localhost:8080/x", "请访问@@查看。"),
+    ("url", "mailto:me@example.org", "See @@."),
     ("email", "first.last+tag@mail.example.com", "Write to @@."),
+    ("email", "10086@qq.com", "Write to @@."),
+    ("email", "42nd@example.org", "Write to @@."),
+    ("email", "4u.2@example.org", "Write to @@."),
     ("path", "/usr/local/bin/python3", "It is in @@."),
     ("path", "~/.config/app.toml", "It is in @@."),
     ("path", "src/main/app.py", "It is in @@."),
     ("path", "C:\\Program Files\\App\\x.exe", "Start @@ now."),
     ("path", "\\\\server\\share\\f.txt", "Open @@ now."),
+    ("path", "7zip/bin/7z.exe", "Open @@ now."),
     ("ip", "192.168.0.1:8080", "Host @@ is up."),
     ("ip", "fe80::1ff:fe23:4567:890a", "Host @@ is up."),
+    ("ip", "10.0.0.0/8", "Net @@ is up."),
+    ("ip", "00:1A:2B:3C:4D:5E", "Card @@ is up."),
     ("quote", '"so it goes"', "He said @@ twice."),
     ("quote", "“so it goes”", "He said @@ twice."),
     ("quote", "„so ist es“", "Er sagte @@ oft."),
     ("quote", "« c'est ça »", "Il dit @@ ici."),
     ("quote", "「そうです」", "彼は@@と言った。"),
+    ("quote", "『そうです』", "彼は@@と言った。"),
+    ("quote", "《红楼梦》", "他读@@。"),
+    ("quote", "»so ist es«", "Er sagte @@ oft."),
+    ("quote", "‹ c'est ça ›", "Il dit @@ ici."),
+    ("quote", "‘don’t do it’", "He said @@ twice."),
+    ("quote", '"say \\"no\\" now"', "He wrote @@ there."),
     ("negation", "not available", "It is @@ here."),
     ("negation", "never contact", "You must @@ them."),
     ("negation", "no longer valid", "It is @@ here."),
@@ -103,6 +131,17 @@ FOUND = [
     ("negation", "没有权", "用户@@。"),
     ("negation", "動かない", "これは@@。"),
     ("negation", "не работает", "Он @@ здесь."),
+    ("negation", "動きません", "これは@@。"),
+    ("negation", "नहीं", "वह @@ है।"),
+    ("negation", "لا يعمل", "هذا @@."),
+    ("negation", "sin permiso", "Entró @@, al fin."),
+    ("negation", "sans permis", "Il entra @@, enfin."),
+    ("negation", "unless paid", "It ends @@, they say."),
+    ("negation", "hardly works", "It @@."),
+    ("negation", "nobody came", "And @@."),
+    ("negation", "nothing left", "There is @@."),
+    ("negation", "jamais vu", "Il l'a @@."),
+    ("negation", "jamás funciona", "Esto @@."),
 ]
 
 
@@ -133,6 +172,24 @@ def test_the_outer_atom_wins() -> None:
     assert [(text[a.start : a.end], a.kind) for a in atoms(text)] == [
         ('"pay $5 to a@b.org by 2024-05-01"', "quote")
     ]
+
+
+def test_of_two_that_overlap_the_longer_gives_the_kind() -> None:
+    text = "It is not https://example.com/a/b today."  # "not https", and the address
+    assert [(text[a.start : a.end], a.kind) for a in atoms(text)] == [
+        ("not https://example.com/a/b", "url")
+    ]
+
+
+def test_neighbours_are_two_atoms() -> None:
+    text = "“one”“two”"
+    assert [text[a.start : a.end] for a in atoms(text)] == ["“one”", "“two”"]
+
+
+def test_marks_far_from_each_other_are_no_quote() -> None:
+    within, beyond = f'"{"word " * 58}last"', f'"{"word " * 60}last"'  # 294 and 304 characters
+    assert atoms(f"He said {within} then.")[0].kind == "quote"
+    assert atoms(f"He said {beyond} then.") == []
 
 
 def test_patterns_of_the_user_join_in() -> None:

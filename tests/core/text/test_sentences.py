@@ -55,6 +55,7 @@ He works at Yahoo! now.|Good.
 OTHERS = """
 Das ist z. B. gut.|Das ist z.B. besser.
 Am 1. Mai 2024 war es kalt.|Am 3. Oktober regnete es.
+Treffen 1. Mai 2024 in Bonn.|Ende 3. Mai.
 Im 19. Jahrhundert war das so.|Heute nicht.
 Er kam bzw. ging um 5 Uhr.|Sie blieb.
 Dr. Müller und Fr. Schmidt kamen.|Vgl. Abs. 2 und Nr. 3.
@@ -90,6 +91,11 @@ UNSPACED = """
 「はい。」|彼は頷いた。
 これはテストです（たぶん。）|次へ。
 访问https://example.com/a.b。|谢谢。
+ሰላም።|ደህና ነኝ።
+မင်္ဂလာပါ။|နေကောင်းလား။
+ជំរាបសួរ។|សុខសប្បាយ។
+كيف حالك؟|أنا بخير.
+یہ کتاب ہے۔|وہ قلم ہے۔
 """
 
 
@@ -112,6 +118,10 @@ def test_a_sentence_ends_where_a_reader_would_say(text: str, expected: list[str]
 
 LINES = {
     "blank line": ("A heading\n\nSome text", ["A heading", "Some text"]),
+    "blank line below a long one": (
+        "This is a line of prose that an editor might have wrapped at\n\nseventy columns.",
+        ["This is a line of prose that an editor might have wrapped at", "seventy columns."],
+    ),
     "crlf": ("One two\r\n\r\nThree\r\nfour", ["One two", "Three\r\nfour"]),
     "list": ("Buy:\n- milk\n- two eggs\n* tea", ["Buy:", "- milk", "- two eggs", "* tea"]),
     "numbers": (
@@ -209,6 +219,8 @@ def test_a_long_sentence_is_cut_at_pauses() -> None:
     assert all(len(part) <= MAX_SENTENCE for part in parts)
     assert all(part.endswith(";") for part in parts[:-1])
     assert "".join(text.split()) == "".join("".join(parts).split())
+    assert len(parts) > 5
+    assert all(500 < len(part) <= 1000 for part in parts[:-1])
 
 
 def test_a_long_sentence_is_never_cut_in_a_url_or_a_number() -> None:

@@ -145,7 +145,12 @@ def _fill(
             break
         passage = units[at].passage
         opening = 0 if passage in opened else page.opening(passage)
-        if page.guess(at) // 2 + opening > left or (cost := tokens(at) + opening) > left:
+        # The best of all is worth a real count; of the others hardly any has half of its guess.
+        best = not (chosen or added)
+        cost = opening + page.guess(at) // (4 if best else 2)
+        if cost <= left:
+            cost = page.tokens(page.texts([at])) if best else opening + tokens(at)
+        if cost > left:
             misses += 1
             continue
         misses = 0

@@ -16,7 +16,7 @@ Kind = Literal["prose", "dialogue", "json"]
 _COLONS: Final = ":\uff1a"
 _NAME: Final = r"[^\s:\uff1a][^:\uff1a\n]{0,59}(?:\([^():\uff1a\n]{1,120}\)[^\S\n]*)?"
 """Minutes of parliaments give a speaker's office or constituency behind the name."""
-_TURN: Final = re.compile(rf"^[^\S\n]*({_NAME})[:\uff1a](?=\s)", re.MULTILINE)
+_TURN: Final = re.compile(rf"^[^\S\n]*({_NAME})(?::(?=\s)|\uff1a)", re.MULTILINE)
 _SPEAKER: Final = re.compile(rf"\s*({_NAME})[:\uff1a]\s*")
 _FEWEST_TURNS: Final = 6
 """Turns, and each speaker twice on average: fewer may be a list of terms."""
