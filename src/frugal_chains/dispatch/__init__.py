@@ -1,34 +1,76 @@
-"""Dispatch: levers at work, for both adapters: routing, and context to a budget."""
+"""Dispatch: levers at work, for both adapters: routing, context, prompts and tools.
 
-from frugal_chains.dispatch._context import (
+Here are the clock, the memory between calls, time limits and the effects in the ledger; what is
+decided is decided by the pure rooms below.
+"""
+
+from frugal_chains.dispatch._prefix import PrefixFacts
+from frugal_chains.dispatch.context import (
+    FETCH_DESCRIPTION,
+    FETCH_ORIGINAL,
     Compressed,
     ContextCompressor,
     Likeness,
+    PayloadCompressor,
+    Prefix,
     cosines,
+    kept_in,
 )
-from frugal_chains.dispatch._course import Course
-from frugal_chains.dispatch._files import load_policy, read_rows, save_calibration, with_ledger
-from frugal_chains.dispatch._payload import PayloadCompressor
-from frugal_chains.dispatch._prefix import PrefixFacts
-from frugal_chains.dispatch._question import Embedded, EmbeddingModel, QuestionEmbedder
-from frugal_chains.dispatch._router import Route, Router
-from frugal_chains.dispatch._user_check import UserCheck
+from frugal_chains.dispatch.prompt import (
+    Asked,
+    Brevity,
+    ExampleChooser,
+    PromptPolicy,
+    ShortPrompt,
+    SystemPrompts,
+    learned_output_cap,
+    mean_output_tokens,
+)
+from frugal_chains.dispatch.routing import (
+    Course,
+    Embedded,
+    EmbeddingModel,
+    QuestionEmbedder,
+    Route,
+    Router,
+    UserCheck,
+    load_policy,
+    read_rows,
+    save_calibration,
+    with_ledger,
+)
+from frugal_chains.dispatch.tools import TextVectors, ToolChoice, ToolChooser
 
 __all__ = [
+    "FETCH_DESCRIPTION",
+    "FETCH_ORIGINAL",
+    "Asked",
+    "Brevity",
     "Compressed",
     "ContextCompressor",
     "Course",
     "Embedded",
     "EmbeddingModel",
+    "ExampleChooser",
     "Likeness",
     "PayloadCompressor",
+    "Prefix",
     "PrefixFacts",
+    "PromptPolicy",
     "QuestionEmbedder",
     "Route",
     "Router",
+    "ShortPrompt",
+    "SystemPrompts",
+    "TextVectors",
+    "ToolChoice",
+    "ToolChooser",
     "UserCheck",
     "cosines",
+    "kept_in",
+    "learned_output_cap",
     "load_policy",
+    "mean_output_tokens",
     "read_rows",
     "save_calibration",
     "with_ledger",

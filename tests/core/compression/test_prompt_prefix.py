@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugal_chains.compression.prompt import (
-    PrefixPrices,
-    PromptError,
-    diff_text,
-    weigh_prefix_change,
-)
+from frugal_chains.compression.prompt import PromptError, diff_text, weigh_prefix_change
+from frugal_chains.pricing import CacheTerms
+from tests.core.pricing.replayed_cache import cache_terms
 
-SONNET = PrefixPrices(fresh_nanos=3000, read_nanos=300, write_nanos=3750, min_tokens=1024)
+SONNET = cache_terms(3000, 300, 3750)
 # 3 USD per million tokens; reads 0.1x, writes 1.25x: platform.claude.com, prompt caching.
 
 
-def cost(found: int, total: int, prices: PrefixPrices) -> float:
-    if total < prices.min_tokens:
-        return total * prices.fresh_nanos
-    return found * prices.read_nanos + (total - found) * prices.missed_nanos
+def cost(shared: int, total: int, terms: CacheTerms) -> float:
+    """Of a prompt of which the cache has so many tokens, told one by one."""
+    prices = terms.prices
+    if total < terms.min_tokens:
+        return total * prices.fresh
+    found = 0
+    if min(shared, total) >= terms.min_tokens:
+        while found + terms.step_tokens <= min(shared, total):
+            found += terms.step_tokens
+    return found * prices.cache_read + (total - found) * prices.cache_write
 
 
 def test_by_hand() -> None:
@@ -31,7 +35,7 @@ def test_by_hand() -> None:
         before_tokens=0,
         removed_tokens=1000,
         behind_tokens=2000,
-        prices=SONNET,
+        terms=SONNET,
         calls=10,
         warm_tokens=3000,
     )
@@ -47,7 +51,7 @@ def test_a_prefix_that_gets_too_short_to_be_cached_loses_its_cache() -> None:
         before_tokens=800,
         removed_tokens=400,
         behind_tokens=0,
-        prices=SONNET,
+        terms=SONNET,
         calls=100,
         warm_tokens=1200,
     )
@@ -61,7 +65,7 @@ def test_a_choice_made_anew_on_every_call_is_never_found_again() -> None:
             before_tokens=2000,
             removed_tokens=500,
             behind_tokens=3000,
-            prices=SONNET,
+            terms=SONNET,
             calls=50,
             warm_tokens=0,
             every_call=each,
@@ -72,25 +76,45 @@ def test_a_choice_made_anew_on_every_call_is_never_found_again() -> None:
     assert not every.pays
 
 
+def test_less_than_the_least_in_front_is_not_read() -> None:
+    """800 in front of the gap are too few to be kept by themselves: all 1,800 are written; and
+    1,100 are read in steps of 128, so 1,024 of them."""
+    asked: dict[str, Any] = {
+        "removed_tokens": 200,
+        "behind_tokens": 1000,
+        "calls": 1,
+        "warm_tokens": 3000,
+    }
+    short = weigh_prefix_change(before_tokens=800, terms=SONNET, **asked)
+    assert short.change_nanos == 1800 * 3750
+    steps = cache_terms(2500, 250, step=128)
+    long = weigh_prefix_change(before_tokens=1100, terms=steps, **asked)
+    assert long.change_nanos == 1024 * 250 + (2100 - 1024) * 2500
+
+
 tokens = st.integers(0, 5000)
 
 
-@given(tokens, tokens, tokens, st.integers(1, 40), tokens, st.booleans(), st.integers(0, 2000))
+@given(
+    tokens, tokens, tokens, st.integers(1, 40), tokens, st.booleans(), st.integers(0, 15),
+    st.sampled_from([1, 128]),
+)  # fmt: skip
 def test_as_added_up_call_by_call(
-    before: int, removed: int, behind: int, calls: int, warm: int, every: bool, least: int
-) -> None:
-    prices = PrefixPrices(fresh_nanos=3000, read_nanos=300, write_nanos=3750, min_tokens=least)
+    before: int, removed: int, behind: int, calls: int, warm: int, every: bool, least: int,
+    step: int,
+) -> None:  # fmt: skip
+    prices = cache_terms(3000, 300, 3750, least=128 * least, step=step)
     change = weigh_prefix_change(
         before_tokens=before,
         removed_tokens=removed,
         behind_tokens=behind,
-        prices=prices,
+        terms=prices,
         calls=calls,
         warm_tokens=warm,
         every_call=every,
     )
     total, rest = before + removed + behind, before + behind
-    left = [cost(min(warm, total) if n == 0 else total, total, prices) for n in range(calls)]
+    left = [cost(warm if n == 0 else total, total, prices) for n in range(calls)]
     kept = before if every else rest
     changed = [cost(min(warm, before) if n == 0 else kept, rest, prices) for n in range(calls)]
     assert change.leave_nanos == sum(left)
@@ -103,12 +127,7 @@ def test_as_added_up_call_by_call(
 def test_numbers_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     right = {"before_tokens": 0, "removed_tokens": 1, "behind_tokens": 0, "calls": 1}
     with pytest.raises(PromptError):
-        weigh_prefix_change(**{**right, **wrong}, prices=SONNET, warm_tokens=0)
-
-
-def test_a_price_that_is_not_a_number_is_refused() -> None:
-    with pytest.raises(PromptError, match="read_nanos"):
-        PrefixPrices(fresh_nanos=1, read_nanos=float("nan"))
+        weigh_prefix_change(**{**right, **wrong}, terms=SONNET, warm_tokens=0)
 
 
 # the diff

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal_chains.compression.prompt import (
-    PrefixPrices,
     PrefixUse,
     PromptError,
     PromptSection,
@@ -17,6 +16,7 @@ from frugal_chains.compression.prompt import (
     join_sections,
     parse_sections,
 )
+from tests.core.pricing.replayed_cache import cache_terms
 
 MARKDOWN = """You are an agent.
 
@@ -235,7 +235,7 @@ def test_earlier_sections_have_to_be_sections(earlier: tuple[int, ...]) -> None:
         choose_sections(SECTIONS, "x", count, earlier=earlier)
 
 
-PRICES = PrefixPrices(fresh_nanos=3000, read_nanos=300, write_nanos=3750)
+PRICES = cache_terms(3000, 300, 3750, least=0)
 
 
 def long_prompt() -> list[PromptSection]:
@@ -246,7 +246,7 @@ def long_prompt() -> list[PromptSection]:
 
 
 def test_a_warm_prompt_is_left_alone_where_leaving_out_would_lose() -> None:
-    use = PrefixUse(prices=PRICES, calls=2, warm_tokens=1000)
+    use = PrefixUse(terms=PRICES, calls=2, warm_tokens=1000)
     plan = choose_sections(long_prompt(), "berry cherry", count, prefix=use)
     # 500 tokens behind the gap would be written again: 500 * 3,450 against 2 * 500 * 300.
     assert plan.reason == "cache"
@@ -256,14 +256,14 @@ def test_a_warm_prompt_is_left_alone_where_leaving_out_would_lose() -> None:
 
 
 def test_what_lies_at_the_end_is_left_out_where_the_middle_would_lose() -> None:
-    use = PrefixUse(prices=PRICES, calls=2, warm_tokens=1000)
+    use = PrefixUse(terms=PRICES, calls=2, warm_tokens=1000)
     plan = choose_sections(long_prompt(), "berry", count, prefix=use)
     assert plan.kept == (0, 1)
     assert [f.reason for f in plan.fates] == ["cache", "relevant", "irrelevant"]
 
 
 def test_a_cold_prompt_is_cut() -> None:
-    use = PrefixUse(prices=PRICES, calls=2, warm_tokens=0)
+    use = PrefixUse(terms=PRICES, calls=2, warm_tokens=0)
     plan = choose_sections(long_prompt(), "berry", count, prefix=use)
     assert plan.kept == (1,)
     assert plan.change is not None

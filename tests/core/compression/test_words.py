@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,23 @@ def test_what_remains_is_not_read_as_another_number() -> None:
     assert found.text == "120\n500 km"
 
 
+def test_other_words_go_before_an_atom() -> None:
+    """The scorer thinks nothing of numbers and negations, and much of long words."""
+    text = "Passengers may not rebook economy tickets beyond 24 hours beforehand"
+    least = {"not", "rebook", "24", "hours"}
+    low = [s._replace(keep=0) if text[s.start : s.end] in least else s for s in by_length(text)]
+    found = drop_words(text, low, budget_tokens=6, count=count_words)
+    assert found.text == "Passengers not rebook 24 hours beforehand"
+
+
+def test_scores_below_zero_have_their_order_too() -> None:
+    text = "aaa bbb ccc ddd"
+    logits = [WordScore(0, 3, -9.0), WordScore(4, 7, -1.0), WordScore(8, 11, -2.0)]
+    found = drop_words(text, logits, budget_tokens=3, count=count_words)
+    assert found.text == "aaa bbb ccc"
+    assert drop_words(text, logits, budget_tokens=2, count=count_words).text == "bbb ccc"
+
+
 def test_a_pattern_of_the_caller_is_kept_whole() -> None:
     text = "Ask for the Blue Danube Suite when you arrive at the desk"
     own = re.compile("Blue Danube Suite")
@@ -215,6 +233,62 @@ def test_words_go_from_the_sentences_that_are_kept() -> None:
     assert found.tokens_before == o200k(page(BRIDGES, [p.text for p in BRIDGES]))
 
 
+def test_of_the_best_sentences_no_word_goes() -> None:
+    best = "Its bascules are opened by hydraulic engines about 800 times a year."
+    query: dict[str, Any] = {"budget_tokens": 40, "count": o200k, "words": by_length, "rate": 0.6}
+    asked = "How often is Tower Bridge opened by its engines?"
+    assert best in (extract_then_words(asked, BRIDGES, **query).texts[1] or "")
+    from_all = extract_then_words(asked, BRIDGES, whole=0, **query)
+    assert best not in (from_all.texts[1] or "")
+    assert "hydraulic" in (from_all.texts[1] or "")
+
+
+def test_the_best_sentence_is_found_wherever_it_stands() -> None:
+    best = "So the old ferry to Aldermoor leaves daily before breakfast."
+    others = [f"Of the place in the list at {n} there is a lot to tell." for n in range(40)]
+    text = " ".join([*others[:30], best, *others[30:]])
+    given: dict[str, Any] = {"count": count_words, "words": by_length, "rate": 0.5}
+    asked = "When does the ferry to Aldermoor leave?", [Passage(text=text)]
+    found = extract_then_words(*asked, budget_tokens=30, **given)
+    assert best in (found.texts[0] or "")
+    # Where not even one sentence has room for itself, words go from all.
+    narrow = extract_then_words(*asked, budget_tokens=8, **given)
+    assert narrow == extract_then_words(*asked, budget_tokens=8, whole=0, **given)
+    assert "Aldermoor" in (narrow.texts[0] or "")
+
+
+def test_what_the_query_names_goes_last() -> None:
+    orders = " ".join(f"Order ORD-{n} was delivered punctually yesterday." for n in range(40, 60))
+    found = extract_then_words(
+        "ORD-57",
+        [Passage(text=orders)],
+        budget_tokens=1,
+        count=count_words,
+        words=lambda text: [s._replace(keep=-s.start) for s in by_length(text)],
+        rate=0.05,
+    )
+    assert found.texts == ("ORD-57",)
+
+
+def test_the_scorer_is_asked_within_what_waits_for_it() -> None:
+    asked: list[str] = []
+
+    def scorer(text: str) -> list[WordScore]:
+        asked.append(text)
+        return by_length(text)
+
+    def refuses(work: object) -> list[list[WordScore]]:
+        raise TimeoutError("busy")
+
+    query: dict[str, Any] = {"budget_tokens": 32, "count": o200k, "words": scorer, "rate": 0.6}
+    with pytest.raises(TimeoutError, match="busy"):
+        extract_then_words("How often is Tower Bridge opened?", BRIDGES, within=refuses, **query)
+    assert asked == []
+    now = extract_then_words("How often?", BRIDGES, within=lambda work: work(), **query)
+    assert now == extract_then_words("How often?", BRIDGES, **query)
+    assert all(asked)  # nothing is asked of a passage that is not kept
+
+
 @pytest.mark.parametrize("budget", [1, 8, 20, 45, 60, 500])
 def test_without_words_or_at_rate_1_it_is_extraction(budget: int) -> None:
     query = "When was Tower Bridge built?"
@@ -237,13 +311,14 @@ def test_json_keeps_its_form() -> None:
     texts=st.lists(TEXTS, min_size=1, max_size=4),
     budget=st.integers(1, 120),
     rate=st.sampled_from([0.3, 0.7, 0.9]),
+    whole=st.sampled_from([0, 0.4, 0.7, 1]),
 )
 def test_the_budget_holds_with_labels_and_joiners(
-    texts: list[str], budget: int, rate: float
+    texts: list[str], budget: int, rate: float, whole: float
 ) -> None:
     passages = [Passage(text=text, label=f"[{n}] ") for n, text in enumerate(texts)]
     found = extract_then_words(
-        "bridge", passages, budget_tokens=budget, count=len, words=by_length, rate=rate
+        "bridge", passages, budget_tokens=budget, count=len, words=by_length, rate=rate, whole=whole
     )
     assert len(page(passages, found.texts)) == found.tokens_after <= budget
     for passage, text, spans in zip(passages, found.texts, found.kept, strict=True):
@@ -272,10 +347,14 @@ def test_what_cannot_be_is_refused(
         drop_words(text, scores, budget_tokens=budget, count=len)
 
 
-@pytest.mark.parametrize("rate", [0, -1, 1.01, float("nan")])
-def test_a_rate_that_is_no_share_is_refused(rate: float) -> None:
-    with pytest.raises(CompressionError, match="rate is"):
-        extract_then_words("q", BRIDGES, budget_tokens=9, count=len, words=by_length, rate=rate)
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("rate", 0), *((name, x) for name in ("rate", "whole") for x in (-1, 1.01, float("nan")))],
+)
+def test_what_is_no_share_is_refused(name: str, share: float) -> None:
+    given: Any = {name: share}
+    with pytest.raises(CompressionError, match=f"{name} is"):
+        extract_then_words("q", BRIDGES, budget_tokens=9, count=len, words=by_length, **given)
 
 
 def test_a_text_without_words_or_with_one_too_long_is_empty() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -365,3 +366,33 @@ def test_the_least_is_the_models(model: Any, tokens: int, step: str, ledger: Led
     assert found.step == step
     (effect,) = ledger.effects()
     assert (effect.net_nanos is None) == (step == "shape" and "zeta" in model["model"])
+
+
+# -- what it hands on --------------------------------------------------------------------------
+
+
+def test_fields_that_were_left_out_are_counted_in_the_books(ledger: Ledger) -> None:
+    text = json.dumps({"order_id": "ORD-1", "note": "It is a chair. " * 30, "email": "a@b.org"})
+    found = PayloadCompressor(60, **MODEL).compress("", text, trackers=[Tracker(ledger)])
+    (effect,) = ledger.effects()
+    assert found.step == "fields"
+    assert effect.detail["dropped_fields"] == len(found.dropped_fields) > 0
+
+
+def test_patterns_and_joiner_are_those_of_the_application() -> None:
+    text = "It is old. WARNING: hot. Do not touch it! END. It is blue. Beans grow. " * 4
+    patterns = [re.compile(r"WARNING:.*?END", re.DOTALL)]
+    for budget in (44, 50, 56, 62):
+        payload = PayloadCompressor(budget, patterns=patterns, **MODEL).compress("touch", text)
+        context = ContextCompressor(budget, patterns=patterns, **MODEL)
+        (kept,) = context.compress("touch", [Passage(text=text)]).extraction.texts
+        for one in (payload.text, kept or ""):
+            assert not any(word in patterns[0].sub("", one) for word in ("WARNING", "touch", "END"))
+    wide = ContextCompressor(40, joiner="\n" + "-=" * 20 + "\n", **MODEL)
+    both = [Passage(text="Beans grow."), Passage(text="Beans climb."), Passage(text="Hats. " * 60)]
+    found = wide.compress("beans", both).extraction
+    count = TokenCounter().count_text
+    kept_texts = [one for one in found.texts if one is not None]
+    assert len(kept_texts) > 1
+    joined = ("\n" + "-=" * 20 + "\n").join(kept_texts)
+    assert found.tokens_after == count(joined, **MODEL).tokens <= 40

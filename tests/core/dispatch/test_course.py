@@ -101,7 +101,7 @@ async def test_where_nothing_is_validated_no_thread_is_started(
     def thread(*_: object) -> None:
         raise AssertionError("a thread was asked for")
 
-    monkeypatch.setattr("frugal_chains.dispatch._course.asyncio.to_thread", thread)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._course.asyncio.to_thread", thread)
     asked, (value, _) = await drive(route(RoutingPolicy()), _atake, GOOD)
     assert (asked, value) == (["workhorse"], 0)
     gone = [ConnectionError(name) for name in "abc"]

@@ -171,7 +171,7 @@ def test_the_trade_is_in_dollars_or_in_calls(path: Path, tmp_path: Path) -> None
 
 
 def test_an_answer_is_never_worth_less_than_nothing() -> None:
-    from frugal_chains.dispatch._files import trade_of
+    from frugal_chains.dispatch.routing._files import trade_of
 
     assert trade_of(4.0, "USD") == Trade(usd_per_answer=Decimal("0.25"))
     assert trade_of(0.0, "USD") == Trade(usd_per_answer=Decimal(10**6))
@@ -487,6 +487,6 @@ def test_rows_that_name_their_model_stay_as_they_are_beside_a_ledger() -> None:
 
 
 def test_quality_at_a_negative_price_is_wanted_at_any() -> None:
-    from frugal_chains.dispatch._files import trade_of
+    from frugal_chains.dispatch.routing._files import trade_of
 
     assert trade_of(-0.1, "USD") == Trade(usd_per_answer=Decimal(10**6))

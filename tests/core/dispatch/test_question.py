@@ -150,7 +150,7 @@ class HangingGain(Gain):
 async def test_a_gain_model_that_fails_has_the_whole_question_embedded(
     gain: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("frugal_chains.dispatch._router._FOREIGN_S", 0.1)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._router._FOREIGN_S", 0.1)
     letters = Letters()
     await ask(embedder(letters, RoutingPolicy(gain=gain)), HEADED)
     assert letters.asked == ["answer in one line. why is the sky blue?"]
@@ -160,7 +160,7 @@ async def test_a_gain_model_that_fails_has_the_whole_question_embedded(
 async def test_the_event_loop_does_not_wait_for_a_gain_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("frugal_chains.dispatch._router._FOREIGN_S", 0.3)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._router._FOREIGN_S", 0.3)
     asking = embedder(Letters(), RoutingPolicy(gain=HangingGain(workhorse=1)))
     work = asyncio.create_task(asking.aembed(HEADED))
     began = time.perf_counter()
@@ -244,7 +244,7 @@ async def test_an_embedder_that_keeps_failing_is_left_alone_for_a_while(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1000.0
-    monkeypatch.setattr("frugal_chains.dispatch._question.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._question.time.monotonic", lambda: now_s)
     letters = Letters(fails=True)
     asking = embedder(letters)
     for n in range(6):

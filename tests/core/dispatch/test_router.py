@@ -204,7 +204,7 @@ BROKEN_RULE = Rule(name="x", when=Keywords("x") & BrokenSignal(), to="specialist
 def test_a_router_that_fails_or_hangs_asks_the_default_tier(
     policy: RoutingPolicy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frugal_chains.dispatch._router._FOREIGN_S", 0.2)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._router._FOREIGN_S", 0.2)
     router = Router(THREE, policy)
     with caplog.at_level(logging.WARNING, "frugal_chains.dispatch"):
         decision = router.plan(request("x")).decision
@@ -400,8 +400,8 @@ def test_an_answer_that_tells_no_usage_leaves_the_conversation_warm(router: Rout
 
 
 def test_what_is_remembered_is_bounded(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frugal_chains.dispatch._memory._CONVERSATIONS", 2)
-    monkeypatch.setattr("frugal_chains.dispatch._memory._TOOL_CALLS", 2)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._memory._CONVERSATIONS", 2)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._memory._TOOL_CALLS", 2)
     for number in range(3):
         route = router.plan(request(f"{number} {LONG}"), asked="specialist")
         call = ToolCallFacts(name="f", arguments="{}", id=f"call_{number}")
@@ -508,7 +508,7 @@ def test_the_time_of_day_is_that_of_the_machine() -> None:
 
 
 def test_a_decision_that_hangs_does_not_keep_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frugal_chains.dispatch._router._FOREIGN_S", 0.05)
+    monkeypatch.setattr("frugal_chains.dispatch.routing._router._FOREIGN_S", 0.05)
     Router(THREE, RoutingPolicy(gain=Hanging(workhorse=1))).plan(request("x"))
     deciding = [t for t in threading.enumerate() if t.name == "frugal-decide"]
     assert deciding

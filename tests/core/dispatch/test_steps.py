@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugal_chains.dispatch import Router
-from frugal_chains.dispatch._steps import steps_of
+from frugal_chains.dispatch.routing._steps import steps_of
 from frugal_chains.errors import RequestRefused
 from frugal_chains.facts import RequestFacts
 from frugal_chains.pricing import PriceBook

@@ -15,7 +15,6 @@ from frugal_chains.compression.prompt._concise import (
 )
 from frugal_chains.compression.prompt._diff import DiffView, diff_text
 from frugal_chains.compression.prompt._edit import Edit, RewriteRule
-from frugal_chains.compression.prompt._errors import PromptError
 from frugal_chains.compression.prompt._examples import (
     ExampleOrder,
     ExamplePlan,
@@ -25,12 +24,7 @@ from frugal_chains.compression.prompt._examples import (
 from frugal_chains.compression.prompt._guarded import guarded_words
 from frugal_chains.compression.prompt._language import language_of
 from frugal_chains.compression.prompt._plan import PromptPlan, SectionFate
-from frugal_chains.compression.prompt._prefix import (
-    PrefixChange,
-    PrefixPrices,
-    PrefixUse,
-    weigh_prefix_change,
-)
+from frugal_chains.compression.prompt._prefix import PrefixChange, PrefixUse, weigh_prefix_change
 from frugal_chains.compression.prompt._rewrite import Change, Rewritten, rewrite
 from frugal_chains.compression.prompt._rules import RULES
 from frugal_chains.compression.prompt._sections import (
@@ -39,6 +33,7 @@ from frugal_chains.compression.prompt._sections import (
     join_sections,
     parse_sections,
 )
+from frugal_chains.errors import PromptError
 
 __all__ = [
     "ASSUMED_SAVED_SHARE",
@@ -52,7 +47,6 @@ __all__ = [
     "ExamplePlan",
     "OutputCap",
     "PrefixChange",
-    "PrefixPrices",
     "PrefixUse",
     "PromptError",
     "PromptExample",

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from frugal_chains.compression.prompt._errors import PromptError, in_unit
+from frugal_chains.compression.prompt._checks import in_unit
+from frugal_chains.errors import PromptError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from frugal_chains.compression.prompt._errors import PromptError, in_unit, not_negative
+from frugal_chains.compression.prompt._checks import in_unit, not_negative
 from frugal_chains.compression.prompt._fit import Count, most_that_fit
 from frugal_chains.compression.prompt._guarded import binding
 from frugal_chains.compression.prompt._language import language_of, unknown_script
 from frugal_chains.compression.prompt._plan import PromptPlan, SectionFate
 from frugal_chains.compression.prompt._prefix import PrefixChange, PrefixUse, weigh_prefix_change
 from frugal_chains.compression.prompt._sections import PromptSection, join_sections
+from frugal_chains.errors import PromptError
 from frugal_chains.text import bm25, content_terms, terms
 
 _RARITY: Final = 2.0
@@ -66,24 +67,21 @@ def choose_sections(
     """
     _check(sections, budget_tokens, min_share, earlier)
     full_text = join_sections(sections)
+    prompt = _Prompt(sections, [count(s.text) for s in sections], _scores(sections, query))
     full_tokens = count(full_text)
-    tokens = [count(section.text) for section in sections]
-    scores = _scores(sections, query)
-    change = None
+    verdicts, change = [_Verdict(True, "off")] * len(sections), None
     if enabled:
-        verdicts = _judged(sections, query, scores, min_share, earlier)
+        verdicts = _judged(prompt, query, min_share, earlier)
         if budget_tokens is not None and full_tokens > budget_tokens:
-            verdicts = _cut_to(budget_tokens, sections, tokens, scores, verdicts, earlier, count)
+            verdicts = _cut_to(budget_tokens, prompt, verdicts, earlier, count)
         elif prefix and not earlier:
-            verdicts, change = _where_it_pays(tokens, verdicts, prefix)
-    else:
-        verdicts = [_Verdict(True, "off")] * len(sections)
+            verdicts, change = _where_it_pays(prompt.tokens, verdicts, prefix)
     order = _order(verdicts, earlier)
     text = join_sections([sections[i] for i in order])
     return PromptPlan(
         kept=order,
         added=order[len(earlier) :] if enabled else order,
-        fates=_fates(sections, verdicts, tokens, scores),
+        fates=_fates(prompt, verdicts),
         text=text,
         full_text=full_text,
         tokens_before=full_tokens,
@@ -94,15 +92,20 @@ def choose_sections(
     )
 
 
+class _Prompt(NamedTuple):
+    """Sections, and what is known of each for one request."""
+
+    sections: Sequence[PromptSection]
+    tokens: Sequence[int]
+    scores: Sequence[float]
+
+
 def _judged(
-    sections: Sequence[PromptSection],
-    query: str,
-    scores: Sequence[float],
-    min_share: float,
-    earlier: Sequence[int],
+    prompt: _Prompt, query: str, min_share: float, earlier: Sequence[int]
 ) -> list[_Verdict]:
     """What each section's own text, and the request, have to say."""
-    held = [_held(section, query) for section in sections]
+    scores = prompt.scores
+    held = [_held(section, query) for section in prompt.sections]
     # Only sections that may be left out compete: a rule that repeats the request's words is kept
     # anyway, and must not make what the request is about look small beside it. Those sent earlier
     # do compete: else the best of what is left would join at every message.
@@ -152,14 +155,13 @@ def _scores(sections: Sequence[PromptSection], query: str) -> list[float]:
 
 def _cut_to(
     budget_tokens: int,
-    sections: Sequence[PromptSection],
-    tokens: Sequence[int],
-    scores: Sequence[float],
+    prompt: _Prompt,
     verdicts: Sequence[_Verdict],
     earlier: Sequence[int],
     count: Count,
 ) -> list[_Verdict]:
     """The best of what may be left out, as far as it fits beside what may not."""
+    sections, tokens, scores = prompt
     soft = [i for i, v in enumerate(verdicts) if v.reason in _SOFT]
     used = sum(n for n, v in zip(tokens, verdicts, strict=True) if v.kept and v.reason not in _SOFT)
     taken: list[int] = []
@@ -197,7 +199,7 @@ def _where_it_pays(
             before_tokens=prefix.front_tokens + in_front,
             removed_tokens=removed,
             behind_tokens=total - in_front - removed + prefix.behind_tokens,
-            prices=prefix.prices,
+            terms=prefix.terms,
             calls=prefix.calls,
             warm_tokens=prefix.warm_tokens,
             every_call=prefix.every_call,
@@ -217,22 +219,17 @@ def _order(verdicts: Sequence[_Verdict], earlier: Sequence[int]) -> tuple[int, .
     return (*earlier, *(i for i, v in enumerate(verdicts) if v.kept and i not in sent))
 
 
-def _fates(
-    sections: Sequence[PromptSection],
-    verdicts: Sequence[_Verdict],
-    tokens: Sequence[int],
-    scores: Sequence[float],
-) -> tuple[SectionFate, ...]:
+def _fates(prompt: _Prompt, verdicts: Sequence[_Verdict]) -> tuple[SectionFate, ...]:
     return tuple(
         SectionFate(
             index=i,
             name=section.name,
             kept=verdicts[i].kept,
             reason=verdicts[i].reason,
-            tokens=tokens[i],
-            score=scores[i],
+            tokens=prompt.tokens[i],
+            score=prompt.scores[i],
         )
-        for i, section in enumerate(sections)
+        for i, section in enumerate(prompt.sections)
     )
 
 

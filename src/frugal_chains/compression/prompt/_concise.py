@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from frugal_chains.compression.prompt._checks import in_unit, not_negative
 from frugal_chains.compression.prompt._diff import DiffView, diff_text
-from frugal_chains.compression.prompt._errors import in_unit, not_negative
 
 TaskKind = Literal["answer", "chat", "classify", "code", "extract", "summary", "tool", "translate"]
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal, NamedTuple
 
+from frugal_chains.compression.prompt._checks import in_unit, not_negative
 from frugal_chains.compression.prompt._diff import DiffView, diff_text
-from frugal_chains.compression.prompt._errors import PromptError, in_unit, not_negative
+from frugal_chains.compression.prompt._example_picks import Room, fill, one_per_label
 from frugal_chains.compression.prompt._fit import Count, most_that_fit
 from frugal_chains.compression.prompt._likeness import Likeness, Vector, likeness_of, relevance_of
+from frugal_chains.errors import PromptError
 
 ExampleOrder = Literal["original", "best_last"]
-
-_POOL: Final = 128
-"""Likeness to those chosen is looked at among so many of the most relevant: each choice compares
-with all of them. Those behind come in the order of their relevance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,35 +105,19 @@ def choose_examples(
     full_tokens = count(full_text)
     abouts = [example.about or example.text for example in examples]
     relevance = relevance_of(abouts, query, query_vector, vectors)
-    everything = tuple(range(len(examples)))
-    unlimited = at_most is None or at_most >= len(examples)
-    if not enabled:
-        kept, reason = everything, "off"
-    elif full_tokens <= budget_tokens and unlimited:
-        kept, reason = _ordered(everything, relevance, order), "all fit"
-    else:
+    wanted = _Wanted(budget_tokens, at_most, diversity, min_relevance, order, separator)
+    kept, reason = tuple(range(len(examples))), "off"
+    if enabled and full_tokens <= budget_tokens and wanted.places(len(examples)) == len(examples):
+        kept, reason = _ordered(kept, relevance, order), "all fit"
+    elif enabled:
         likeness = likeness_of(abouts, vectors)
-        sizes = [count(example.text + separator) for example in examples]
-        room = _Room(budget_tokens + count(separator), at_most, sizes)
-        picks = _one_per_label(examples, relevance, room)
-        needed = min_relevance if any(relevance) else 0.0
-        _fill(picks, relevance, likeness, room, diversity, needed)
-
-        def fits(n: int) -> bool:
-            chosen = _ordered(picks[:n], relevance, order)
-            return count(separator.join(examples[i].text for i in chosen)) <= budget_tokens
-
-        kept = _ordered(picks[: most_that_fit(len(picks), fits)], relevance, order)
-        reason = "chosen"
+        kept, reason = _chosen(examples, relevance, likeness, count, wanted), "chosen"
     text = separator.join(examples[i].text for i in kept)
-    shown = {examples[i].label for i in kept}
-    labels = dict.fromkeys(example.label for example in examples if example.label)
-    chosen_ones = set(kept)
     return ExamplePlan(
         kept=kept,
-        dropped=tuple(i for i in everything if i not in chosen_ones),
+        dropped=tuple(sorted(set(range(len(examples))).difference(kept))),
         scores=tuple(relevance),
-        missing_labels=tuple(label for label in labels if label not in shown),
+        missing_labels=_missing_labels(examples, kept),
         text=text,
         full_text=full_text,
         tokens_before=full_tokens,
@@ -145,81 +127,48 @@ def choose_examples(
     )
 
 
-class _Room:
-    """What is left of the budget, by the sum of the parts; the joined text is counted later."""
+class _Wanted(NamedTuple):
+    """What the caller asks for."""
 
-    def __init__(self, tokens: int, at_most: int | None, sizes: Sequence[int]) -> None:
-        self.tokens = tokens
-        self.places = len(sizes) if at_most is None else at_most
-        self.sizes = sizes
+    budget_tokens: int
+    at_most: int | None
+    diversity: float
+    min_relevance: float
+    order: ExampleOrder
+    separator: str
 
-    def has(self, i: int, *, beside_tokens: int = 0) -> bool:
-        return self.places > 0 and self.sizes[i] + beside_tokens <= self.tokens
-
-    def take(self, i: int) -> None:
-        self.places -= 1
-        self.tokens -= self.sizes[i]
-
-
-def _one_per_label(
-    examples: Sequence[PromptExample], relevance: Sequence[float], room: _Room
-) -> list[int]:
-    """The most relevant example of each label that leaves room for the other labels' smallest."""
-    by_label: dict[str, list[int]] = {}
-    for i in sorted(range(len(examples)), key=lambda i: (-relevance[i], i)):
-        if examples[i].label:
-            by_label.setdefault(examples[i].label, []).append(i)
-    smallest = {label: min(room.sizes[i] for i in members) for label, members in by_label.items()}
-    reserved = 0
-    shown: list[str] = []
-    for label in by_label:
-        if len(shown) < room.places and reserved + smallest[label] <= room.tokens:
-            reserved += smallest[label]
-            shown.append(label)
-    picks = []
-    for label in shown:
-        reserved -= smallest[label]
-        pick = next(i for i in by_label[label] if room.has(i, beside_tokens=reserved))
-        room.take(pick)
-        picks.append(pick)
-    return picks
+    def places(self, examples: int) -> int:
+        """How many of so many examples may be chosen, whatever their length."""
+        return examples if self.at_most is None else min(self.at_most, examples)
 
 
-def _fill(
-    picks: list[int],
+def _chosen(
+    examples: Sequence[PromptExample],
     relevance: Sequence[float],
     likeness: Likeness,
-    room: _Room,
-    diversity: float,
-    min_relevance: float,
-) -> None:
-    """Add to `picks`, best first, what fits in the room that is left."""
-    taken = set(picks)
-    ranked = [
-        i
-        for i in sorted(range(len(relevance)), key=lambda i: (-relevance[i], i))
-        if i not in taken and relevance[i] >= min_relevance
-    ]
-    pool, behind = ranked[:_POOL], ranked[_POOL:]
-    nearest = {i: max((likeness(i, j) for j in picks[:_POOL]), default=0.0) for i in pool}
-    while pool := [i for i in pool if room.has(i)]:
-        pick = max(
-            pool,
-            key=lambda i: (
-                (1 - diversity) * relevance[i] - diversity * nearest[i],
-                relevance[i],
-                -i,
-            ),
-        )
-        pool.remove(pick)
-        room.take(pick)
-        picks.append(pick)
-        if diversity:
-            nearest = {i: max(nearest[i], likeness(i, pick)) for i in pool}
-    for i in behind:
-        if room.has(i):
-            room.take(i)
-            picks.append(i)
+    count: Count,
+    wanted: _Wanted,
+) -> tuple[int, ...]:
+    """Those that fit by the count of the joined text, in the order they are sent."""
+    sizes = [count(example.text + wanted.separator) for example in examples]
+    tokens = wanted.budget_tokens + count(wanted.separator)
+    room = Room(tokens, wanted.places(len(examples)), sizes)
+    picks = one_per_label([example.label for example in examples], relevance, room)
+    needed = wanted.min_relevance if any(relevance) else 0.0
+    fill(picks, relevance, likeness, room, wanted.diversity, needed)
+
+    def fits(n: int) -> bool:
+        texts = (examples[i].text for i in _ordered(picks[:n], relevance, wanted.order))
+        return count(wanted.separator.join(texts)) <= wanted.budget_tokens
+
+    return _ordered(picks[: most_that_fit(len(picks), fits)], relevance, wanted.order)
+
+
+def _missing_labels(examples: Sequence[PromptExample], kept: Sequence[int]) -> tuple[str, ...]:
+    """In the order in which they are first seen."""
+    shown = {examples[i].label for i in kept}
+    labels = dict.fromkeys(example.label for example in examples if example.label)
+    return tuple(label for label in labels if label not in shown)
 
 
 def _ordered(

@@ -11,41 +11,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from frugal_chains.compression.prompt._errors import PromptError, not_negative
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrefixPrices:
-    """What input costs, in nano-USD per token: 1 USD per million tokens is 1,000."""
-
-    fresh_nanos: float
-    """Input that stands in no cache and is not kept in one."""
-    read_nanos: float
-    """Input read from the cache. Without a cache: as `fresh_nanos`."""
-    write_nanos: float | None = None
-    """Input that is kept by this call; None: as `fresh_nanos`, as where caching is automatic."""
-    min_tokens: int = 0
-    """A prefix shorter than this is not kept, so all of it is fresh on every call."""
-
-    def __post_init__(self) -> None:
-        not_negative(
-            fresh_nanos=self.fresh_nanos,
-            read_nanos=self.read_nanos,
-            write_nanos=self.missed_nanos,
-            min_tokens=self.min_tokens,
-        )
-
-    @property
-    def missed_nanos(self) -> float:
-        """A token that should be in the cache and is not."""
-        return self.fresh_nanos if self.write_nanos is None else self.write_nanos
+from frugal_chains.compression.prompt._checks import not_negative
+from frugal_chains.errors import PromptError
+from frugal_chains.pricing import CacheTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixUse:
     """How a prefix is used, as far as the caller knows: what a choice is weighed against."""
 
-    prices: PrefixPrices
+    terms: CacheTerms
+    """What input costs; `CacheTerms.of(prices, None)` without a cache."""
     calls: int
     """Expected with the same choice while the cache lives, this one counted."""
     warm_tokens: int
@@ -85,7 +61,7 @@ def weigh_prefix_change(
     before_tokens: int,
     removed_tokens: int,
     behind_tokens: int,
-    prices: PrefixPrices,
+    terms: CacheTerms,
     calls: int,
     warm_tokens: int,
     warm_changed_tokens: int = 0,
@@ -98,7 +74,7 @@ def weigh_prefix_change(
         removed_tokens: All that is taken out.
         behind_tokens: All that stays and stands behind the first removed token, up to the end of
             what is cached: the rest of the system prompt, and the conversation so far.
-        prices: Nano-USD per token.
+        terms: What input costs, and from how many tokens on a prefix is kept.
         calls: Expected with this prefix while the cache lives, this one counted; at least 1.
         warm_tokens: Of the prefix as it is now, from its first token on, held by the cache.
         warm_changed_tokens: Of the changed prefix, held by the cache already, say by another
@@ -121,31 +97,18 @@ def weigh_prefix_change(
     if calls < 1:
         raise PromptError(f"calls is {calls}; this call counts, so expected 1 or more")
     total = before_tokens + removed_tokens + behind_tokens
-    left = _bill(total, warm_tokens, total, prices)
     rest = before_tokens + behind_tokens
     warm = max(min(warm_tokens, before_tokens), warm_changed_tokens)
-    changed = _bill(rest, warm, before_tokens if every_call else rest, prices)
-    leave_nanos = left[0] + (calls - 1) * left[1]
-    change_nanos = changed[0] + (calls - 1) * changed[1]
+    leave, change = terms.call_nanos(total, warm_tokens), terms.call_nanos(rest, warm)
+    further_leave = terms.call_nanos(total, total)
+    further_change = terms.call_nanos(rest, before_tokens if every_call else rest)
     return PrefixChange(
         removed_tokens=removed_tokens,
         calls=calls,
-        leave_nanos=leave_nanos,
-        change_nanos=change_nanos,
-        break_even_calls=_break_even(left[0] - changed[0], left[1] - changed[1]),
+        leave_nanos=leave + (calls - 1) * further_leave,
+        change_nanos=change + (calls - 1) * further_change,
+        break_even_calls=_break_even(leave - change, further_leave - further_change),
     )
-
-
-def _bill(tokens: int, warm: int, kept: int, prices: PrefixPrices) -> tuple[float, float]:
-    """Nanos of the first call, and of each further one, which finds `kept` tokens again."""
-    if tokens < prices.min_tokens:
-        return tokens * prices.fresh_nanos, tokens * prices.fresh_nanos
-
-    def call(found: int) -> float:
-        found = min(found, tokens)
-        return found * prices.read_nanos + (tokens - found) * prices.missed_nanos
-
-    return call(warm), call(kept)
 
 
 def _break_even(first: float, further: float) -> int | None:

@@ -10,12 +10,12 @@ from typing import Final
 
 from frugal_chains.compression.prompt._diff import DiffView, diff_text
 from frugal_chains.compression.prompt._edit import Edit, Found, RewriteRule, found_by
-from frugal_chains.compression.prompt._errors import PromptError
 from frugal_chains.compression.prompt._fit import Count
 from frugal_chains.compression.prompt._given import given_spans
 from frugal_chains.compression.prompt._guarded import guarded_words
 from frugal_chains.compression.prompt._language import language_of
 from frugal_chains.compression.prompt._rules import RULES
+from frugal_chains.errors import PromptError
 from frugal_chains.text import Span, atoms
 
 _PASSES: Final = 10

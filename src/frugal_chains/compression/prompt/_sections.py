@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from frugal_chains.compression.prompt._errors import PromptError
+from frugal_chains.errors import PromptError
 
 SectionStyle = Literal["auto", "markdown", "xml", "numbered"]
 

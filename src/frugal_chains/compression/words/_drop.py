@@ -11,7 +11,13 @@ from typing import Final, Literal
 from frugal_chains.compression.extract import Count, Passage
 from frugal_chains.compression.extract._choose import Page, choose
 from frugal_chains.compression.extract._passage import Source, Unit
-from frugal_chains.compression.words._units import UNSPACED, WordScore, check_scores, word_units
+from frugal_chains.compression.words._units import (
+    UNSPACED,
+    WordScore,
+    WordUnit,
+    check_scores,
+    word_units,
+)
 from frugal_chains.errors import CompressionError
 from frugal_chains.text import Span, atoms
 
@@ -45,8 +51,9 @@ def drop_words(
 
     Words keep their order, and white space between them; a line break in what was dropped stays
     one. Atoms (numbers, ids, URLs, code, a negation with what it negates) are kept whole or not at
-    all. Equal scores: the earlier word stays. A text that fits is handed back as it is. JSON has no
-    words that could go: give it to `extract`.
+    all, and whatever their scores are, other words go before them. Equal scores: the earlier word
+    stays. A text that fits is handed back as it is. JSON has no words that could go: give it to
+    `extract`.
 
     Args:
         text: Prose or speech.
@@ -71,8 +78,8 @@ def drop_words(
             reason="fits",
         )
     units = word_units(text, scores, patterns)
-    page = WordPage([Passage(text=text)], [[unit.span for unit in units]], count, "", patterns)
-    texts, kept = page.best([unit.keep for unit in units], budget_tokens)
+    page = WordPage([Passage(text=text)], [units], count, "", patterns)
+    texts, kept = page.best(budget_tokens)
     return Dropped(
         text=texts[0] or "",
         kept=tuple(kept[0]),
@@ -95,25 +102,31 @@ class WordPage(Page):
     def __init__(
         self,
         passages: Sequence[Passage],
-        spans: Sequence[Sequence[Span]],
+        words: Sequence[Sequence[WordUnit]],
         count: Count,
         joiner: str,
         patterns: Sequence[re.Pattern[str]],
     ) -> None:
+        self._weighed = [word for found in words for word in found]
         self._all = [
-            Unit(passage=number, span=span, section=number)
-            for number, found in enumerate(spans)
-            for span in found
+            Unit(passage=number, span=word.span, section=number)
+            for number, found in enumerate(words)
+            for word in found
         ]
         sources = [Source(passage, "prose") for passage in passages]
         super().__init__(sources, self._all, count, joiner)
         self._patterns = patterns
 
     def best(
-        self, scores: Sequence[float], budget_tokens: int
+        self, budget_tokens: int, asked: Sequence[str] = ()
     ) -> tuple[list[str | None], list[list[Span]]]:
-        """The kept text of each passage, and where its parts stand."""
-        chosen = choose(self, self._all, scores, frozenset(), budget_tokens)
+        """The kept text of each passage, and where its parts stand: what holds one of `asked`
+        before what stays, that before other atoms, and these before the words of highest score."""
+        order = sorted(range(len(self._all)), key=lambda at: self._worth(at, asked), reverse=True)
+        ranks = [0.0] * len(order)
+        for rank, at in enumerate(order):
+            ranks[at] = -rank
+        chosen = choose(self, self._all, ranks, frozenset(), budget_tokens)
         kept: list[list[Span]] = [[] for _ in self._sources]
         for last, at in pairwise([-2, *chosen]):
             spans, (start, end) = kept[self._all[at].passage], self._all[at].span
@@ -122,6 +135,14 @@ class WordPage(Page):
             else:
                 spans.append((start, end))
         return self.texts(chosen), kept
+
+    def _worth(self, unit: int, asked: Sequence[str]) -> tuple[bool, bool, bool, float, int]:
+        word = self._weighed[unit]
+        named = False
+        if asked and word.atom:
+            text = self._sources[self._all[unit].passage].passage.text[slice(*word.span)].lower()
+            named = any(atom in text for atom in asked)
+        return named, word.stays, word.atom, word.keep, -unit
 
     def guess(self, unit: int) -> int:
         """Of a word: too short to be told by its length."""

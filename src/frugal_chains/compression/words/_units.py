@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from frugal_chains.errors import CompressionError
-from frugal_chains.text import Span, atoms
+from frugal_chains.text import Atom, Span, atoms
 
 UNSPACED: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
@@ -32,10 +33,15 @@ WordScorer = Callable[[str], Sequence[WordScore]]
 
 
 class WordUnit(NamedTuple):
-    """What is kept or dropped as one, and the highest score in it; 0 where there is none."""
+    """What is kept or dropped as one."""
 
     span: Span
     keep: float
+    """The highest score in it; negative infinity where there is none: it goes first."""
+    atom: bool = False
+    """It holds a number, an id, a negation or another atom: other words go before it."""
+    stays: bool = False
+    """It is of a sentence that stays whole: words and atoms of others go before it."""
 
 
 def word_units(
@@ -52,6 +58,17 @@ def word_units(
     check_scores(text, scores)
     cuts = sorted({place for score in scores for place in (score.start, score.end)})
     held = atoms(text, patterns)
+    spans = _whole_atoms(text, cuts, held)
+    return [
+        WordUnit(span, keep, atom)
+        for span, keep, atom in zip(
+            spans, _keeps(spans, scores), _holding(spans, held), strict=True
+        )
+    ]
+
+
+def _whole_atoms(text: str, cuts: Sequence[int], held: Sequence[Atom]) -> list[Span]:
+    """The parts of a text, those made one that an atom spans."""
     spans: list[Span] = []
     at = 0
     for start, end in _parts(text, cuts):
@@ -61,7 +78,7 @@ def word_units(
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))
-    return list(_scored(spans, scores))
+    return spans
 
 
 def _parts(text: str, cuts: Sequence[int]) -> Iterator[Span]:
@@ -76,18 +93,27 @@ def _parts(text: str, cuts: Sequence[int]) -> Iterator[Span]:
         yield start, end
 
 
-def _scored(spans: Sequence[Span], scores: Sequence[WordScore]) -> Iterator[WordUnit]:
+def _keeps(spans: Sequence[Span], scores: Sequence[WordScore]) -> Iterator[float]:
+    """The highest score in each span: a comma behind a word says nothing against the word."""
     at = 0
     for start, end in spans:
         while at < len(scores) and scores[at].end <= start:
             at += 1
         inside = at
-        keep = 0.0
+        keep = -math.inf
         while inside < len(scores) and scores[inside].start < end:
-            # The highest: a comma behind a word says nothing against the word.
             keep = max(keep, scores[inside].keep)
             inside += 1
-        yield WordUnit((start, end), keep)
+        yield keep
+
+
+def _holding(spans: Sequence[Span], held: Sequence[Atom]) -> Iterator[bool]:
+    """Whether there is an atom in each span."""
+    at = 0
+    for start, end in spans:
+        while at < len(held) and held[at].end <= start:
+            at += 1
+        yield at < len(held) and held[at].start < end
 
 
 def check_scores(text: str, scores: Sequence[WordScore]) -> None:
@@ -97,7 +123,7 @@ def check_scores(text: str, scores: Sequence[WordScore]) -> None:
             raise CompressionError(
                 f"score {at} is of {start} to {end}; the text has {len(text)} characters"
             )
-        if not float("-inf") < keep < float("inf"):
+        if not math.isfinite(keep):
             raise CompressionError(f"score {at} is {keep}; give a finite number")
     for at, (one, other) in enumerate(pairwise(scores)):
         if other.start < one.end:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from frugal_chains.dispatch._router import Route
+from frugal_chains.dispatch.routing._router import Route
 from frugal_chains.routing.cascade import Finished, Outcome, Step
 
 

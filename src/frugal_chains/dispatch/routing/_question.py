@@ -18,7 +18,7 @@ from frugal_chains.routing.gain import Embedder
 from frugal_chains.usage import Usage
 
 if TYPE_CHECKING:
-    from frugal_chains.dispatch._router import Router
+    from frugal_chains.dispatch.routing._router import Router
 
 Vector = Sequence[float]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +18,11 @@ from frugal_chains.compression.extract import (
     sections,
     untouched,
 )
+from frugal_chains.compression.words import WordScorer, extract_then_words
 from frugal_chains.dispatch._allowance import Allowance
 from frugal_chains.dispatch._patience import GaveUp, Patience
+from frugal_chains.dispatch.context._given import Given
+from frugal_chains.dispatch.context._likeness import Likeness
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect
@@ -34,25 +36,6 @@ _LONG_CHARS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Likeness:
-    """How a framework's embedder tells how near texts are to a query: one cosine for each."""
-
-    of: Callable[[str, Sequence[str]], Sequence[float]]
-    aof: Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
-
-
-def cosines(query: Sequence[float], texts: Sequence[Sequence[float]]) -> list[float]:
-    """Of a vector with each of some others; 0 for a vector without length."""
-    own = math.sqrt(math.fsum(x * x for x in query))
-    found = []
-    for vector in texts:
-        length = own * math.sqrt(math.fsum(x * x for x in vector))
-        dot = math.fsum(x * y for x, y in zip(query, vector, strict=True))
-        found.append(dot / length if length else 0.0)
-    return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Compressed:
     """What is kept of what was found."""
 
@@ -63,8 +46,8 @@ class Compressed:
 class ContextCompressor:
     """Keeps what a query needs, to a budget, and writes down what that did. Safe for threads.
 
-    Never the reason for no answer: what cannot be compressed is handed on as it was, with a
-    warning.
+    Never the reason for no answer: what cannot be compressed is handed on as it was, and what goes
+    wrong with an embedder or a scorer of words is done without it; a warning says so.
 
     Args:
         budget: Tokens of all that is kept, labels and joiners included; or how they depend on who
@@ -73,6 +56,10 @@ class ContextCompressor:
         provider: Of the model, where its name alone does not tell.
         likeness: Of an embedder; None: words alone decide.
         likeness_timeout_s: How long it may take.
+        words: What scores the words of a text, such as `frugal_chains.local.LLMLingua2`: beside
+            the best sentences, which stay whole, others are then kept by their main words, numbers,
+            ids and negations first. None: every sentence stays whole.
+        words_timeout_s: How long it may take for one context, loading its weights included.
         kind: What is compressed; None: told from each text.
         joiner: What stands between passages in the prompt.
         patterns: Of the application: what they match is never cut.
@@ -88,6 +75,8 @@ class ContextCompressor:
         provider: str = "",
         likeness: Likeness | None = None,
         likeness_timeout_s: float = 10.0,
+        words: WordScorer | None = None,
+        words_timeout_s: float = 10.0,
         kind: Kind | None = None,
         joiner: str = JOINER,
         patterns: Sequence[re.Pattern[str]] = (),
@@ -97,6 +86,7 @@ class ContextCompressor:
         self._allowance = Allowance(budget, model, provider, counter, prices)
         self._likeness = likeness
         self._patience = Patience("frugal-likeness", likeness_timeout_s)
+        self._words, self._words_patience = words, Patience("frugal-words", words_timeout_s)
         self._kind, self._joiner, self._patterns = kind, joiner, tuple(patterns)
 
     @property
@@ -127,11 +117,11 @@ class ContextCompressor:
             operation_id: Of the calls that the effect belongs to, where an adapter knows it.
             trackers: Of handlers that an adapter finds on the call.
         """
-        likeness: Sequence[float] | None = None
-        warnings: tuple[str, ...] = ()
-        if self._likeness is not None and not self._fits(passages, tier):
-            likeness, warnings = self._likenesses(self._likeness, query, passages)
-        found = self._extracted(query, passages, tier, likeness, warnings)
+        given = self._given(query, passages, tier)
+        near = _Near()
+        if self._likeness is not None and not given.fits():
+            near = self._near(self._likeness, given)
+        found = self._extracted(given, near)
         self._report(found, operation_id, trackers)
         return found
 
@@ -145,75 +135,92 @@ class ContextCompressor:
         trackers: Sequence[Tracker] = (),
     ) -> Compressed:
         """As `compress`."""
-        likeness: Sequence[float] | None = None
-        warnings: tuple[str, ...] = ()
-        if self._likeness is not None and not self._fits(passages, tier):
-            likeness, warnings = await self._alikenesses(self._likeness, query, passages)
-        if sum(len(passage.text) for passage in passages) > _LONG_CHARS:
-            found = await asyncio.to_thread(
-                self._extracted, query, passages, tier, likeness, warnings
-            )
+        given = self._given(query, passages, tier)
+        is_long = given.chars > _LONG_CHARS
+        near = _Near()
+        if self._likeness is not None and not (
+            await asyncio.to_thread(given.fits) if is_long else given.fits()
+        ):
+            near = await self._anear(self._likeness, given, is_long)
+        if is_long or self._words is not None:  # neither is the event loop's time
+            found = await asyncio.to_thread(self._extracted, given, near)
         else:
-            found = self._extracted(query, passages, tier, likeness, warnings)
+            found = self._extracted(given, near)
         self._report(found, operation_id, trackers)
         return found
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _extracted(
-        self,
-        query: str,
-        passages: Sequence[Passage],
-        tier: str,
-        likeness: Sequence[float] | None,
-        warnings: tuple[str, ...],
-    ) -> Compressed:
-        tokens = self._tokens(tier)
+    def _given(self, query: str, passages: Sequence[Passage], tier: str) -> Given:
+        tokens = self._allowance.tokens(tier)
+        assert tokens is not None
+        return Given(
+            query,
+            passages,
+            budget_tokens=tokens,
+            joiner=self._joiner,
+            count=self._allowance.count,
+        )
+
+    def _extracted(self, given: Given, near: _Near) -> Compressed:
+        warnings = near.warnings
+        if self._words is not None:
+            try:
+                return Compressed(extraction=self._by_words(given, near), warnings=warnings)
+            except Exception as error:
+                warnings = (*warnings, _without("the scorer of words", error))
         try:
-            extraction = extract(
-                query,
-                passages,
-                budget_tokens=tokens,
-                count=self._allowance.count,
-                kind=self._kind,
-                likeness=likeness,
-                joiner=self._joiner,
-                patterns=self._patterns,
-            )
+            return Compressed(extraction=self._by_sentences(given, near), warnings=warnings)
         except Exception as error:
             logger.warning("the context is left as it was", exc_info=True)
             why = f"not compressed: {type(error).__name__}: {error}"[:200]
-            return Compressed(extraction=untouched(passages, tokens), warnings=(*warnings, why))
-        return Compressed(extraction=extraction, warnings=warnings)
+            whole = untouched(given.passages, given.budget_tokens)
+            return Compressed(extraction=whole, warnings=(*near.warnings, why))
 
-    def _likenesses(
-        self, likeness: Likeness, query: str, passages: Sequence[Passage]
-    ) -> tuple[Sequence[float] | None, tuple[str, ...]]:
-        texts = sections(passages, self._kind, self._patterns)
+    def _by_sentences(self, given: Given, near: _Near) -> Extraction:
+        return extract(
+            given.query,
+            given.passages,
+            budget_tokens=given.budget_tokens,
+            count=given.count,
+            kind=self._kind,
+            likeness=near.likeness,
+            joiner=self._joiner,
+            patterns=self._patterns,
+        )
+
+    def _by_words(self, given: Given, near: _Near) -> Extraction:
+        return extract_then_words(
+            given.query,
+            given.passages,
+            budget_tokens=given.budget_tokens,
+            count=given.count,
+            words=self._words,
+            within=self._words_patience.wait_for,
+            kind=self._kind,
+            likeness=near.likeness,
+            joiner=self._joiner,
+            patterns=self._patterns,
+        )
+
+    def _near(self, likeness: Likeness, given: Given) -> _Near:
         try:
-            return self._patience.wait_for(lambda: list(likeness.of(query, texts))), ()
+            texts = self._sections(given)
+            return _Near(self._patience.wait_for(lambda: list(likeness.of(given.query, texts))))
         except Exception as error:
-            return None, (_without_embedder(error),)
+            return _Near(warnings=(_without("the embedder", error),))
 
-    async def _alikenesses(
-        self, likeness: Likeness, query: str, passages: Sequence[Passage]
-    ) -> tuple[Sequence[float] | None, tuple[str, ...]]:
-        texts = sections(passages, self._kind, self._patterns)
+    async def _anear(self, likeness: Likeness, given: Given, is_long: bool) -> _Near:
         try:
-            return list(await self._patience.await_for(likeness.aof(query, texts))), ()
+            texts = (
+                await asyncio.to_thread(self._sections, given) if is_long else self._sections(given)
+            )
+            return _Near(list(await self._patience.await_for(likeness.aof(given.query, texts))))
         except Exception as error:
-            return None, (_without_embedder(error),)
+            return _Near(warnings=(_without("the embedder", error),))
 
-    def _fits(self, passages: Sequence[Passage], tier: str) -> bool:
-        """Whether nothing will have to go, told by length alone (few tokens are less than a
-        character): no embedder is asked. A wrong yes costs its word, not the budget."""
-        chars = sum(len(passage.label) + len(passage.text) for passage in passages)
-        return chars <= self._tokens(tier)
-
-    def _tokens(self, tier: str) -> int:
-        tokens = self._allowance.tokens(tier)
-        assert tokens is not None
-        return tokens
+    def _sections(self, given: Given) -> list[str]:
+        return sections(given.passages, self._kind, self._patterns)
 
     def _report(self, found: Compressed, operation_id: str, trackers: Sequence[Tracker]) -> None:
         extraction = found.extraction
@@ -235,6 +242,14 @@ class ContextCompressor:
         )
 
 
-def _without_embedder(error: Exception) -> str:
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """What an embedder said, if it was asked."""
+
+    likeness: Sequence[float] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _without(whom: str, error: Exception) -> str:
     what = str(error) if isinstance(error, GaveUp) else f"{type(error).__name__}: {error}"
-    return f"compressed without the embedder: {what}"[:200]
+    return f"compressed without {whom}: {what}"[:200]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
-from frugal_chains.dispatch._memory import Memory, conversation_key
 from frugal_chains.dispatch._patience import Patience
-from frugal_chains.dispatch._question import Embedded
-from frugal_chains.dispatch._steps import steps_of
+from frugal_chains.dispatch.routing._memory import Memory, conversation_key
+from frugal_chains.dispatch.routing._question import Embedded
+from frugal_chains.dispatch.routing._steps import steps_of
 from frugal_chains.errors import LedgerError
 from frugal_chains.facts import RequestFacts
 from frugal_chains.ledger import Attempt
