@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 
+from frugal_chains.compression.words import WordScore, WordScorer
 from langchain_frugal import DocumentCompressor
 from llama_index_frugal import NodeCompressor
 
@@ -21,13 +23,26 @@ TEXTS = [
 ]
 
 
+PROSE = [*TEXTS[:3], "Lifts, as one may say, are slow. All in all they take 90 s, and do not fail."]
+
+
+def weigh(text: str) -> list[WordScore]:
+    """Long words weigh more."""
+    return [WordScore(m.start(), m.end(), len(m[0])) for m in re.finditer(r"\w+", text)]
+
+
 @pytest.mark.parametrize("budget_tokens", [15, 30, 60, 90, 500])
 @pytest.mark.parametrize("query", ["When was Tower Bridge built?", "ORD-7731", "", "who said noon"])
-async def test_both_keep_the_same(query: str, budget_tokens: int) -> None:
-    documents = DocumentCompressor(budget_tokens=budget_tokens, model=MODEL)
-    nodes = NodeCompressor(budget_tokens=budget_tokens, model=MODEL)
-    found = [Document(text, id=str(at)) for at, text in enumerate(TEXTS)]
-    scored = [NodeWithScore(node=TextNode(text=text, id_=str(at))) for at, text in enumerate(TEXTS)]
+@pytest.mark.parametrize(
+    ("texts", "words"), [(TEXTS, None), (PROSE, weigh)], ids=["sentences", "words"]
+)
+async def test_both_keep_the_same(
+    texts: list[str], words: WordScorer | None, query: str, budget_tokens: int
+) -> None:
+    documents = DocumentCompressor(budget_tokens=budget_tokens, model=MODEL, words=words)
+    nodes = NodeCompressor(budget_tokens=budget_tokens, model=MODEL, words=words)
+    found = [Document(text, id=str(at)) for at, text in enumerate(texts)]
+    scored = [NodeWithScore(node=TextNode(text=text, id_=str(at))) for at, text in enumerate(texts)]
     kept = [(each.id, each.page_content) for each in documents.compress_documents(found, query)]
     same = [(each.node_id, each.text) for each in nodes.postprocess_nodes(scored, query_str=query)]
     assert kept == same

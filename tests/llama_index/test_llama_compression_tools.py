@@ -22,8 +22,9 @@ from llama_index_instrumentation.dispatcher import instrument_tags
 
 from frugal_chains import Ledger
 from frugal_chains.archive import Archive, handle_of
-from frugal_chains.compression import ContextBudget
+from frugal_chains.compression import Ahead, ContextBudget
 from frugal_chains.compression.shape import restore
+from frugal_chains.dispatch import Prefix, PrefixFacts
 from frugal_chains.errors import ArchiveError, CompressionError
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal import (
@@ -451,3 +452,53 @@ def test_fields_that_were_dropped_are_counted(ledger: Ledger) -> None:
     assert (effect.detail["step"], effect.detail["budget_tokens"]) == ("fields", 60)
     assert effect.detail["dropped_fields"] >= 1
     assert effect.tokens_after == tokens(output.content) <= 60
+
+
+# -- net of the provider's cache ---------------------------------------------------------------
+
+
+def note(item: str) -> str:
+    """A note of about 400 tokens."""
+    return PROSE[: PROSE.index("Paragraph 30")]
+
+
+async def test_a_prefix_says_where_compressing_may_cost_more(ledger: Ledger) -> None:
+    """OpenAI keeps prompts of 1,024 tokens or more; below that nothing is ever read again."""
+    short = PrefixFacts(ahead=Ahead(prefix_tokens=300))
+    long = PrefixFacts(ahead=Ahead(prefix_tokens=1_500))
+    grows = iter([short, short, long, long])
+    cases: list[tuple[Prefix, list[bool]]] = [
+        (short, [True, True]),
+        (long, [False, False]),
+        (lambda: next(grows), [True, True]),
+    ]
+    for prefix, kept in cases:
+        tool = compressed_tool(note, 100, model=MODEL, prefix=prefix)
+        with track_cost(ledger):
+            outputs = await both(tool, item="item 3")
+        assert [output.content == note("") for output in outputs] == kept
+    assert [output.content == note("") for output in await both(tool, item="item 3")] == [False] * 2
+    reasons = [effect.detail.get("reason") for effect in ledger.effects()]
+    assert reasons == ["cache", "cache", None, None, "cache", "cache"]
+
+
+async def test_a_long_output_is_cut_as_far_as_the_cache_lets_it() -> None:
+    prefix = PrefixFacts(ahead=Ahead(prefix_tokens=300))
+    for output in await both(
+        compressed_tool(prose, 100, model=MODEL, prefix=prefix), item="item 3"
+    ):
+        assert 1_024 <= 300 + tokens(output.content) < 1_100 < tokens(PROSE)
+        assert "item 3," in output.content
+
+
+async def test_a_prefix_goes_with_all_tools_of_an_agent() -> None:
+    prefix = PrefixFacts(ahead=Ahead(prefix_tokens=300))
+    archive = Archive.open("memory://")
+    for tool in compressed_tools([note], 100, model=MODEL, archive=archive, prefix=prefix)[:1]:
+        assert [output.content for output in await both(tool, item="item 3")] == [note("")] * 2
+
+
+async def test_an_output_that_fits_without_its_mark_has_none() -> None:
+    archive = Archive.open("memory://")
+    (tool, _) = compressed_tools([prose], tokens(PROSE), model=MODEL, archive=archive)
+    assert [output.content for output in await both(tool, item="item 3")] == [PROSE] * 2

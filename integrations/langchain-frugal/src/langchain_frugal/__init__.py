@@ -11,8 +11,12 @@ from langchain_frugal._track import track_cost
 if TYPE_CHECKING:
     from langchain_frugal._middleware import BudgetMiddleware
     from langchain_frugal.compression import (
+        BudgetExampleSelector,
         DocumentCompressor,
         PromptCompressor,
+        SystemPromptCompressor,
+        SystemPromptMiddleware,
+        ToolChoiceMiddleware,
         ToolOutputMiddleware,
         fetch_original_tool,
     )
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BudgetExampleSelector",
     "BudgetExceeded",
     "BudgetMiddleware",
     "CostCallbackHandler",
@@ -33,6 +38,9 @@ __all__ = [
     "RequestRefused",
     "RoutingChatModel",
     "RoutingMiddleware",
+    "SystemPromptCompressor",
+    "SystemPromptMiddleware",
+    "ToolChoiceMiddleware",
     "ToolOutputMiddleware",
     "TrackedEmbeddings",
     "__version__",
@@ -41,8 +49,12 @@ __all__ = [
 ]
 
 _COMPRESSION = (
+    "BudgetExampleSelector",
     "DocumentCompressor",
     "PromptCompressor",
+    "SystemPromptCompressor",
+    "SystemPromptMiddleware",
+    "ToolChoiceMiddleware",
     "ToolOutputMiddleware",
     "fetch_original_tool",
 )

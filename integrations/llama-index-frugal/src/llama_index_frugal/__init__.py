@@ -10,7 +10,10 @@ from llama_index_frugal._track import track_cost
 if TYPE_CHECKING:
     from llama_index_frugal._embedding import TrackedEmbedding
     from llama_index_frugal.compression import (
+        FewShotExamples,
         NodeCompressor,
+        SystemPromptCompressor,
+        ToolChoiceRetriever,
         compressed_tool,
         compressed_tools,
         fetch_original_tool,
@@ -23,9 +26,12 @@ __all__ = [
     "BudgetRateLimiter",
     "CostEventHandler",
     "CostSpanHandler",
+    "FewShotExamples",
     "NodeCompressor",
     "RoutingEvent",
     "RoutingLLM",
+    "SystemPromptCompressor",
+    "ToolChoiceRetriever",
     "TrackedEmbedding",
     "__version__",
     "compressed_tool",
@@ -37,9 +43,12 @@ __all__ = [
 
 
 _LATER = {
+    "FewShotExamples": "llama_index_frugal.compression",
     "NodeCompressor": "llama_index_frugal.compression",
     "RoutingEvent": "llama_index_frugal.routing",
     "RoutingLLM": "llama_index_frugal.routing",
+    "SystemPromptCompressor": "llama_index_frugal.compression",
+    "ToolChoiceRetriever": "llama_index_frugal.compression",
     "TrackedEmbedding": "llama_index_frugal._embedding",
     "compressed_tool": "llama_index_frugal.compression",
     "compressed_tools": "llama_index_frugal.compression",

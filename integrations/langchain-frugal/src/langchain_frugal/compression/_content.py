@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
+from frugal_chains.compression.payload import argument_words
+
 MARKERS: Final = ("cache_control", "cachePoint")
 """Anthropic's and Bedrock's: what stands before one is in the provider's cache, by its bytes."""
-_ARGUMENT_CHARS: Final = 2_000
-"""Of a tool call: more is a file that is written, not what is looked for."""
 
 
 def texts_of(content: str | Sequence[Any]) -> list[str]:
@@ -48,10 +47,8 @@ def is_marked(message: BaseMessage) -> bool:
 
 
 def words_of(call: Mapping[str, Any]) -> str:
-    """The arguments of a tool call as words: names and values, without the quotes of JSON."""
-    args = call.get("args")
-    parts = [f"{name} {_plain(value)}" for name, value in args.items()] if args else []
-    return "\n".join(parts)[:_ARGUMENT_CHARS]
+    """The arguments of a tool call as words."""
+    return argument_words((call.get("args") or {}).items())
 
 
 def _has_marker(block: Mapping[Any, Any]) -> bool:
@@ -60,16 +57,6 @@ def _has_marker(block: Mapping[Any, Any]) -> bool:
     return any(name in block for name in MARKERS) or any(
         isinstance(each, Mapping) and any(name in each for name in MARKERS) for each in nested
     )
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, str):
-        return value[:_ARGUMENT_CHARS]
-    try:
-        found = json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, RecursionError):  # cyclic, or nested too deeply
-        return ""
-    return found.replace('"', "")[:_ARGUMENT_CHARS]
 
 
 def _text(block: Any) -> str | None:

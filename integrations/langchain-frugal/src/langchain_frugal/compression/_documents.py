@@ -17,14 +17,14 @@ from pydantic import ConfigDict, InstanceOf, PrivateAttr
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.extract import Extraction, Kind, Passage
-from frugal_chains.dispatch import ContextCompressor
+from frugal_chains.compression.words import WordScorer
+from frugal_chains.dispatch import ContextCompressor, kept_in
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal.compression._around import Around, around
 from langchain_frugal.compression._copies import own_copy
 from langchain_frugal.compression._labels import Label, label_of
 from langchain_frugal.compression._likeness import EmbedTexts, likeness_of
-from langchain_frugal.compression._originals import kept_in
 
 logger = logging.getLogger("langchain_frugal")
 
@@ -58,6 +58,12 @@ class DocumentCompressor(BaseDocumentCompressor):
         joiner: What the application writes between documents.
         embedder: `Embeddings`, or a function of texts such as `LocalEmbedder(layers=6)`.
         embedding_timeout_s: How long it may take; then words alone decide.
+        words: What scores the words of a text, such as `LLMLingua2(folder)` of
+            `frugal_chains.local` (extra `llmlingua`): beside the best sentences, which stay whole,
+            others are then kept by their main words, numbers, ids and negations first. None: every
+            sentence stays whole.
+        words_timeout_s: How long that may take, loading weights included; then every sentence
+            stays whole.
         kind: What the documents are; None: told from each text.
         patterns: Of the application: what they match is never cut.
         details: Add `metadata["frugal"]`: where the kept parts stood in the original, in
@@ -83,6 +89,8 @@ class DocumentCompressor(BaseDocumentCompressor):
     joiner: str = "\n\n"
     embedder: InstanceOf[Embeddings] | EmbedTexts | None = None
     embedding_timeout_s: float = 10.0
+    words: WordScorer | None = None
+    words_timeout_s: float = 10.0
     kind: Kind | None = None
     patterns: tuple[re.Pattern[str], ...] = ()
     details: bool = False
@@ -100,6 +108,8 @@ class DocumentCompressor(BaseDocumentCompressor):
             provider=self.provider,
             likeness=likeness_of(self.embedder),
             likeness_timeout_s=self.embedding_timeout_s,
+            words=self.words,
+            words_timeout_s=self.words_timeout_s,
             kind=self.kind,
             joiner=self.joiner,
             patterns=self.patterns,

@@ -1,21 +1,16 @@
-"""Originals of shortened texts: put into the user's archive, and fetched by a tool."""
+"""`fetch_original_tool`: originals of shortened texts, for a model that is shown their handles."""
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from frugal_chains.archive import Archive
+from frugal_chains.dispatch import FETCH_DESCRIPTION, FETCH_ORIGINAL
 from frugal_chains.errors import ArchiveError
 
-logger = logging.getLogger("langchain_frugal")
-
-FETCH: Final = "fetch_original"
-_DESCRIPTION: Final = (
-    "The whole text of an output that was shortened. Give the handle that stands in its last line."
-)
+FETCH: Final = FETCH_ORIGINAL
 
 
 def fetch_original_tool(archive: Archive) -> BaseTool:
@@ -28,14 +23,5 @@ def fetch_original_tool(archive: Archive) -> BaseTool:
             raise ToolException(str(error)) from error
 
     return StructuredTool.from_function(
-        fetch_original, name=FETCH, description=_DESCRIPTION, handle_tool_error=True
+        fetch_original, name=FETCH, description=FETCH_DESCRIPTION, handle_tool_error=True
     )
-
-
-def kept_in(archive: Archive, text: str) -> str:
-    """The handle of a text that was put; empty where the archive does not take it."""
-    try:
-        return archive.put(text)
-    except ArchiveError:
-        logger.warning("an original is not kept", exc_info=True)
-        return ""

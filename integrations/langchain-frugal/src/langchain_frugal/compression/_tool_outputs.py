@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ToolCallRequest
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
-from frugal_chains.compression.payload import Payload
 from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
-from frugal_chains.dispatch import PayloadCompressor
-from frugal_chains.errors import CompressionError
+from frugal_chains.compression.tools import FIND_TOOL
+from frugal_chains.dispatch import PayloadCompressor, PrefixFacts
 from frugal_chains.pricing import PriceBook
+from frugal_chains.providers import model_family
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal.compression._around import Around, around
 from langchain_frugal.compression._content import is_marked, texts_of, with_texts, words_of
-from langchain_frugal.compression._originals import FETCH, fetch_original_tool, kept_in
+from langchain_frugal.compression._originals import FETCH, fetch_original_tool
 from langchain_frugal.compression._parts import question_last
 
 Result = Any
 """A `ToolMessage`, a `Command`, or a list of these."""
-
-_MARKER: Final = "\n[shortened; all of it: {fetch}({handle})]"
-_HANDLE_CHARS: Final = 24
-"""Of a handle, and so the most tokens that it has."""
-_SEAM_TOKENS: Final = 2
-"""Two texts joined may have a few more tokens than both."""
-_LEAST_WITH_MARKER: Final = 64
-"""Tokens: the marker has about 30, and something of the output should be left."""
-_LOSING: Final = ("fields", "extract")
-"""Steps of a payload after which something is gone."""
 
 
 class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -65,7 +53,12 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         patterns: Of the application: what they match is never cut.
         archive: Where the originals of shortened outputs are put. The agent then has the tool
             `fetch_original(handle)`, and a shortened output ends with a line that names its handle.
-            Room for the line is part of the budget.
+            The line is part of the budget.
+        prefix: What is known of the conversation, for a bill that is sure not to rise: where
+            compressing an output to its budget may cost more than it saves, net of the provider's
+            prompt cache, it is compressed less, or left as it was. For this
+            `PrefixFacts(ahead=Ahead(prefix_tokens=0))` will do: what stands in front is read off
+            the agent's messages. None: every output is brought to its budget.
         enabled: False: outputs pass as they are.
         counter: The token counter.
         prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
@@ -85,6 +78,7 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         forms: Collection[str] = LOSSLESS_FORMS,
         patterns: Sequence[re.Pattern[str]] = (),
         archive: Archive | None = None,
+        prefix: PrefixFacts | None = None,
         enabled: bool = True,
         counter: TokenCounter | None = None,
         prices: PriceBook | None = None,
@@ -92,19 +86,16 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         super().__init__()
         self.enabled = enabled
         self.tools = [fetch_original_tool(archive)] if archive is not None else []
-        self._archive = archive
-        self._exclude = frozenset((*exclude, FETCH))
-        counter = counter or TokenCounter()
-        if archive is not None and budget_tokens is not None:
-            line = _MARKER.format(fetch=FETCH, handle="")
-            room = counter.count_text(line, model=model, provider=provider or None).tokens
-            budget_tokens = _less(budget_tokens, room + _HANDLE_CHARS + _SEAM_TOKENS)
+        # An original is asked for whole, and a list of tools with every name in it.
+        self._exclude = frozenset((*exclude, FETCH, FIND_TOOL.name))
+        self._prefix, self._model = prefix, model
         self._compressor = PayloadCompressor(
             budget_tokens,
             model=model,
             provider=provider,
             forms=checked_lossless(forms),
             patterns=patterns,
+            archive=archive,
             counter=counter,
             prices=prices,
         )
@@ -145,10 +136,11 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             _query(request),
             _text(result),
             tier=call.tier,
+            prefix=self._in_front(request),
             operation_id=call.operation_id,
             trackers=call.trackers,
         )
-        return self._written(result, found)
+        return _written(result, found.text)
 
     async def _aone(self, result: Result, request: ToolCallRequest, call: Around) -> Result:
         if not _is_output(result):
@@ -157,41 +149,48 @@ class ToolOutputMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             _query(request),
             _text(result),
             tier=call.tier,
+            prefix=self._in_front(request),
             operation_id=call.operation_id,
             trackers=call.trackers,
         )
-        if self._archive is not None:  # a file: not the loop's time
-            return await asyncio.to_thread(self._written, result, found)
-        return self._written(result, found)
+        return _written(result, found.text)
 
-    def _written(self, message: ToolMessage, found: Payload) -> ToolMessage:
-        text, original = found.text, _text(message)
-        if text == original:
-            return message
-        if found.step in _LOSING and self._archive is not None:
-            handle = kept_in(self._archive, original)
-            text += _MARKER.format(fetch=FETCH, handle=handle) if handle else ""
-        old = cast(Any, message.content)
-        new = [text, *("" for _ in texts_of(old)[1:])]
-        return message.model_copy(update={"content": with_texts(old, new)})
+    def _in_front(self, request: ToolCallRequest) -> Callable[[], PrefixFacts] | None:
+        facts = self._prefix
+        if facts is None:
+            return None
+
+        def told() -> PrefixFacts:
+            messages = _messages(request.state)
+            return self._compressor.in_front(
+                facts,
+                reported_tokens=reported_tokens(messages, self._model),
+                texts=(text for message in messages for text in texts_of(_content(message))),
+            )
+
+        return told
 
 
-def _less(budget: int | ContextBudget, tokens: int) -> ContextBudget:
-    """The budget without the room for a marker."""
-    given = ContextBudget(tokens=budget) if isinstance(budget, int) else budget
-    floor = (given.least_tokens,) if given.limit_usd is not None else ()
-    least = min((given.tokens, *given.by_tier.values(), *floor))
-    if least < _LEAST_WITH_MARKER:
-        raise CompressionError(
-            f"a budget of {least} tokens has no room for the line that names the original; give "
-            f"{_LEAST_WITH_MARKER} or more, or no archive"
-        )
-    return replace(
-        given,
-        tokens=given.tokens - tokens,
-        by_tier={tier: limit - tokens for tier, limit in given.by_tier.items()},
-        least_tokens=max(1, given.least_tokens - tokens),
-    )
+def reported_tokens(messages: Sequence[BaseMessage], model: str) -> int:
+    """Input of the latest request as its provider has counted it; 0 where that is not known, or
+    another model has answered, whose tokens are others."""
+    for message in reversed(messages):
+        if isinstance(message, AIMessage):
+            name = str(message.response_metadata.get("model_name") or "")
+            if message.usage_metadata is None or (
+                name and model and model_family(name) != model_family(model)
+            ):
+                return 0
+            return message.usage_metadata["input_tokens"]
+    return 0
+
+
+def _written(message: ToolMessage, text: str) -> ToolMessage:
+    if text == _text(message):
+        return message
+    content = _content(message)
+    new = [text, *("" for _ in texts_of(content)[1:])]
+    return message.model_copy(update={"content": with_texts(content, new)})
 
 
 def _is_output(result: Result) -> bool:
@@ -199,12 +198,12 @@ def _is_output(result: Result) -> bool:
         isinstance(result, ToolMessage)
         and result.status != "error"
         and not is_marked(result)
-        and any(texts_of(cast(Any, result.content)))
+        and any(texts_of(_content(result)))
     )
 
 
 def _text(message: ToolMessage) -> str:
-    return "\n".join(texts_of(cast(Any, message.content)))
+    return "\n".join(texts_of(_content(message)))
 
 
 def _query(request: ToolCallRequest) -> str:
@@ -215,13 +214,20 @@ def _query(request: ToolCallRequest) -> str:
 
 
 def _last_question(state: Any) -> str:
-    found = state.get("messages") if isinstance(state, Mapping) else getattr(state, "messages", ())
-    messages: Sequence[BaseMessage] = found if isinstance(found, Sequence) else ()
-    for message in reversed(messages):
+    for message in reversed(_messages(state)):
         if isinstance(message, HumanMessage):
-            texts = texts_of(cast(Any, message.content))
+            texts = texts_of(_content(message))
             return question_last(texts[-1]).query if texts else ""
     return ""
+
+
+def _messages(state: Any) -> Sequence[BaseMessage]:
+    found = state.get("messages") if isinstance(state, Mapping) else getattr(state, "messages", ())
+    return found if isinstance(found, Sequence) else ()
+
+
+def _content(message: BaseMessage) -> Any:
+    return message.content
 
 
 def _config(request: ToolCallRequest) -> Any:

@@ -19,14 +19,14 @@ from pydantic.json_schema import SkipJsonSchema
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.extract import Extraction, Kind, Passage
-from frugal_chains.dispatch import Compressed, ContextCompressor
+from frugal_chains.compression.words import WordScorer
+from frugal_chains.dispatch import Compressed, ContextCompressor, kept_in
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal.compression._around import Around, around
 from llama_index_frugal.compression._copies import with_text
 from llama_index_frugal.compression._labels import Label, passage_of
 from llama_index_frugal.compression._likeness import EmbedTexts, asked, likeness_of
-from llama_index_frugal.compression._originals import kept_in
 
 logger = logging.getLogger("llama_index_frugal")
 dispatcher = get_dispatcher(__name__)
@@ -64,6 +64,12 @@ class NodeCompressor(BaseNodePostprocessor):
         joiner: What stands between nodes in the prompt.
         embedder: A `BaseEmbedding`, or a function of texts such as `LocalEmbedder(layers=6)`.
         embedding_timeout_s: How long it may take; then words alone decide.
+        words: What scores the words of a text, such as `LLMLingua2(folder)` of
+            `frugal_chains.local` (extra `llmlingua`): beside the best sentences, which stay whole,
+            others are then kept by their main words, numbers, ids and negations first. None: every
+            sentence stays whole.
+        words_timeout_s: How long that may take, loading weights included; then every sentence
+            stays whole.
         kind: What the nodes are; None: told from each text.
         patterns: Of the application: what they match is never cut.
         details: Add `metadata["frugal"]`: where the kept parts stood in the original, in
@@ -74,8 +80,8 @@ class NodeCompressor(BaseNodePostprocessor):
         counter: The token counter.
         prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
 
-    `to_dict` has the settings that are data; embedder, patterns, archive, counter and prices are
-    not, nor is a label that is a function. A pickle has them all, or fails.
+    `to_dict` has the settings that are data; embedder, words, patterns, archive, counter and prices
+    are not, nor is a label that is a function. A pickle has them all, or fails.
 
     Raises:
         CompressionError: a budget below 1 token.
@@ -93,6 +99,8 @@ class NodeCompressor(BaseNodePostprocessor):
         default=None, frozen=True, exclude=True
     )
     embedding_timeout_s: float = Field(default=10.0, frozen=True)
+    words: SkipJsonSchema[WordScorer | None] = Field(default=None, frozen=True, exclude=True)
+    words_timeout_s: float = Field(default=10.0, frozen=True)
     kind: Kind | None = Field(default=None, frozen=True)
     patterns: SkipJsonSchema[tuple[re.Pattern[str], ...]] = Field(
         default=(), frozen=True, exclude=True
@@ -125,6 +133,8 @@ class NodeCompressor(BaseNodePostprocessor):
             provider=self.provider,
             likeness=likeness_of(self.embedder),
             likeness_timeout_s=self.embedding_timeout_s,
+            words=self.words,
+            words_timeout_s=self.words_timeout_s,
             kind=self.kind,
             joiner=self.joiner,
             patterns=self.patterns,

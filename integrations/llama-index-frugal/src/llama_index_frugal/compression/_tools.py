@@ -13,12 +13,12 @@ from llama_index.core.tools.types import AsyncBaseTool
 from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
-from frugal_chains.dispatch import PayloadCompressor
+from frugal_chains.dispatch import PayloadCompressor, Prefix
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal.compression._around import around
 from llama_index_frugal.compression._originals import FETCH, fetch_original_tool
-from llama_index_frugal.compression._outputs import Outputs, with_room_for_marker
+from llama_index_frugal.compression._outputs import Outputs
 
 Tool = BaseTool | Callable[..., Any]
 """What agents take for a tool."""
@@ -34,6 +34,7 @@ def compressed_tool(
     patterns: Sequence[re.Pattern[str]] = (),
     archive: Archive | None = None,
     marked: bool = False,
+    prefix: Prefix | None = None,
     enabled: bool = True,
     counter: TokenCounter | None = None,
     prices: PriceBook | None = None,
@@ -58,9 +59,14 @@ def compressed_tool(
         forms: Lossless forms to choose among; none: outputs keep theirs.
         patterns: Of the application: what they match is never cut.
         archive: Where the originals of shortened outputs are put.
-        marked: A shortened output ends with a line that names the handle of its original; room for
-            the line is part of the budget. For an agent that has `fetch_original_tool(archive)`, as
+        marked: A shortened output ends with a line that names the handle of its original, and that
+            is part of the budget. For an agent that has `fetch_original_tool(archive)`, as
             `compressed_tools` gives it.
+        prefix: What surely stands in front of the tool's outputs (LlamaIndex does not show a tool
+            the conversation), such as system prompt and tools, or a function that says it at each
+            call. Where compressing an output to its budget may cost more than it saves, net of the
+            provider's prompt cache, it is compressed less, or left as it was. None: every output is
+            brought to its budget.
         enabled: False: the tool comes back as it is.
         counter: The token counter.
         prices: For budgets in dollars; None: list prices behind the user's `prices.toml`.
@@ -69,27 +75,18 @@ def compressed_tool(
         CompressionError: a budget below 1 token, or below 64 with a mark; or a form that is unknown
             or loses something.
     """
-    marked = marked and archive is not None
-    counter = counter or TokenCounter()
-    budget = budget_tokens
-    if marked and budget is not None:
-        budget = with_room_for_marker(budget, counter, model=model, provider=provider)
     compressor = PayloadCompressor(
-        budget,
+        budget_tokens,
         model=model,
         provider=provider,
         forms=checked_lossless(forms),
         patterns=patterns,
+        archive=archive,
+        marked=marked,
         counter=counter,
         prices=prices,
     )
-    own = _own(tool)
-    if not enabled:
-        return own
-    outputs = Outputs(compressor, archive, marked=marked)
-    if isinstance(own, FunctionTool):
-        return CompressedFunctionTool(own, outputs)
-    return CompressedTool(own, outputs)
+    return _wrapped(_own(tool), Outputs(compressor, prefix)) if enabled else _own(tool)
 
 
 def compressed_tools(
@@ -162,6 +159,12 @@ class CompressedFunctionTool(FunctionTool):
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
         output = await self._tool.acall(*args, **kwargs)
         return await self._outputs.afit(self.metadata, _arguments(args, kwargs), output, around())
+
+
+def _wrapped(tool: BaseTool, outputs: Outputs) -> BaseTool:
+    if isinstance(tool, FunctionTool):
+        return CompressedFunctionTool(tool, outputs)
+    return CompressedTool(tool, outputs)
 
 
 def _own(tool: Tool) -> BaseTool:
