@@ -198,7 +198,10 @@ def test_every_question_has_its_own_context() -> None:
 # -- the same again ------------------------------------------------------------------------------
 
 TEXTS = st.sampled_from(
-    ["Hello.", QUESTION, CONTEXT, f"Look:\n\n{CONTEXT}\n\nWells?", "", "a\n\nb"]
+    [
+        *("Hello.", QUESTION, CONTEXT, f"Look:\n\n{CONTEXT}\n\nWells?", "", "a\n\nb"),
+        "Careful:\n[same as tool output 1]",
+    ]
 )
 
 
@@ -226,6 +229,63 @@ def test_a_conversation_only_ever_grows(messages: list[BaseMessage]) -> None:
     for turn in range(1, len(messages) + 1):
         assert dumped(long_lived.invoke(messages[:turn])) == whole[:turn]
     assert dumped(compressor(60).invoke(messages)) == whole  # another process
+
+
+def readings(*texts: str) -> list[BaseMessage]:
+    """A file is read again and again."""
+    messages: list[BaseMessage] = [HumanMessage("What is in the file?")]
+    for n, text in enumerate(texts):
+        messages.append(AIMessage("", tool_calls=[call("read", f"c{n}", path="a.txt")]))
+        messages.append(ToolMessage(text, tool_call_id=f"c{n}", id=f"m{n}"))
+    return messages
+
+
+FILE = "\n".join(
+    f"Line {n} of the file says that loom {n} stands in hall {n % 7}." for n in range(9)
+)
+
+
+def test_an_output_that_repeats_an_earlier_one_is_a_reference(ledger: Ledger) -> None:
+    messages = readings("nothing", FILE, FILE)
+    with track_cost(ledger):
+        done = compressor(1000).invoke(messages)
+    assert done[:-1] == messages[:-1]
+    assert done[-1] == messages[-1].model_copy(update={"content": "[same as tool output 2]"})
+    (effect,) = ledger.effects()
+    saved = tokens(FILE) - tokens("[same as tool output 2]")
+    assert effect.tokens_before - effect.tokens_after == saved
+    assert compressor(1000, repeats=False).invoke(messages) == messages
+
+
+def test_a_passage_that_repeats_is_a_reference_to_its_lines() -> None:
+    done = compressor(1000).invoke(readings(FILE, f"Now:\n{FILE}\nDone."))
+    expected = f'Now:\n[lines 1-9 of tool output 1 again, from "{FILE[:24].strip()}"]\nDone.'
+    assert done[-1].content == expected
+
+
+def test_what_stands_in_the_cache_is_referred_to_and_not_changed() -> None:
+    messages = readings(FILE, FILE, FILE)
+    cached = [{"type": "text", "text": FILE, "cache_control": {"type": "ephemeral"}}]
+    messages[4] = messages[4].model_copy(update={"content": cached})
+    done = compressor(1000).invoke(messages)
+    assert done[:-1] == messages[:-1]
+    assert done[-1].content == "[same as tool output 1]"
+
+
+def test_behind_what_reads_like_a_reference_nothing_is_folded() -> None:
+    messages = readings(FILE, FILE, "[same as tool output 1]", FILE)
+    done = compressor(1000).invoke(messages)
+    assert done[4].content == "[same as tool output 1]"
+    assert done[5:] == messages[5:]
+
+
+def test_if_folding_fails_outputs_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: object, **_options: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("langchain_frugal.compression._repeats.fold_duplicates", fails)
+    messages = readings(FILE, FILE)
+    assert compressor(1000).invoke(messages) == messages
 
 
 # -- what is asked -------------------------------------------------------------------------------

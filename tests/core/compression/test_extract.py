@@ -372,6 +372,25 @@ def test_a_budget_that_the_best_sentence_just_fits_keeps_it() -> None:
     assert found.texts == (answer,)
 
 
+def test_what_overlapping_chunks_share_is_told_once() -> None:
+    shared = (
+        "The bridge over the river was built by the old mayor and his two brothers between the "
+        "years 1905 and 1907, with stones of the old town wall."
+    )
+    chunks = [
+        Passage(text=f"Beans grow well here. {shared}", label="[1]\n"),
+        Passage(text=f"{shared} Its lamps are of glass. The bridge is long.", label="[2]\n"),
+        Passage(text="Peas grow too, says the almanac of the year. " * 4, label="[3]\n"),
+    ]
+    found = extract("Who built the bridge?", chunks, budget_tokens=60, count=o200k)
+    assert "".join(text or "" for text in found.texts).count(shared) == 1
+    assert "The bridge is long." in (found.texts[1] or "")
+    # What is short may be about something else.
+    short = [Passage(text="Income rose. Beans grow.", label=f"[{n}] Firm {n}\n") for n in (1, 2)]
+    found = extract("Whose income rose?", short, budget_tokens=24, count=o200k)
+    assert all("Income rose." in (text or "") for text in found.texts)
+
+
 def test_a_budget_smaller_than_a_sentence_cuts_it_at_a_word() -> None:
     text = "The bridge at Example Road 12 was opened for traffic by the old mayor in 1907."
     found = extract("bridge", [Passage(text=text)], budget_tokens=8, count=o200k)

@@ -14,6 +14,9 @@ Count = Callable[[str], int]
 
 _MISSES: Final = 64
 """So many units in a row that do not fit: those that follow are worse, and hardly shorter."""
+_REPEATED_CHARS: Final = 100
+"""A sentence so long that stands in two passages was cut twice from one document, whose chunks
+overlap: once is enough. A short one may mean something else elsewhere ("Income rose.")."""
 _FILLINGS: Final = 4
 """How often room that was left is filled: texts joined have fewer tokens than their parts."""
 
@@ -39,6 +42,14 @@ class Page:
         """Tokens of a unit by its length, nearly: a tokenizer takes a hundred times as long."""
         start, end = self._units[unit].span
         return 1 + round((end - start) * self._tokens_per_char)
+
+    def repeated(self, unit: int) -> str:
+        """The words of a unit that need not be told twice; empty: they do."""
+        start, end = self._units[unit].span
+        source = self._sources[self._units[unit].passage]
+        if end - start < _REPEATED_CHARS or source.kind != "prose":
+            return ""
+        return source.passage.text[start:end]
 
     def estimate(self, unit: int) -> int:
         """Tokens of a unit behind others of its passage."""
@@ -137,12 +148,15 @@ def _fill(
 ) -> set[int]:
     opened = {units[at].passage for at in chosen}
     added: set[int] = set()
+    told = {page.repeated(at) for at in chosen} - {""}
     misses = 0
     for at in order:
         if at in chosen:
             continue
         if misses == _MISSES:
             break
+        if (words := page.repeated(at)) in told:
+            continue
         passage = units[at].passage
         opening = 0 if passage in opened else page.opening(passage)
         # The best of all is worth a real count; of the others hardly any has half of its guess.
@@ -157,4 +171,6 @@ def _fill(
         left -= cost
         opened.add(passage)
         added.add(at)
+        if words:
+            told.add(words)
     return added

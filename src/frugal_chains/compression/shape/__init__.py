@@ -16,12 +16,13 @@ from frugal_chains.compression.shape._choose import (
 from frugal_chains.compression.shape._duplicates import (
     Folded,
     fold_duplicates,
+    reads_like_reference,
     unfold_duplicates,
 )
 from frugal_chains.compression.shape._logs import group_logs
 from frugal_chains.compression.shape._logs_fold import fold_log, unfold_log
 from frugal_chains.compression.shape._logs_result import FOLDED, GROUPED, ShapedLog
-from frugal_chains.compression.shape._shaped import ORIGINAL, Shaped
+from frugal_chains.compression.shape._shaped import ORIGINAL, Count, Shaped
 from frugal_chains.errors import ShapeError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_CHARS",
     "ORIGINAL",
     "READER_FORMS",
+    "Count",
     "Folded",
     "ShapeError",
     "Shaped",
@@ -40,6 +42,7 @@ __all__ = [
     "fold_duplicates",
     "fold_log",
     "group_logs",
+    "reads_like_reference",
     "restore",
     "shape",
     "unfold_duplicates",

@@ -76,6 +76,12 @@ def fold_duplicates(
     return _result(texts, done, before, after, "folded" if done != list(texts) else "no repetition")
 
 
+def reads_like_reference(text: str, label: str = "output") -> bool:
+    """Whether a line of it could be taken for one that `fold_duplicates` has written."""
+    marks = _Marks(label)
+    return marks.hint in text and marks.found(text)
+
+
 def unfold_duplicates(texts: Sequence[str], *, label: str = "output") -> tuple[str, ...]:
     """The texts as they were before `fold_duplicates`; give it all of them, in the same order.
 

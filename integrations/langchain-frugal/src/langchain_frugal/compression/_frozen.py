@@ -44,6 +44,8 @@ class Frozen:
         self._forms, self._patterns = forms, tuple(patterns)
         self._counter = counter or TokenCounter()
         self.squeezed = lru_cache(_REMEMBERED)(self._squeezed)
+        self.count = lru_cache(_REMEMBERED)(self._count)
+        """Tokens of a text by the model's tokenizer."""
 
     @property
     def exact(self) -> bool:

@@ -19,6 +19,7 @@ from langchain_frugal.compression._around import Around, around
 from langchain_frugal.compression._frozen import Frozen, Squeezed
 from langchain_frugal.compression._messages import Piece, pieces_of, with_piece
 from langchain_frugal.compression._parts import Parts, question_last
+from langchain_frugal.compression._repeats import without_repeats
 
 Prompt = PromptValue | str | Sequence[Any]
 """What chat models take: a prompt value, messages (or what becomes some), or a text."""
@@ -44,6 +45,9 @@ class PromptCompressor(Runnable[Any, Any]):
     system prompts, answers of the model and blocks that are no text stay as they are, and so does
     everything up to the last cache marker.
 
+    An output of a tool that repeats an earlier one of the prompt, or a passage of it, becomes a
+    reference to that: `[same as tool output 2]`.
+
     Each message is compressed by itself, and by what stands before it: in every later request of a
     conversation its bytes are the same, so that a provider's prompt cache goes on holding. For the
     same reason the budget is a plain number and there is no embedder: what depends on who answers
@@ -61,6 +65,7 @@ class PromptCompressor(Runnable[Any, Any]):
         split: Of the text of a human message, where its context stands and what is asked.
         forms: Lossless forms to choose among; none: texts keep theirs.
         patterns: Of the application: what they match is never cut.
+        repeats: False: what repeats is sent again.
         enabled: False: prompts pass as they are.
         counter: The token counter.
 
@@ -78,13 +83,14 @@ class PromptCompressor(Runnable[Any, Any]):
         split: Callable[[str], Parts] = question_last,
         forms: Collection[str] = LOSSLESS_FORMS,
         patterns: Sequence[re.Pattern[str]] = (),
+        repeats: bool = True,
         enabled: bool = True,
         counter: TokenCounter | None = None,
     ) -> None:
         if budget_tokens < 1:
             raise CompressionError(f"budget_tokens is {budget_tokens}; give a budget of 1 or more")
         self.enabled = enabled
-        self._select, self._split = select, split
+        self._select, self._split, self._repeats = select, split, repeats
         self._frozen = Frozen(
             budget_tokens,
             model=model,
@@ -140,6 +146,8 @@ class PromptCompressor(Runnable[Any, Any]):
         self, prompt: Prompt, messages: Sequence[BaseMessage], pieces: Sequence[Piece],
         found: Sequence[Squeezed], call: Around,
     ) -> Any:  # fmt: skip
+        if self._repeats:
+            found = without_repeats(messages, pieces, found, self._frozen.count)
         self._report(found, call)
         new = [*messages]
         for piece, squeezed in zip(pieces, found, strict=True):
