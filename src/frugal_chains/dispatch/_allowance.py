@@ -36,8 +36,12 @@ class Allowance:
 
     @property
     def exact(self) -> bool:
-        """Whether the tokens are the model's own."""
-        return self._counter.count_text("", model=self.model, provider=self.provider or None).exact
+        """Whether the tokens are the model's own; not those of a counter that fails."""
+        try:
+            counted = self._counter.count_text("", model=self.model, provider=self.provider or None)
+        except Exception:
+            return False
+        return counted.exact
 
     def tokens(self, tier: str = "") -> int | None:
         """The budget for a model of this tier; None: there is none."""

@@ -27,6 +27,7 @@ from frugal_chains.dispatch import (
     cosines,
 )
 from frugal_chains.errors import CompressionError
+from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker
 
@@ -89,6 +90,17 @@ class Broken(TokenCounter):
 
         return count
 
+    def count_text(self, text: str, *, model: str = "", provider: str | None = None) -> Any:
+        raise ZeroDivisionError("counter")
+
+
+class BrokenPrices(PriceBook):
+    def __init__(self) -> None:
+        """Without prices."""
+
+    def price(self, *_args: Any, **_options: Any) -> Any:
+        raise ZeroDivisionError("prices")
+
 
 @both_ways
 async def test_what_cannot_be_compressed_is_handed_on(ask: Any) -> None:
@@ -96,6 +108,13 @@ async def test_what_cannot_be_compressed_is_handed_on(ask: Any) -> None:
     assert found.extraction.texts == tuple(passage.text for passage in PASSAGES)
     assert found.warnings == ("not compressed: ZeroDivisionError: counter",)
     payload = PayloadCompressor(16, counter=Broken(), **MODEL)
+    assert payload.compress("", '{"a": 1}').text == '{"a": 1}'
+    assert (await payload.acompress("", '{"a": 1}')).text == '{"a": 1}'
+
+
+async def test_without_prices_an_output_is_handed_on() -> None:
+    budget = ContextBudget(tokens=16, limit_usd=Decimal("0.001"))
+    payload = PayloadCompressor(budget, prices=BrokenPrices(), **MODEL)
     assert payload.compress("", '{"a": 1}').text == '{"a": 1}'
     assert (await payload.acompress("", '{"a": 1}')).text == '{"a": 1}'
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -45,6 +45,7 @@ class _Fitted:
     payload: Payload
     refused: bool = False
     net_nanos: int | None = None
+    budget_tokens: int | None = None
 
 
 class PayloadCompressor:
@@ -117,7 +118,7 @@ class PayloadCompressor:
             trackers: Of handlers that an adapter finds on the call.
         """
         found = self._decided(query, text, tier, prefix)
-        self._report(found, tier, operation_id, trackers)
+        self._report(found, operation_id, trackers)
         return found.payload
 
     async def acompress(
@@ -135,7 +136,7 @@ class PayloadCompressor:
             found = await asyncio.to_thread(self._decided, query, text, tier, prefix)
         else:
             found = self._decided(query, text, tier, prefix)
-        self._report(found, tier, operation_id, trackers)
+        self._report(found, operation_id, trackers)
         return found.payload
 
     def in_front(
@@ -153,13 +154,13 @@ class PayloadCompressor:
 
     def _decided(self, query: str, text: str, tier: str, prefix: Prefix | None) -> _Fitted:
         try:
-            found = self._fitted(query, text, self._allowance.tokens(tier))
-            if found.step == "original":
-                return _Fitted(found)
-            facts = prefix() if callable(prefix) else prefix
-            if facts is None:
-                return _Fitted(found)
-            return self._net_of_cache(query, text, found, facts)
+            budget_tokens = self._allowance.tokens(tier)
+            fitted = _Fitted(self._fitted(query, text, budget_tokens))
+            if fitted.payload.step != "original":
+                facts = prefix() if callable(prefix) else prefix
+                if facts is not None:
+                    fitted = self._net_of_cache(query, text, fitted.payload, facts)
+            return replace(fitted, budget_tokens=budget_tokens)
         except Exception:
             logger.warning("a tool's output is left as it was", exc_info=True)
             return _Fitted(_original(text, 0))
@@ -221,14 +222,12 @@ class PayloadCompressor:
             yield self._fitted(query, text, 2 * tokens - less.tokens_after)
         yield self._fit(query, text, None)
 
-    def _report(
-        self, fitted: _Fitted, tier: str, operation_id: str, trackers: Sequence[Tracker]
-    ) -> None:
+    def _report(self, fitted: _Fitted, operation_id: str, trackers: Sequence[Tracker]) -> None:
         found = fitted.payload
         detail = {
             "step": found.step,
             "form": found.form,
-            "budget_tokens": self._allowance.tokens(tier),
+            "budget_tokens": fitted.budget_tokens,
             "dropped_fields": len(found.dropped_fields),
             **({"reason": "cache"} if fitted.refused else {}),
         }
