@@ -92,7 +92,8 @@ class SystemPrompts:
             trackers: Of handlers that an adapter finds on the call.
         """
         found = self.preview(texts, asked)
-        if any(texts):
+        # What failed has done nothing that could be written down.
+        if any(texts) and any(each.reason != "failed" for each in found):
             try:
                 self._report(found, operation_id, trackers)
             except Exception:
