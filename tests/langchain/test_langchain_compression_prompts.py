@@ -279,6 +279,16 @@ def test_behind_what_reads_like_a_reference_nothing_is_folded() -> None:
     assert done[5:] == messages[5:]
 
 
+@pytest.mark.parametrize("lines", [50, 2000])
+async def test_what_repeats_is_folded_in_async_code_too(lines: int) -> None:
+    """A long conversation is folded in a thread: the loop goes on."""
+    text = "\n".join(f"Line {n} of the file has nothing to say but {n * n}." for n in range(lines))
+    messages = readings(text, text, text)
+    done = await compressor(100_000).ainvoke(messages)
+    assert done == compressor(100_000).invoke(messages)
+    assert [m.content for m in done[4::2]] == ["[same as tool output 1]"] * 2
+
+
 def test_if_folding_fails_outputs_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_args: object, **_options: object) -> None:
         raise RuntimeError

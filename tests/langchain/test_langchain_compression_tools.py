@@ -290,6 +290,21 @@ async def test_an_agent_or_a_tool_can_be_left_alone(
         assert output.text == REPORT
 
 
+@BOTH
+async def test_every_name_in_a_list_of_found_tools_stays(
+    sync: bool, chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    @tool
+    def find_tool(task: str) -> str:
+        """Finds further tools."""
+        return REPORT
+
+    made = create_agent(chat_openai(MODEL), [find_tool], middleware=[middleware()])
+    scripted.script(asks("find_tool", task="bridges"), Reply("done"))
+    (output,) = await outputs(made, sync)
+    assert output.text == REPORT
+
+
 async def test_the_tier_that_will_answer_has_a_budget_of_its_own(
     chat_openai: MakeModel, scripted: ScriptedServer
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from frugal_chains.compression import ContextBudget, budget_tokens
@@ -9,6 +10,8 @@ from frugal_chains.pricing import PriceBook, Priced
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import shared_prices
 from frugal_chains.usage import Usage
+
+logger = logging.getLogger("frugal_chains.dispatch")
 
 _THOUSAND: Final = Usage(input_tokens=1000, source="estimated")
 
@@ -51,6 +54,11 @@ class Allowance:
         return budget_tokens(self.budget, tier=tier, input_nanos=nanos)
 
     def _input_nanos(self) -> int | None:
-        prices = self._prices or shared_prices()
-        price = prices.price(_THOUSAND, model=self.model, provider=self.provider or None)
+        """Of a thousand tokens; None where that is not known, or cannot be told."""
+        try:
+            prices = self._prices or shared_prices()
+            price = prices.price(_THOUSAND, model=self.model, provider=self.provider or None)
+        except Exception:
+            logger.warning("a budget in dollars is not held: no price", exc_info=True)
+            return None
         return price.nanos if isinstance(price, Priced) else None

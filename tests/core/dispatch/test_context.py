@@ -112,11 +112,17 @@ async def test_what_cannot_be_compressed_is_handed_on(ask: Any) -> None:
     assert (await payload.acompress("", '{"a": 1}')).text == '{"a": 1}'
 
 
-async def test_without_prices_an_output_is_handed_on() -> None:
-    budget = ContextBudget(tokens=16, limit_usd=Decimal("0.001"))
-    payload = PayloadCompressor(budget, prices=BrokenPrices(), **MODEL)
-    assert payload.compress("", '{"a": 1}').text == '{"a": 1}'
-    assert (await payload.acompress("", '{"a": 1}')).text == '{"a": 1}'
+@both_ways
+async def test_a_price_list_that_fails_leaves_the_budget_in_tokens(ask: Any) -> None:
+    budget = ContextBudget(tokens=16, limit_usd=Decimal("0.000001"), least_tokens=1)
+    found = await ask(ContextCompressor(budget, prices=BrokenPrices(), **MODEL), "bridge")
+    plain = await ask(ContextCompressor(16, **MODEL), "bridge")
+    assert found.extraction.texts == plain.extraction.texts
+    assert found.extraction.budget_tokens == 16
+    text = json.dumps([{"id": f"A{n}", "note": f"note {n}"} for n in range(9)])
+    payload = PayloadCompressor(budget, prices=BrokenPrices(), **MODEL).compress("A7", text)
+    assert payload == PayloadCompressor(16, **MODEL).compress("A7", text)
+    assert 0 < payload.tokens_after <= 16
 
 
 # -- embedders ---------------------------------------------------------------------------------

@@ -24,6 +24,17 @@ CLAUDE = [
 ]
 
 
+@pytest.mark.parametrize(("marker_ttl", "kept_s"), [("", 300), ("5m", 300), ("1h", 3600)])
+def test_a_marker_may_ask_for_longer(marker_ttl: str, kept_s: int) -> None:
+    """platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11-20."""
+    assert cache_rule("anthropic").kept_s(marker_ttl) == kept_s
+
+
+def test_a_marker_never_asks_for_less() -> None:
+    rule = cache_rule("deepseek")
+    assert rule.kept_s("5m") == rule.kept_s() == rule.ttl_s > 300
+
+
 @pytest.mark.parametrize(("model", "least"), CLAUDE)
 @pytest.mark.parametrize("provider", ["anthropic", "bedrock_converse", "google_vertexai", ""])
 def test_the_minimum_of_claude_is_the_models(provider: str, model: str, least: int) -> None:

@@ -32,8 +32,9 @@ JOINER: Final = "\n\n"
 _FEW_UNITS: Final = 3
 _WORD_END: Final = re.compile(rf"(?<=\S)(?=\s|$)|(?<=[{UNSPACED}])")
 Reason = Literal["fits", "budget", "clipped", "too_small"]
-"""`fits`: nothing had to go. `budget`: what is left out did not fit. `clipped`: not even one
-sentence fits, and the best one was cut short. `too_small`: not even a word of it fits."""
+"""`fits`: nothing had to go. `budget`: what is left out did not fit, or is a long sentence that
+another passage says word for word. `clipped`: not even one sentence fits, and the best one was cut
+short. `too_small`: not even a word of it fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,9 @@ from frugal_chains.text import Span
 
 RATE: Final = 0.85
 WHOLE: Final = 0.7
-"""Of 270 prompts of nq20, with words weighed by how rare they are, 98 / 96 / 90% keep their answer
-at 2x / 4x / 8x, as where all sentences stay whole; 86 / 83 / 80% where words go from all of them.
-"""
+"""A probe: of 270 prompts of nq20, with words weighed by how rare they are, 98 / 96 / 90% keep
+their answer at 2x / 4x / 8x, as where all sentences stay whole; 86 / 83 / 80% where words go from
+all of them."""
 
 Scores = Sequence[Sequence[WordScore]]
 """Of several texts."""

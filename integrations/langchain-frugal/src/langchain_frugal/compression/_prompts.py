@@ -123,6 +123,7 @@ class PromptCompressor(Runnable[Any, Any]):
         messages = _messages(prompt)
         pieces = pieces_of(messages, self._select, self._split)
         found = [self._frozen.squeezed(piece.texts, piece.query) for piece in pieces]
+        found = self._once(messages, pieces, found)
         return self._written(prompt, messages, pieces, found, call)
 
     async def _acompressed(
@@ -140,14 +141,23 @@ class PromptCompressor(Runnable[Any, Any]):
                 found.append(await asyncio.to_thread(work, piece.texts, piece.query))
             else:
                 found.append(self._frozen.squeezed(piece.texts, piece.query))
+        if sum(len(text) for each in found for text in each.texts) > _LONG_CHARS:
+            found = await asyncio.to_thread(self._once, messages, pieces, found)
+        else:
+            found = self._once(messages, pieces, found)
         return self._written(prompt, messages, pieces, found, call)
+
+    def _once(
+        self, messages: Sequence[BaseMessage], pieces: Sequence[Piece], found: list[Squeezed]
+    ) -> list[Squeezed]:
+        if not self._repeats:
+            return found
+        return without_repeats(messages, pieces, found, self._frozen.count)
 
     def _written(
         self, prompt: Prompt, messages: Sequence[BaseMessage], pieces: Sequence[Piece],
         found: Sequence[Squeezed], call: Around,
     ) -> Any:  # fmt: skip
-        if self._repeats:
-            found = without_repeats(messages, pieces, found, self._frozen.count)
         self._report(found, call)
         new = [*messages]
         for piece, squeezed in zip(pieces, found, strict=True):
