@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 _UPPER = "A-Z\u00c0-\u00d6\u00d8-\u00de"
 _LOWER = "a-z\u00df-\u00f6\u00f8-\u024f\u1e00-\u1eff\u0300-\u036f"
@@ -32,13 +33,19 @@ class _Cost:
 
 @dataclass(frozen=True, slots=True)
 class _CharacterClass:
-    pattern: re.Pattern[str]
+    pattern: str
     o200k: _Cost
     cl100k: _Cost
 
 
 def _class(pattern: str, o200k: _Cost, cl100k: _Cost) -> _CharacterClass:
-    return _CharacterClass(re.compile(pattern), o200k, cl100k)
+    return _CharacterClass(pattern, o200k, cl100k)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # When first needed: all of them take as long as a tenth of importing this library.
+    return re.compile(pattern)
 
 
 _ONE = _Cost(1.0)
@@ -116,7 +123,7 @@ def estimate_tokens(text: str, encoding: str) -> float:
 
 
 def _price(text: str, row: _CharacterClass, cost: _Cost) -> float:
-    runs = row.pattern.findall(text)
+    runs = _compiled(row.pattern).findall(text)
     if not cost.each:
         return cost.first * len(runs)
     beyond = sum(length - cost.free for length in map(len, runs) if length > cost.free)

@@ -1,5 +1,7 @@
 """Tracking: what both adapters do with a call, from its start to its row in the ledger."""
 
+from typing import TYPE_CHECKING, Any
+
 from frugal_chains.tracking._ambient import budgets_around, current_tracker, use_tracker
 from frugal_chains.tracking._call import CallEnd, CallStart
 from frugal_chains.tracking._effects import report_effect
@@ -11,7 +13,9 @@ from frugal_chains.tracking._shared import shared_ledger
 from frugal_chains.tracking._threads import carry
 from frugal_chains.tracking._total import RunningTotal
 from frugal_chains.tracking._tracker import Tracker
-from frugal_chains.tracking._watch import CallWatch
+
+if TYPE_CHECKING:
+    from frugal_chains.tracking._watch import CallWatch
 
 __all__ = [
     "CallEnd",
@@ -33,3 +37,12 @@ __all__ = [
     "shared_prices",
     "use_tracker",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # It needs asyncio, which takes as long to import as a fifth of this library.
+    if name == "CallWatch":
+        from frugal_chains.tracking._watch import CallWatch
+
+        return CallWatch
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

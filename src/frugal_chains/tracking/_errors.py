@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +47,18 @@ _BY_NAME: tuple[tuple[str, ErrorFacts], ...] = (
     ("ReadError", ErrorFacts(kind="connection")),
 )
 
-_ABANDONED: tuple[tuple[type[BaseException], str], ...] = (
-    (asyncio.CancelledError, "cancelled"),
-    (GeneratorExit, "closed"),
-    (KeyboardInterrupt, "interrupted"),
-    (SystemExit, "interrupted"),
-)
+
+@cache
+def _abandoned() -> tuple[tuple[type[BaseException], str], ...]:
+    # asyncio takes as long to import as a fifth of this library.
+    from asyncio import CancelledError
+
+    return (
+        (CancelledError, "cancelled"),
+        (GeneratorExit, "closed"),
+        (KeyboardInterrupt, "interrupted"),
+        (SystemExit, "interrupted"),
+    )
 
 
 def classify_error(error: BaseException) -> ErrorFacts:
@@ -60,7 +66,7 @@ def classify_error(error: BaseException) -> ErrorFacts:
 
     SDK errors are told apart by duck typing (`status_code`), so no SDK is imported.
     """
-    for kind, word in _ABANDONED:
+    for kind, word in _abandoned():
         if isinstance(error, kind):
             return ErrorFacts(kind=word, abandoned=True)
     if _lacks_a_key(error):
