@@ -21,6 +21,8 @@
     │   ├── ShapeError          a text that is not what its form says, or no such form
     │   ├── PromptError         an argument by which no prompt can be changed
     │   └── ToolPlanError       facts or limits from which no tools can be chosen
+    ├── MemoryPlanError     facts or limits from which no compaction can be planned
+    ├── CachePlanError      blocks or terms from which no prompt cache can be planned
     └── LocalModelError     the local model server cannot start
 
 Messages carry the numbers and the way out. Catch `FrugalError` to catch them all.
@@ -113,6 +115,14 @@ class PromptError(CompressionError):
 
 class ToolPlanError(CompressionError):
     """Facts or limits from which no tools can be chosen: names the value and what was expected."""
+
+
+class MemoryPlanError(FrugalError, ValueError):
+    """Facts or limits from which no compaction can be planned: names the value and the way out."""
+
+
+class CachePlanError(FrugalError, ValueError):
+    """Blocks or terms from which no prompt cache can be planned: names the value and the way out."""
 
 
 class LocalModelError(FrugalError):

@@ -1,0 +1,181 @@
+"""What a call costs with old messages and without them, and what it costs to take them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from frugal_chains.memory._facts import HeldMessage
+from frugal_chains.memory._groups import Groups
+from frugal_chains.memory._keep import Split
+from frugal_chains.memory._plan import ConversationFacts
+from frugal_chains.memory._policy import CompactionPolicy
+from frugal_chains.memory._state import Account, MemoryState
+from frugal_chains.memory._terms import Front, MemoryTerms, SummaryWay
+
+LEAST_SUMMARY_TOKENS = 24
+"""A shorter summary says nothing."""
+_DROPPED_PER_SUMMARY = 4
+"""A summary has at most a quarter of what it is of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Tokens of one request before anything is done."""
+
+    head: int
+    segments: int
+    """Texts of all segments."""
+    kept: int
+    """Messages that are sent in front of them."""
+    newest: int
+    """Messages that no segment covers."""
+    unmanaged: int
+    """The request as it would be without a memory."""
+    cached: int
+    """What the provider's cache still has of the last request,"""
+    unmanaged_cached: int
+    """and would have of that without a memory."""
+
+    @property
+    def view(self) -> int:
+        return self.head + self.segments + self.kept + self.newest
+
+
+def sizes_of(
+    facts: ConversationFacts,
+    messages: Sequence[HeldMessage],
+    groups: Groups,
+    state: MemoryState,
+    ttl_s: float,
+    now_s: float,
+) -> Sizes:
+    """Of a conversation before a call, at a time."""
+    account = state.account
+    warm = account.head == facts.head and (
+        account.at_s is not None and now_s - account.at_s <= ttl_s
+    )
+    kept = [at for segment in state.segments for at in segment.kept]
+    refused = sum(messages[at].tokens for at in groups.broken)
+    every = sum([message.tokens for message in messages])
+    covered = sum([message.tokens for message in messages[: state.end]])
+    return Sizes(
+        head=facts.head_tokens,
+        segments=sum(segment.tokens for segment in state.segments),
+        kept=sum(messages[at].tokens for at in kept),
+        newest=every - covered - refused,
+        unmanaged=facts.head_tokens + every - refused,
+        cached=account.sent_tokens if warm else 0,
+        unmanaged_cached=account.unmanaged_tokens if warm else 0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """Of this call: kept as it is, compacted now, and had it been compacted before. Nanos."""
+
+    keep_nanos: float
+    now_nanos: float
+    """With the summary."""
+    steady_nanos: float
+    summary_nanos: float
+    short_tokens: int
+    """Of the compacted request."""
+    segment_tokens: int
+    """Of the new segment."""
+    summary_tokens: int
+    way: SummaryWay
+
+    @property
+    def price_nanos(self) -> float:
+        """Of a compaction: what it costs more than to have compacted before."""
+        return self.now_nanos - self.steady_nanos
+
+    @property
+    def rent_nanos(self) -> float:
+        """Of this call: what it costs more than had it been compacted before."""
+        return max(0.0, self.keep_nanos - self.steady_nanos)
+
+    @property
+    def extra_nanos(self) -> float:
+        """What compacting costs more at once."""
+        return self.now_nanos - self.keep_nanos
+
+
+def bill_of(
+    sizes: Sizes,
+    cut: Split,
+    shared_tokens: int,
+    *,
+    merge: bool,
+    terms: MemoryTerms,
+    policy: CompactionPolicy,
+) -> Bill:
+    """Of one way to compact.
+
+    Args:
+        sizes: Of the request.
+        cut: What stays and leaves.
+        shared_tokens: With which the compacted request begins as the last one did.
+        merge: The new segment replaces all earlier ones.
+        terms: Prices.
+        policy: Sizes of summaries.
+    """
+    cache, warm = terms.cache, sizes.cached > 0
+    summary = summary_tokens(cut.dropped_tokens, policy)
+    segment = policy.segments_tokens // 2 if merge else summary
+    old = 0 if merge else sizes.segments
+    kept = cut.kept_tokens + (0 if merge else sizes.kept)
+    short = sizes.head + old + kept + segment + cut.newest_tokens
+    front = Front(cache, sizes.head + sizes.segments + sizes.kept, sizes.cached)
+    way, summary_nanos = terms.cheapest(cut.dropped_tokens, front, summary)
+    shared = min(shared_tokens, sizes.cached) if terms.reads_parts else 0
+    growth = max(0, min(sizes.view - sizes.cached, short)) if warm else short
+    return Bill(
+        keep_nanos=cache.call_nanos(sizes.view, min(sizes.cached, sizes.view)),
+        now_nanos=summary_nanos + cache.call_nanos(short, shared),
+        steady_nanos=_steady_nanos(short, growth, terms),
+        summary_nanos=summary_nanos,
+        short_tokens=short,
+        segment_tokens=segment,
+        summary_tokens=summary,
+        way=way,
+    )
+
+
+def summary_tokens(dropped_tokens: int, policy: CompactionPolicy) -> int:
+    """How long a summary of so much may be."""
+    most = max(LEAST_SUMMARY_TOKENS, dropped_tokens // _DROPPED_PER_SUMMARY)
+    return min(policy.summary_tokens, most)
+
+
+def unmanaged_nanos(sizes: Sizes, terms: MemoryTerms) -> float:
+    """Of this call without a memory."""
+    return terms.cache.call_nanos(sizes.unmanaged, min(sizes.unmanaged_cached, sizes.unmanaged))
+
+
+def _steady_nanos(tokens: int, growth_tokens: int, terms: MemoryTerms) -> float:
+    """Of a compacted call that has grown by so much since the last; as `call_nanos`, but one that
+    is long enough is taken to follow one that was."""
+    cache = terms.cache
+    if tokens < cache.min_tokens:
+        return tokens * cache.prices.fresh
+    read = tokens - growth_tokens
+    return read * cache.prices.cache_read + growth_tokens * cache.prices.cache_write
+
+
+def with_call(
+    account: Account, sizes: Sizes, facts: ConversationFacts, terms: MemoryTerms, now_s: float
+) -> Account:
+    """The account after this call, but for what the request itself costs."""
+    recalled = facts.tail_tokens * terms.cache.prices.fresh
+    return Account(
+        calls=account.calls + 1,
+        spent_nanos=account.spent_nanos + recalled,
+        unmanaged_nanos=account.unmanaged_nanos + unmanaged_nanos(sizes, terms),
+        rent_nanos=account.rent_nanos,
+        sent_tokens=sizes.view,
+        unmanaged_tokens=sizes.unmanaged,
+        head=facts.head,
+        at_s=now_s,
+    )
