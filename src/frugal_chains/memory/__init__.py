@@ -7,6 +7,8 @@ decision says which of its messages are sent, and what stands for the others.
 from frugal_chains.memory._decide import decide
 from frugal_chains.memory._facts import HeldMessage
 from frugal_chains.memory._groups import Groups, group_messages
+from frugal_chains.memory._idle import decide_idle
+from frugal_chains.memory._lengths import Lengths
 from frugal_chains.memory._plan import (
     COMPACTING,
     CompactionPlan,
@@ -38,6 +40,7 @@ __all__ = [
     "Front",
     "Groups",
     "HeldMessage",
+    "Lengths",
     "MemoryState",
     "MemoryTerms",
     "Reason",
@@ -49,6 +52,7 @@ __all__ = [
     "SummaryWay",
     "WaterMark",
     "decide",
+    "decide_idle",
     "digests_before",
     "group_messages",
     "still_true",

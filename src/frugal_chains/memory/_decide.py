@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from frugal_chains.memory._bill import Bill, Sizes, bill_of, sizes_of, with_call
 from frugal_chains.memory._facts import HeldMessage
@@ -47,43 +48,125 @@ def decide(
         expected_calls: How many more calls such conversations have, if known: a compaction that
             they would not pay back is not made.
     """
-    state = still_true(state, facts.messages)
-    messages = _shortened(facts.messages, state)
-    groups = group_messages(messages, state.end)
-    sizes = sizes_of(facts, messages, groups, state, terms.ttl_s, now_s)
-    cut, merge = _cut(messages, groups, state, sizes, facts, terms, policy)
-    shared = _shared_tokens(messages, cut, state, sizes, merge=merge)
-    bill = bill_of(sizes, cut, shared, merge=merge, terms=terms, policy=policy)
-    after = with_call(state.account, sizes, facts, terms, now_s)
-    reason = _reason(bill, cut, sizes, facts, after, policy, terms, expected_calls)
-    if reason in COMPACTING - {"limit"} and sizes.unmanaged < state.quiet_until_tokens:
-        reason = "undone"
-    kept_on = replace(
+    case = Case.of(facts, state, terms, policy, now_s=now_s)
+    after = with_call(case.state.account, case.sizes, facts, terms, now_s)
+    reason = _reason(case, after, expected_calls)
+    bill = case.bill
+    kept = replace(
         after,
         spent_nanos=after.spent_nanos + bill.keep_nanos,
-        rent_nanos=after.rent_nanos + (bill.rent_nanos if cut.dropped else 0.0),
+        rent_nanos=after.rent_nanos + (bill.rent_nanos if case.cut.dropped else 0.0),
     )
-    room = _Room(messages, groups, facts, policy, state)
     if reason not in COMPACTING:
-        return Decision(
-            plan=None,
-            reason=reason,
-            state=room.fitted(kept_on, state.end, sizes.view),
-            broken=groups.broken,
-        )
+        return case.left_alone(reason, kept)
     compacted = replace(
         after,
         spent_nanos=after.spent_nanos + bill.now_nanos,
         rent_nanos=0.0,
         sent_tokens=bill.short_tokens,
     )
-    return Decision(
-        plan=_plan(facts.messages, state, cut, bill, sizes, merge=merge),
-        reason=reason,
-        state=room.fitted(kept_on, state.end, sizes.view),
-        compacted=room.fitted(compacted, cut.end, bill.short_tokens),
-        broken=groups.broken,
-    )
+    return case.carried_out(reason, kept=kept, compacted=compacted)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A conversation at one moment: its sizes, what would leave, and what that would cost."""
+
+    facts: ConversationFacts
+    messages: Sequence[HeldMessage]
+    """With the sizes they have as they are sent."""
+    groups: Groups
+    state: MemoryState
+    terms: MemoryTerms
+    policy: CompactionPolicy
+    sizes: Sizes
+    cut: Split
+    merge: bool
+    shared_tokens: int
+    """With so many the compacted request begins as the last one did."""
+    bill: Bill
+
+    @classmethod
+    def of(
+        cls,
+        facts: ConversationFacts,
+        state: MemoryState,
+        terms: MemoryTerms,
+        policy: CompactionPolicy,
+        *,
+        now_s: float,
+    ) -> Self:
+        """Everything a decision looks at; arguments as of `decide`."""
+        state = still_true(state, facts.messages)
+        messages = _as_sent(facts.messages, state)
+        groups = group_messages(messages, state.end)
+        sizes = sizes_of(facts, messages, groups, state, terms.ttl_s, now_s)
+        cut, merge = _cut(messages, groups, state, sizes, facts, terms, policy)
+        shared = _shared_tokens(messages, cut, state, sizes, merge=merge)
+        bill = bill_of(sizes, cut, shared, merge=merge, terms=terms, policy=policy)
+        return cls(facts, messages, groups, state, terms, policy, sizes, cut, merge, shared, bill)
+
+    def left_alone(self, reason: Reason, account: Account) -> Decision:
+        """Nothing is compacted."""
+        return Decision(
+            plan=None,
+            reason=reason,
+            state=self._fitted(account, self.state.end, self.sizes.view),
+            broken=self.groups.broken,
+        )
+
+    def carried_out(self, reason: Reason, *, kept: Account, compacted: Account) -> Decision:
+        """There is a plan; accounts for if it fails, and if it does not."""
+        return Decision(
+            plan=self._plan(),
+            reason=reason,
+            state=self._fitted(kept, self.state.end, self.sizes.view),
+            compacted=self._fitted(compacted, self.cut.end, self.bill.short_tokens),
+            broken=self.groups.broken,
+        )
+
+    def _plan(self) -> CompactionPlan:
+        cut, bill = self.cut, self.bill
+        (digest,) = digests_before(self.facts.messages, [cut.end])
+        told = f"{digest}:{cut.end}:{self.merge}:{len(self.state.segments)}"
+        name = hashlib.blake2b(told.encode(), digest_size=10).hexdigest()
+        return CompactionPlan(
+            id=f"cmp-{name}",
+            end=cut.end,
+            summarize=cut.dropped,
+            kept=cut.kept,
+            merge=self.merge,
+            way=bill.way,
+            summary_tokens=bill.summary_tokens,
+            segment_tokens=bill.segment_tokens,
+            digest=digest,
+            before_tokens=self.sizes.view,
+            after_tokens=bill.short_tokens,
+            summary_nanos=bill.summary_nanos,
+            extra_nanos=bill.extra_nanos,
+            saves_nanos=bill.rent_nanos,
+        )
+
+    def _fitted(self, account: Account, end: int, tokens: int) -> MemoryState:
+        """The state with this account, and with single messages cut where `tokens` are too many
+        for the window and nothing else can leave."""
+        limit = self.policy.limit_tokens
+        over = 0 if limit is None else tokens + self.facts.tail_tokens - limit
+        if over <= 0:
+            return replace(self.state, account=account)
+        messages = self.messages
+        sent = [at for at in range(end, len(messages)) if at not in self.groups.broken]
+        question = last_question(messages)
+        if question is not None and question < end:
+            sent.append(question)
+        cut = shortened_to_fit(messages, sent, over)
+        fewer = sum(messages[at].tokens - to for at, to in cut)
+        shortened = dict(self.state.shortened) | {messages[at].key: to for at, to in cut}
+        return replace(
+            self.state,
+            account=replace(account, sent_tokens=account.sent_tokens - fewer),
+            shortened=tuple(sorted(shortened.items())),
+        )
 
 
 def _cut(
@@ -121,7 +204,6 @@ def _shared_tokens(
     *,
     merge: bool,
 ) -> int:
-    """With how many tokens the compacted request begins as the last one did."""
     start = 0 if merge else state.end
     shared = sizes.head if merge else sizes.head + sizes.segments + sizes.kept
     for number, at in enumerate(cut.kept):
@@ -131,121 +213,51 @@ def _shared_tokens(
     return shared
 
 
-def _reason(
-    bill: Bill,
-    cut: Split,
-    sizes: Sizes,
-    facts: ConversationFacts,
-    after: Account,
-    policy: CompactionPolicy,
-    terms: MemoryTerms,
-    expected_calls: float | None,
-) -> Reason:
+def _reason(case: Case, after: Account, expected_calls: float | None) -> Reason:
+    bill, cut, sizes, policy = case.bill, case.cut, case.sizes, case.policy
     if not cut.dropped:
         return "nothing_to_drop"
     limit = policy.limit_tokens
-    if limit is not None and sizes.view + facts.tail_tokens > limit:
+    if limit is not None and sizes.view + case.facts.tail_tokens > limit:
         return "limit"
     if cut.dropped_tokens < policy.least_dropped_tokens:
         return "little_to_drop"
-    if bill.short_tokens < terms.least_tokens or not bill.rent_nanos:
+    if sizes.unmanaged < case.state.quiet_until_tokens:
+        return "undone"
+    if bill.short_tokens < case.terms.least_tokens or not bill.rent_nanos:
         return "too_early"  # it would fall out of the cache, or nothing would be saved
     if expected_calls is not None and bill.rent_nanos * expected_calls < bill.extra_nanos:
         return "no_pay_back"
     if isinstance(policy.trigger, WaterMark):
-        history = sizes.view - sizes.head
-        due = history >= _water_mark(policy.trigger, bill, sizes, after, terms)
+        due = sizes.view - sizes.head >= _water_mark(policy.trigger, case, after)
         return "water_mark" if due else "too_early"
-    return _rent_or_buy(policy.trigger, bill, after, first=not sizes.segments)
+    return _rent_or_buy(policy.trigger, case, after)
 
 
-def _rent_or_buy(trigger: RentEqualsBuy, bill: Bill, after: Account, *, first: bool) -> Reason:
+def _rent_or_buy(trigger: RentEqualsBuy, case: Case, after: Account) -> Reason:
+    bill = case.bill
     if bill.extra_nanos <= 0:
         return "cheaper_now"
-    factor = trigger.first if first else 1.0
+    factor = 1.0 if case.state.segments else trigger.first
     if after.rent_nanos + bill.rent_nanos < factor * bill.price_nanos:
         return "too_early"
     spent = after.spent_nanos + bill.now_nanos
     return "rent" if spent <= (1 + trigger.regret) * after.unmanaged_nanos else "regret"
 
 
-def _water_mark(
-    trigger: WaterMark, bill: Bill, sizes: Sizes, after: Account, terms: MemoryTerms
-) -> float:
-    """Tokens of history at which to compact; the closed form of docs/notes/memory.md."""
+def _water_mark(trigger: WaterMark, case: Case, after: Account) -> float:
+    """Tokens of history at which to compact."""
     if trigger.high_tokens is not None:
         return trigger.high_tokens
-    growth = (sizes.unmanaged - sizes.head) / after.calls
-    low = bill.short_tokens - sizes.head
-    slope = growth * terms.cache.prices.cache_read
+    growth = (case.sizes.unmanaged - case.sizes.head) / after.calls
+    slope = growth * case.terms.cache.prices.cache_read
     if slope <= 0:
         return math.inf
-    return low + growth * math.sqrt(2 * max(0.0, bill.price_nanos) / slope)
+    low = case.bill.short_tokens - case.sizes.head
+    return low + growth * math.sqrt(2 * max(0.0, case.bill.price_nanos) / slope)
 
 
-def _plan(
-    messages: Sequence[HeldMessage],
-    state: MemoryState,
-    cut: Split,
-    bill: Bill,
-    sizes: Sizes,
-    *,
-    merge: bool,
-) -> CompactionPlan:
-    (digest,) = digests_before(messages, [cut.end])
-    name = hashlib.blake2b(
-        f"{digest}:{cut.end}:{merge}:{len(state.segments)}".encode(), digest_size=10
-    )
-    return CompactionPlan(
-        id=f"cmp-{name.hexdigest()}",
-        end=cut.end,
-        summarize=cut.dropped,
-        kept=cut.kept,
-        merge=merge,
-        way=bill.way,
-        summary_tokens=bill.summary_tokens,
-        segment_tokens=bill.segment_tokens,
-        digest=digest,
-        before_tokens=sizes.view,
-        after_tokens=bill.short_tokens,
-        summary_nanos=bill.summary_nanos,
-        extra_nanos=bill.extra_nanos,
-        saves_nanos=bill.rent_nanos,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """Cuts single messages where nothing else brings a request into the window."""
-
-    messages: Sequence[HeldMessage]
-    groups: Groups
-    facts: ConversationFacts
-    policy: CompactionPolicy
-    state: MemoryState
-
-    def fitted(self, account: Account, end: int, tokens: int) -> MemoryState:
-        """The state with this account, and with messages cut if `tokens` are too many."""
-        limit = self.policy.limit_tokens
-        over = 0 if limit is None else tokens + self.facts.tail_tokens - limit
-        if over <= 0:
-            return replace(self.state, account=account)
-        sent = [at for at in range(end, len(self.messages)) if at not in self.groups.broken]
-        question = last_question(self.messages)
-        if question is not None and question < end:
-            sent.append(question)
-        cut = shortened_to_fit(self.messages, sent, over)
-        fewer = sum(self.messages[at].tokens - to for at, to in cut)
-        shortened = dict(self.state.shortened) | {self.messages[at].key: to for at, to in cut}
-        return replace(
-            self.state,
-            account=replace(account, sent_tokens=account.sent_tokens - fewer),
-            shortened=tuple(sorted(shortened.items())),
-        )
-
-
-def _shortened(messages: Sequence[HeldMessage], state: MemoryState) -> Sequence[HeldMessage]:
-    """With the sizes that messages have as they are sent."""
+def _as_sent(messages: Sequence[HeldMessage], state: MemoryState) -> Sequence[HeldMessage]:
     if not state.shortened:
         return messages
     to = dict(state.shortened)
