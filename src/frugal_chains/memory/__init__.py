@@ -5,10 +5,13 @@ decision says which of its messages are sent, and what stands for the others.
 """
 
 from frugal_chains.memory._decide import decide
+from frugal_chains.memory._digest import digest
 from frugal_chains.memory._facts import HeldMessage
 from frugal_chains.memory._groups import Groups, group_messages
 from frugal_chains.memory._idle import decide_idle
+from frugal_chains.memory._keep import last_question
 from frugal_chains.memory._lengths import Lengths
+from frugal_chains.memory._merge import merge_summaries
 from frugal_chains.memory._plan import (
     COMPACTING,
     CompactionPlan,
@@ -28,6 +31,7 @@ from frugal_chains.memory._state import (
     still_true,
     view,
 )
+from frugal_chains.memory._summary import Summary, parse_summary
 from frugal_chains.memory._terms import Front, MemoryTerms, SummaryKind, SummaryWay
 
 __all__ = [
@@ -48,13 +52,18 @@ __all__ = [
     "RentEqualsBuy",
     "Segment",
     "Shown",
+    "Summary",
     "SummaryKind",
     "SummaryWay",
     "WaterMark",
     "decide",
     "decide_idle",
+    "digest",
     "digests_before",
     "group_messages",
+    "last_question",
+    "merge_summaries",
+    "parse_summary",
     "still_true",
     "view",
     "with_segment",

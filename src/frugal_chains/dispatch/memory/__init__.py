@@ -1,0 +1,20 @@
+"""Memory at work: what is sent of a conversation, for both adapters."""
+
+from frugal_chains.dispatch.memory._bills import Summarizer
+from frugal_chains.dispatch.memory._compactor import Compactor, whole
+from frugal_chains.dispatch.memory._history import History, message_key
+from frugal_chains.dispatch.memory._states import MemoryStates
+from frugal_chains.dispatch.memory._turn import Compaction, Flow, SummaryRequest, Turn
+
+__all__ = [
+    "Compaction",
+    "Compactor",
+    "Flow",
+    "History",
+    "MemoryStates",
+    "Summarizer",
+    "SummaryRequest",
+    "Turn",
+    "message_key",
+    "whole",
+]

@@ -1,0 +1,299 @@
+"""`Compactor`: a memory at work, for both frameworks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Final, Literal, NamedTuple
+
+from frugal_chains.archive import Archive
+from frugal_chains.dispatch.memory._bills import Summarizer, memory_terms
+from frugal_chains.dispatch.memory._effects import compaction_event, report_turn
+from frugal_chains.dispatch.memory._history import History, Weights
+from frugal_chains.dispatch.memory._recalls import Recalls
+from frugal_chains.dispatch.memory._shorten import shortened_texts
+from frugal_chains.dispatch.memory._summaries import Summaries
+from frugal_chains.dispatch.memory._turn import Compaction, Flow, SummaryRequest, Turn
+from frugal_chains.memory import (
+    CompactionPlan,
+    CompactionPolicy,
+    ConversationFacts,
+    Decision,
+    Lengths,
+    MemoryState,
+    MemoryTerms,
+    Reason,
+    Shown,
+    decide,
+    decide_idle,
+    last_question,
+    still_true,
+    view,
+    with_segment,
+)
+from frugal_chains.pricing import PriceBook
+from frugal_chains.providers import cache_rule
+from frugal_chains.tokens import TokenCounter
+from frugal_chains.tracking import Tracker, shared_prices
+
+logger = logging.getLogger("frugal_chains.dispatch")
+
+LONGEST_WAIT_CALLS: Final = 32
+"""After a failed summary so many calls pass before a model is asked again, at most: 2, 4, 8..."""
+BEFORE_EXPIRY_S: Final = 30.0
+"""So long before the cache expires an idle conversation is looked at: a summary takes seconds."""
+
+
+class Compactor:
+    """Decides before each call what is sent of a conversation. Safe for threads.
+
+    It holds no conversations: the framework has the messages, and whoever calls keeps the
+    `MemoryState` between two turns. `turn` is a generator that yields the summaries a model is to
+    be asked for; drivers with and without `await` only ask:
+
+        flow = compactor.turn(history, state)
+        request = next(flow)
+        while True:
+            try:
+                request = flow.send(ask(request))      # or `await ask(request)`
+            except StopIteration as end:
+                turn = end.value
+                break
+
+    A failure of any kind leaves the conversation as it is: no summary is the reason for no answer.
+
+    Args:
+        policy: When to compact, and what stays.
+        summarizer: Who is asked for summaries; None: sentences are picked, no model is asked.
+        recall_tokens: Of dropped messages that are shown again behind a question that needs them,
+            at most; 0: none are.
+        cache_ttl: Of the cache markers of these requests, if the application or the adapter sets
+            any; empty: only providers that cache by themselves are taken to cache.
+        archive: Where messages are put before they leave the view, in the user's own words. None:
+            they stay in the framework's history alone.
+        lengths: Calls of past conversations: what would not be paid back is not done.
+        counter: Of tokens.
+        prices: None: list prices behind the user's `prices.toml`.
+        on_compaction: Told of every compaction.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        policy: CompactionPolicy | None = None,
+        *,
+        summarizer: Summarizer | None = None,
+        recall_tokens: int = 0,
+        cache_ttl: Literal["", "5m", "1h"] = "",
+        archive: Archive | None = None,
+        lengths: Lengths | None = None,
+        counter: TokenCounter | None = None,
+        prices: PriceBook | None = None,
+        on_compaction: Callable[[Compaction], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.policy = policy or CompactionPolicy()
+        self.summarizer, self.cache_ttl = summarizer, cache_ttl
+        self._lengths = lengths or Lengths()
+        self._weights = Weights(counter)
+        self._recalls = Recalls(recall_tokens, self._weights)
+        self._summaries = Summaries(self._weights, archive)
+        self._prices, self._clock = prices, clock
+        self._on_compaction = on_compaction
+
+    def turn(
+        self,
+        history: History,
+        state: MemoryState,
+        *,
+        conversation: str = "",
+        operation_id: str = "",
+        trackers: Sequence[Tracker] = (),
+    ) -> Flow:
+        """What to send before a call, after whatever summary that needs.
+
+        Args:
+            history: All messages, the new ones included.
+            state: From the turn before; of a new conversation an empty one.
+            conversation: Its name, for the event.
+            operation_id: Of the calls it belongs to.
+            trackers: Of handlers that an adapter finds on the call, for the effect.
+        """
+        try:
+            case = self._case(history, state)
+        except Exception:
+            logger.warning("memory: nothing is decided, the history is sent whole", exc_info=True)
+            return whole(history, state)
+        turn, handle = yield from self._carried_out(case)
+        event = compaction_event(
+            case.decision, turn, conversation=conversation, handle=handle, priced=case.priced
+        )
+        turn = replace(turn, event=event)
+        report_turn(
+            state, turn, history, priced=case.priced, exact=self._weights.exact(history),
+            recall_nanos=case.facts.tail_tokens * case.terms.cache.prices.fresh,
+            operation_id=operation_id, trackers=trackers,
+        )  # fmt: skip
+        self._tell(event)
+        return turn
+
+    def preview(self, history: History, state: MemoryState) -> Decision:
+        """What `turn` would decide now. No model is asked, nothing is written or changed."""
+        return self._case(history, state).decision
+
+    def idle_at_s(self, history: History, state: MemoryState) -> float | None:
+        """When `idle` should be called, if nobody asks before: seconds since the epoch; None: it
+        would do nothing."""
+        at_s = state.account.at_s
+        if at_s is None or self.summarizer is None:
+            return None
+        terms, _ = self._terms(history, at_s)
+        return at_s + max(0.0, terms.ttl_s - BEFORE_EXPIRY_S)
+
+    def idle(
+        self, history: History, state: MemoryState, *, conversation: str = "",
+        return_share: float = 0.5,
+    ) -> Flow:  # fmt: skip
+        """Compact a conversation in which nobody asks, if that makes the next question cheaper.
+
+        Args:
+            history: As it stands, without a new question.
+            state: From the last turn.
+            conversation: Its name, for the event.
+            return_share: How often people come back after so long, 0 to 1.
+        """
+        try:
+            now_s = self._clock()
+            terms, priced = self._terms(history, now_s)
+            facts = self._weights.conversation(history)
+            state = still_true(state, facts.messages)
+            decision = decide_idle(
+                facts, state, terms, self.policy, now_s=now_s, return_share=return_share
+            )
+        except Exception:
+            logger.warning("memory: an idle conversation stays as it is", exc_info=True)
+            return whole(history, state)
+        case = _Case(history, facts, state, terms, decision, priced)
+        turn, handle = yield from self._carried_out(case)
+        event = compaction_event(
+            decision, turn, conversation=conversation, handle=handle, priced=priced
+        )
+        self._tell(event)
+        return replace(turn, event=event)
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _case(self, history: History, state: MemoryState) -> _Case:
+        now_s = self._clock()
+        facts = self._weights.conversation(history)
+        state = still_true(state, facts.messages)
+        terms, priced = self._terms(history, now_s)
+        state = self._recalls.remembered(history, facts, state)
+        if state.recalled is not None:
+            facts = replace(facts, tail_tokens=state.recalled.tokens)
+        expected = self._lengths.expected_more(state.account.calls + 1)
+        decision = decide(facts, state, terms, self.policy, now_s=now_s, expected_calls=expected)
+        return _Case(history, facts, state, terms, decision, priced)
+
+    def _terms(self, history: History, at_s: float) -> tuple[MemoryTerms, bool]:
+        automatic = cache_rule(history.provider, history.model).automatic
+        return memory_terms(
+            self._prices or shared_prices(),
+            model=history.model,
+            provider=history.provider,
+            summarizer=self.summarizer,
+            ttl=self.cache_ttl,
+            caches=automatic or bool(self.cache_ttl),
+            at_s=at_s,
+        )
+
+    def _carried_out(
+        self, case: _Case
+    ) -> Generator[SummaryRequest, str | BaseException, tuple[Turn, str]]:
+        """The turn, and the archive's handle for what has left the view."""
+        decision, state = case.decision, case.decision.state
+        plan = decision.plan
+        if plan is None:
+            return self._turn(case, state, decision.reason), ""
+        forced = decision.reason == "limit"
+        ask = plan.way.kind != "digest"
+        if ask and state.account.calls < state.waits_until_call:
+            if not forced:
+                return self._turn(case, state, "waits"), ""
+            ask = False
+        try:
+            made = yield from self._summaries.text(case.history, decision, case.state, ask=ask)
+            if made is None and forced:  # without room there is no answer at all
+                made = yield from self._summaries.text(
+                    case.history, decision, case.state, ask=False
+                )
+                state = _after_failure(state)
+        except Exception:
+            logger.warning("memory: a compaction failed, nothing has changed", exc_info=True)
+            made = None
+        if made is None:
+            return self._turn(case, _after_failure(state), "failed"), ""
+        text, handle = made
+        tokens = self._weights.text_tokens(text, case.history.model, case.history.provider)
+        after = with_segment(decision, text, tokens)
+        failures = state.failures if state.failures > case.state.failures else 0
+        after = replace(
+            after, failures=failures, waits_until_call=state.waits_until_call if failures else 0
+        )
+        return self._turn(case, after, decision.reason, plan), handle
+
+    def _turn(
+        self,
+        case: _Case,
+        state: MemoryState,
+        reason: Reason | Literal["waits", "failed"],
+        plan: CompactionPlan | None = None,
+    ) -> Turn:
+        history, recalled = case.history, state.recalled
+        shown = tuple(view(state, len(history.keys), case.decision.broken))
+        sent = frozenset(one.position for one in shown if one.position is not None)
+        return Turn(
+            view=shown,
+            recalled=recalled.text if recalled is not None else "",
+            question=last_question(case.facts.messages),
+            state=state,
+            reason=reason,
+            plan=plan,
+            shortened=shortened_texts(self._weights, history, state, sent),
+        )
+
+    def _tell(self, event: Compaction | None) -> None:
+        if event is None:
+            return
+        logger.debug("memory: compacted %s", event)
+        if self._on_compaction is not None:
+            try:
+                self._on_compaction(event)
+            except Exception:
+                logger.warning("on_compaction failed", exc_info=True)
+
+
+class _Case(NamedTuple):
+    """A decision with what it was made from."""
+
+    history: History
+    facts: ConversationFacts
+    state: MemoryState
+    """Before it."""
+    terms: MemoryTerms
+    decision: Decision
+    priced: bool
+
+
+def whole(history: History, state: MemoryState) -> Turn:
+    """The history as it is: what is sent when nothing can be decided, or nothing may be done."""
+    shown = tuple(Shown(position=at) for at in range(len(history.keys)))
+    return Turn(view=shown, state=state, reason="off")
+
+
+def _after_failure(state: MemoryState) -> MemoryState:
+    failures = state.failures + 1
+    wait = min(2**failures, LONGEST_WAIT_CALLS)
+    return replace(state, failures=failures, waits_until_call=state.account.calls + wait)

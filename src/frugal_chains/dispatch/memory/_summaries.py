@@ -1,0 +1,147 @@
+"""Summaries: picked or asked for, checked, and put into a segment's text."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
+from typing import Final, TypeAlias
+
+from frugal_chains.archive import Archive
+from frugal_chains.dispatch.memory._history import History, Weights
+from frugal_chains.dispatch.memory._turn import SummaryRequest
+from frugal_chains.facts import MessageFacts
+from frugal_chains.memory import (
+    CompactionPlan,
+    Decision,
+    MemoryState,
+    Summary,
+    digest,
+    merge_summaries,
+    parse_summary,
+    view,
+)
+
+logger = logging.getLogger("frugal_chains.dispatch")
+
+HEADING: Final = "[Summary of earlier messages]\n"
+"""Begins every segment: what follows is not what the person says now."""
+ATTEMPTS: Final = 2
+"""A model is asked so often for one summary."""
+CHUNK_TOKENS: Final = 24_000
+"""Of a flat prompt's transcript: fits the smallest windows of models that are sold today (32k)."""
+
+Asking: TypeAlias = Generator[SummaryRequest, str | BaseException, Summary | None]
+
+
+class Summaries:
+    """Makes the text of a new segment.
+
+    Args:
+        weights: Tokens.
+        archive: Where the messages go before they leave the view; None: nowhere.
+    """
+
+    def __init__(self, weights: Weights, archive: Archive | None) -> None:
+        self._weights, self._archive = weights, archive
+
+    def text(
+        self, history: History, decision: Decision, state: MemoryState, *, ask: bool
+    ) -> Generator[SummaryRequest, str | BaseException, tuple[str, str] | None]:
+        """The text of the new segment and the archive's handle, or None: it could not be made.
+
+        Args:
+            history: All messages.
+            decision: With a plan.
+            state: As it is before.
+            ask: Whether a model may be asked; if not, sentences are picked.
+
+        Raises:
+            ArchiveError: the messages could not be put there.
+        """
+        plan = decision.plan
+        assert plan is not None, "only a plan asks for a summary"
+        messages = [history.message(at) for at in plan.summarize]
+        handle = "" if self._archive is None else self._archive.put(_as_text(messages))
+        count = self._weights.count(history.model, history.provider)
+        budget = max(1, plan.summary_tokens - count(HEADING))
+        if plan.way.kind == "digest" or not ask:
+            made: Summary | None = digest(messages, budget_tokens=budget, count=count)
+        elif plan.way.kind == "aligned":
+            made = yield from _aligned(plan, decision, state, len(history.keys), budget, count)
+        else:
+            made = yield from _flat(plan, messages, budget, count)
+        if made is None:
+            return None
+        if plan.merge:
+            old = [parse_summary(_body(segment.text)) for segment in state.segments]
+            room = max(1, plan.segment_tokens - count(HEADING))
+            made = merge_summaries([*old, made], budget_tokens=room, count=count)
+        return HEADING + (made.text() or "(nothing to note)"), handle
+
+
+def _aligned(
+    plan: CompactionPlan,
+    decision: Decision,
+    state: MemoryState,
+    messages: int,
+    budget_tokens: int,
+    count: Callable[[str], int],
+) -> Asking:
+    shown = tuple(
+        one
+        for one in view(state, messages, decision.broken)
+        if one.position is None or one.position < plan.end
+    )
+    from frugal_chains.memory._request import aligned_instruction
+
+    prompt = aligned_instruction(budget_tokens)
+    request = SummaryRequest(kind="aligned", prompt=prompt, view=shown)
+    return (yield from _asked(request, budget_tokens, count))
+
+
+def _flat(
+    plan: CompactionPlan,
+    messages: Sequence[MessageFacts],
+    budget_tokens: int,
+    count: Callable[[str], int],
+) -> Asking:
+    from frugal_chains.memory._request import chunk_transcript, flat_prompt
+
+    chunks = chunk_transcript(messages, limit_tokens=CHUNK_TOKENS, count=count)
+    made = []
+    for chunk in chunks:
+        prompt = flat_prompt(chunk, budget_tokens)
+        request = SummaryRequest(kind="flat", prompt=prompt)
+        part = yield from _asked(request, budget_tokens, count)
+        if part is None:
+            return None
+        made.append(part)
+    if len(made) == 1:
+        return made[0]
+    return merge_summaries(made, budget_tokens=budget_tokens, count=count)
+
+
+def _asked(request: SummaryRequest, budget_tokens: int, count: Callable[[str], int]) -> Asking:
+    """A summary that a model has written, or None after so many attempts."""
+    from frugal_chains.memory._request import usable
+
+    for attempt in range(1, ATTEMPTS + 1):
+        answer = yield request
+        if isinstance(answer, BaseException):
+            logger.warning("memory: attempt %d of a summary failed: %r", attempt, answer)
+            continue
+        found = usable(answer, limit_tokens=budget_tokens, count=count, prompt=request.prompt)
+        if found.summary is not None:
+            return found.summary
+        logger.warning("memory: attempt %d of a summary is of no use: %s", attempt, found.reason)
+    return None
+
+
+def _body(text: str) -> str:
+    return text.removeprefix(HEADING)
+
+
+def _as_text(messages: Sequence[MessageFacts]) -> str:
+    return json.dumps([asdict(message) for message in messages], ensure_ascii=False)
