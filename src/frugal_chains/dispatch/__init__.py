@@ -38,6 +38,7 @@ from frugal_chains.dispatch.prompt import (
     learned_output_cap,
     mean_output_tokens,
 )
+from frugal_chains.dispatch.prompt_cache import CacheKeeper, PromptBlock
 from frugal_chains.dispatch.routing import (
     Course,
     Embedded,
@@ -58,6 +59,7 @@ __all__ = [
     "FETCH_ORIGINAL",
     "Asked",
     "Brevity",
+    "CacheKeeper",
     "Compaction",
     "Compactor",
     "Compressed",
@@ -73,6 +75,7 @@ __all__ = [
     "PayloadCompressor",
     "Prefix",
     "PrefixFacts",
+    "PromptBlock",
     "PromptPolicy",
     "QuestionEmbedder",
     "Route",

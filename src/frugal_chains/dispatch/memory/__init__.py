@@ -4,6 +4,7 @@ from frugal_chains.dispatch.memory._bills import Summarizer
 from frugal_chains.dispatch.memory._compactor import Compactor, whole
 from frugal_chains.dispatch.memory._history import History, message_key
 from frugal_chains.dispatch.memory._states import MemoryStates
+from frugal_chains.dispatch.memory._summaries import summarized
 from frugal_chains.dispatch.memory._turn import Compaction, Flow, SummaryRequest, Turn
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "SummaryRequest",
     "Turn",
     "message_key",
+    "summarized",
     "whole",
 ]

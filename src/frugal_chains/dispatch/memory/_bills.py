@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from frugal_chains.dispatch._prefix import CAREFUL
-from frugal_chains.memory import MemoryTerms, SummaryWay
+from frugal_chains.memory import ALIGNED_TOKENS, FLAT_TOKENS, MemoryTerms, SummaryWay
 from frugal_chains.pricing import CacheTerms, PriceBook, TokenPrices
 from frugal_chains.providers import cache_rule
-
-ALIGNED_TOKENS, FLAT_TOKENS = 80, 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

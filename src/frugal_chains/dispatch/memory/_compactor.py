@@ -30,6 +30,7 @@ from frugal_chains.memory import (
     decide_idle,
     last_question,
     still_true,
+    tail_nanos,
     view,
     with_segment,
 )
@@ -70,7 +71,8 @@ class Compactor:
         recall_tokens: Of dropped messages that are shown again behind a question that needs them,
             at most; 0: none are.
         cache_ttl: Of the cache markers of these requests, if the application or the adapter sets
-            any; empty: only providers that cache by themselves are taken to cache.
+            any; empty: as the head of the history says, and if that says nothing only providers
+            that cache by themselves are taken to cache.
         archive: Where messages are put before they leave the view, in the user's own words. None:
             they stay in the framework's history alone.
         lengths: Calls of past conversations: what would not be paid back is not done.
@@ -133,11 +135,31 @@ class Compactor:
         turn = replace(turn, event=event)
         report_turn(
             state, turn, history, priced=case.priced, exact=self._weights.exact(history),
-            recall_nanos=case.facts.tail_tokens * case.terms.cache.prices.fresh,
+            recall_nanos=tail_nanos(case.facts, case.terms),
             operation_id=operation_id, trackers=trackers,
         )  # fmt: skip
         self._tell(event)
         return turn
+
+    def shown(self, history: History, state: MemoryState) -> Turn:
+        """What is sent without deciding anew: of a request that is made again, and of one beside
+        another that is deciding.
+
+        No model is asked, nothing is counted as a call, and the state stays as it is. Where the
+        window has no room for that, sentences are picked, for this one request.
+        """
+        try:
+            case = self._case(history, state)
+            if case.decision.reason != "limit":
+                return self._turn(case, case.state, "off")
+            picked = self._summaries.text(history, case.decision, case.state, ask=False)
+            text, _ = _unasked(picked)
+            tokens = self._weights.text_tokens(text, history.model, history.provider)
+            turn = self._turn(case, with_segment(case.decision, text, tokens), "limit")
+            return replace(turn, state=case.state)
+        except Exception:
+            logger.warning("memory: nothing is decided, the history is sent whole", exc_info=True)
+            return whole(history, state)
 
     def preview(self, history: History, state: MemoryState) -> Decision:
         """What `turn` would decide now. No model is asked, nothing is written or changed."""
@@ -190,22 +212,28 @@ class Compactor:
         facts = self._weights.conversation(history)
         state = still_true(state, facts.messages)
         terms, priced = self._terms(history, now_s)
+        asked = state.recalled.question if state.recalled is not None else None
         state = self._recalls.remembered(history, facts, state)
         if state.recalled is not None:
-            facts = replace(facts, tail_tokens=state.recalled.tokens)
+            facts = replace(
+                facts,
+                tail_tokens=state.recalled.tokens,
+                tail_is_new=state.recalled.question != asked,
+            )
         expected = self._lengths.expected_more(state.account.calls + 1)
         decision = decide(facts, state, terms, self.policy, now_s=now_s, expected_calls=expected)
         return _Case(history, facts, state, terms, decision, priced)
 
     def _terms(self, history: History, at_s: float) -> tuple[MemoryTerms, bool]:
         automatic = cache_rule(history.provider, history.model).automatic
+        ttl = self.cache_ttl or history.head.cache_ttl
         return memory_terms(
             self._prices or shared_prices(),
             model=history.model,
             provider=history.provider,
             summarizer=self.summarizer,
-            ttl=self.cache_ttl,
-            caches=automatic or bool(self.cache_ttl),
+            ttl=ttl,
+            caches=automatic or bool(ttl),
             at_s=at_s,
         )
 
@@ -251,13 +279,14 @@ class Compactor:
         reason: Reason | Literal["waits", "failed"],
         plan: CompactionPlan | None = None,
     ) -> Turn:
-        history, recalled = case.history, state.recalled
+        history, question = case.history, last_question(case.facts.messages)
+        state, recalled = _up_to(question, state, case.facts), state.recalled
         shown = tuple(view(state, len(history.keys), case.decision.broken))
         sent = frozenset(one.position for one in shown if one.position is not None)
         return Turn(
             view=shown,
             recalled=recalled.text if recalled is not None else "",
-            question=last_question(case.facts.messages),
+            question=question,
             state=state,
             reason=reason,
             plan=plan,
@@ -287,10 +316,34 @@ class _Case(NamedTuple):
     priced: bool
 
 
+def _unasked(
+    made: Generator[SummaryRequest, str | BaseException, tuple[str, str] | None],
+) -> tuple[str, str]:
+    """What a generator comes to that asks nobody."""
+    try:
+        next(made)
+    except StopIteration as end:
+        found: tuple[str, str] | None = end.value
+        if found is not None:
+            return found
+    raise AssertionError("sentences are picked without asking")
+
+
 def whole(history: History, state: MemoryState) -> Turn:
     """The history as it is: what is sent when nothing can be decided, or nothing may be done."""
     shown = tuple(Shown(position=at) for at in range(len(history.keys)))
     return Turn(view=shown, state=state, reason="off")
+
+
+def _up_to(question: int | None, state: MemoryState, facts: ConversationFacts) -> MemoryState:
+    """The state that knows how much of this request will be sent again with the next question:
+    what stands in front of the recalled text."""
+    recalled = state.recalled
+    if recalled is None or not recalled.text or question is None:
+        return state
+    behind = sum(message.tokens for message in facts.messages[question + 1 :])
+    stable = max(0, state.account.sent_tokens - behind)
+    return replace(state, recalled=replace(recalled, stable_tokens=stable))
 
 
 def _after_failure(state: MemoryState) -> MemoryState:

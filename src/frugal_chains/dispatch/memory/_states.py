@@ -6,9 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
-from frugal_chains.memory import MemoryState
+from frugal_chains.memory import Account, MemoryState
 
 _REMEMBERED: Final = 4096
 """Conversations, the least recently used go first: such a one is compacted anew when it goes on."""
@@ -47,6 +48,30 @@ class MemoryStates:
                 self._states.popitem(last=False)
             return True
 
+    def settle(self, conversation: str, before: MemoryState, after: MemoryState) -> bool:
+        """As `put`, for a turn that cost something: where other turns have only counted their
+        calls meanwhile, both are kept. False: another one has compacted; what it has left stays,
+        and this turn's call is counted.
+
+        Args:
+            conversation: Its name.
+            before: What the turn began with.
+            after: What it ends with.
+        """
+        with self._lock:
+            now = self._states.get(conversation, MemoryState())
+            same = (now.segments, now.quiet_until_tokens) == (
+                before.segments,
+                before.quiet_until_tokens,
+            )
+            account = _joined(before.account, now.account, after.account, rent=not same)
+            kept = replace(after if same else now, account=account)
+            self._states[conversation] = after if now == before else kept
+            self._states.move_to_end(conversation)
+            if len(self._states) > _REMEMBERED:
+                self._states.popitem(last=False)
+            return same
+
     def forget(self, conversation: str) -> None:
         """Begin anew."""
         with self._lock:
@@ -64,3 +89,20 @@ class MemoryStates:
             if free:
                 with self._lock:
                     self._compacting.discard(conversation)
+
+
+def _joined(before: Account, now: Account, after: Account, *, rent: bool) -> Account:
+    """The account when two turns that began with `before` have ended.
+
+    Args:
+        before: Of both.
+        now: With the one that ended first.
+        after: With the one that ends now, alone.
+        rent: Whether the rent is the first one's: it has compacted.
+    """
+    return replace(
+        now if rent else after,
+        calls=now.calls + after.calls - before.calls,
+        spent_nanos=now.spent_nanos + after.spent_nanos - before.spent_nanos,
+        unmanaged_nanos=now.unmanaged_nanos + after.unmanaged_nanos - before.unmanaged_nanos,
+    )

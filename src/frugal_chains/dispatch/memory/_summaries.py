@@ -10,10 +10,10 @@ from typing import Final, TypeAlias
 
 from frugal_chains.archive import Archive
 from frugal_chains.dispatch.memory._history import History, Weights
+from frugal_chains.dispatch.memory._shorten import shortened_texts
 from frugal_chains.dispatch.memory._turn import SummaryRequest
 from frugal_chains.facts import MessageFacts
 from frugal_chains.memory import (
-    CompactionPlan,
     Decision,
     MemoryState,
     Summary,
@@ -69,9 +69,10 @@ class Summaries:
         if plan.way.kind == "digest" or not ask:
             made: Summary | None = digest(messages, budget_tokens=budget, count=count)
         elif plan.way.kind == "aligned":
-            made = yield from _aligned(plan, decision, state, len(history.keys), budget, count)
+            request = self._aligned(history, decision, state, budget)
+            made = yield from _asked(request, budget, count)
         else:
-            made = yield from _flat(plan, messages, budget, count)
+            made = yield from _flat(messages, budget, count)
         if made is None:
             return None
         if plan.merge:
@@ -80,44 +81,70 @@ class Summaries:
             made = merge_summaries([*old, made], budget_tokens=room, count=count)
         return HEADING + (made.text() or "(nothing to note)"), handle
 
+    def _aligned(
+        self, history: History, decision: Decision, state: MemoryState, budget_tokens: int
+    ) -> SummaryRequest:
+        from frugal_chains.memory._request import LEAST_TOKENS, aligned_instruction
 
-def _aligned(
-    plan: CompactionPlan,
-    decision: Decision,
-    state: MemoryState,
-    messages: int,
+        end = decision.plan.end if decision.plan is not None else 0
+        shown = tuple(
+            one
+            for one in view(state, len(history.keys), decision.broken)
+            if one.position is None or one.position < end
+        )
+        sent = frozenset(one.position for one in shown if one.position is not None)
+        limit = max(budget_tokens, LEAST_TOKENS)
+        return SummaryRequest(
+            kind="aligned",
+            prompt=aligned_instruction(limit_tokens=limit, earlier=bool(state.segments)),
+            view=shown,
+            shortened=shortened_texts(self._weights, history, state, sent),
+        )
+
+
+def summarized(
+    messages: Sequence[MessageFacts],
+    *,
     budget_tokens: int,
     count: Callable[[str], int],
-) -> Asking:
-    shown = tuple(
-        one
-        for one in view(state, messages, decision.broken)
-        if one.position is None or one.position < plan.end
-    )
-    from frugal_chains.memory._request import aligned_instruction
+    ask: bool = True,
+) -> Generator[SummaryRequest, str | BaseException, str]:
+    """A summary of these messages, all of them: a model's, or sentences of theirs if it fails.
 
-    prompt = aligned_instruction(budget_tokens)
-    request = SummaryRequest(kind="aligned", prompt=prompt, view=shown)
-    return (yield from _asked(request, budget_tokens, count))
+    Driven as `Compactor.turn` is.
+
+    Args:
+        messages: In order.
+        budget_tokens: Of the summary, at most.
+        count: Tokens of a text.
+        ask: Whether a model is asked.
+    """
+    made: Summary | None = None
+    if ask:
+        made = yield from _flat(messages, budget_tokens, count)
+    if made is None:
+        made = digest(messages, budget_tokens=budget_tokens, count=count)
+    return made.text()
 
 
 def _flat(
-    plan: CompactionPlan,
     messages: Sequence[MessageFacts],
     budget_tokens: int,
     count: Callable[[str], int],
 ) -> Asking:
-    from frugal_chains.memory._request import chunk_transcript, flat_prompt
+    from frugal_chains.memory._request import LEAST_TOKENS, flat_prompt
+    from frugal_chains.memory._transcript import chunk_transcript
 
     chunks = chunk_transcript(messages, limit_tokens=CHUNK_TOKENS, count=count)
+    limit = max(budget_tokens, LEAST_TOKENS)
     made = []
-    for chunk in chunks:
-        prompt = flat_prompt(chunk, budget_tokens)
+    for part, chunk in enumerate(chunks, 1):
+        prompt = flat_prompt(chunk, limit_tokens=limit, part=part, parts=len(chunks))
         request = SummaryRequest(kind="flat", prompt=prompt)
-        part = yield from _asked(request, budget_tokens, count)
-        if part is None:
+        answer = yield from _asked(request, budget_tokens, count)
+        if answer is None:
             return None
-        made.append(part)
+        made.append(answer)
     if len(made) == 1:
         return made[0]
     return merge_summaries(made, budget_tokens=budget_tokens, count=count)
@@ -125,17 +152,17 @@ def _flat(
 
 def _asked(request: SummaryRequest, budget_tokens: int, count: Callable[[str], int]) -> Asking:
     """A summary that a model has written, or None after so many attempts."""
-    from frugal_chains.memory._request import usable
+    from frugal_chains.memory._usable import usable
 
     for attempt in range(1, ATTEMPTS + 1):
         answer = yield request
         if isinstance(answer, BaseException):
             logger.warning("memory: attempt %d of a summary failed: %r", attempt, answer)
             continue
-        found = usable(answer, limit_tokens=budget_tokens, count=count, prompt=request.prompt)
+        found = usable(answer, limit_tokens=budget_tokens, count=count, asked=request.prompt)
         if found.summary is not None:
             return found.summary
-        logger.warning("memory: attempt %d of a summary is of no use: %s", attempt, found.reason)
+        logger.warning("memory: attempt %d of a summary is of no use: %s", attempt, found.refused)
     return None
 
 

@@ -22,6 +22,8 @@ class SummaryRequest:
     view: tuple[Shown, ...] = ()
     """`aligned`: what is sent in front of the prompt, as it was sent before, word for word, with
     the same tools and system prompt."""
+    shortened: tuple[tuple[int, str], ...] = ()
+    """As of `Turn`, for `view`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

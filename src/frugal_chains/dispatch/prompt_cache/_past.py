@@ -1,0 +1,78 @@
+"""What earlier requests have left in the providers' caches, and how conversations go."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from frugal_chains.prompt_cache import Traffic
+
+_CONVERSATIONS: Final = 1_024
+_ENTRIES: Final = 4_096
+"""Beginnings that were marked, of all conversations, the least recently used go first."""
+_GAPS: Final = 16
+"""The latest are remembered of a conversation."""
+FIRST_GAP_S: Final = 60.0
+"""Between two calls of a conversation of which only one is known: a person who reads and types.
+Agents call every few seconds; what is marked for five minutes lasts for both."""
+LEAST_AHEAD: Final = 4.0
+"""Further calls of a conversation that begins; later as many as it has had (what has lasted for
+long will, J. R. Gott, "Implications of the Copernican principle", Nature 363, 1993)."""
+
+
+@dataclass(slots=True)
+class _Talk:
+    at_s: float
+    calls: int = 0
+    tokens: int = 0
+    growth_tokens: int = 0
+    gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS))
+
+
+class CachePast:
+    """Safe for threads. Times are seconds of one clock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._talks: OrderedDict[str, _Talk] = OrderedDict()
+        self._entries: OrderedDict[bytes, float] = OrderedDict()
+
+    def kept(self, now_s: float) -> set[bytes]:
+        """Beginnings that should be in a cache now."""
+        with self._lock:
+            return {prefix for prefix, until_s in self._entries.items() if until_s > now_s}
+
+    def ahead(self, conversation: str, now_s: float) -> Traffic:
+        """What is expected of a conversation before its next call."""
+        with self._lock:
+            talk = self._talks.get(conversation)
+            if talk is None:
+                return Traffic(calls=LEAST_AHEAD, gaps_s=(FIRST_GAP_S,))
+            gaps = (*talk.gaps_s, max(0.0, now_s - talk.at_s))[-_GAPS:]
+            return Traffic(
+                calls=max(LEAST_AHEAD, float(talk.calls)),
+                gaps_s=gaps,
+                growth_tokens=talk.growth_tokens,
+            )
+
+    def sent(self, conversation: str, tokens: int, now_s: float) -> None:
+        """A request of a conversation was sent."""
+        with self._lock:
+            talk = self._talks.setdefault(conversation, _Talk(at_s=now_s))
+            self._talks.move_to_end(conversation)
+            if talk.calls:
+                talk.gaps_s.append(max(0.0, now_s - talk.at_s))
+                talk.growth_tokens = max(0, tokens - talk.tokens) or talk.growth_tokens
+            talk.calls, talk.tokens, talk.at_s = talk.calls + 1, tokens, now_s
+            if len(self._talks) > _CONVERSATIONS:
+                self._talks.popitem(last=False)
+
+    def keep(self, prefix: bytes, until_s: float) -> None:
+        """A beginning was written to a cache, or read from it."""
+        with self._lock:
+            self._entries[prefix] = max(until_s, self._entries.get(prefix, 0.0))
+            self._entries.move_to_end(prefix)
+            if len(self._entries) > _ENTRIES:
+                self._entries.popitem(last=False)
