@@ -165,6 +165,37 @@ def test_report_finds_the_ledger_as_the_application_does(books, tmp_path, monkey
     assert run_json("report")["total"]["attempts"] == len(sample())
 
 
+def cached_calls(count: int, day: int, read: int) -> list[Attempt]:
+    usage = Usage(input_tokens=4_000, cache_read_tokens=read)
+    return [attempt(day=day, nanos=1, usage=usage) for _ in range(count)]
+
+
+def test_report_warns_of_a_prompt_cache_that_is_hardly_read_and_says_since_when(tmp_path):
+    days = [row for n in range(7) for row in cached_calls(3, n, 3_600)]
+    path = write_books(tmp_path / "cached.db", [*days, *cached_calls(60, 7, 400)])
+    text = " ".join(run("report", "--ledger", path).stdout.split())
+    # 21 calls read 3,600 of 4,000 and 60 read 400; 224,400 tokens at 2.50 - 1.25 per million.
+    assert "Warning: gpt-4o (openai) read 30.7% of its input from the prompt cache" in text
+    assert "cost: up to $0.28 more than if all of it had been read" in text
+    assert "since 2026-11-08: 90.0% to 10.0%" in text
+    (cache,) = run_json("report", "--ledger", path)["cache"]["models"]
+    assert (cache["saved_up_to_usd"], cache["drop"]["since"]) == ("0.2805", "2026-11-08")
+    (last,) = run_json("report", "--ledger", path, "--since", "2026-11-08")["cache"]["models"]
+    assert (last["read_share"], last["drop"]) == (0.1, None)
+    (first,) = run_json("report", "--ledger", path, "--until", "2026-11-08")["cache"]["models"]
+    assert (first["state"], first["drop"]) == ("well", None)
+
+
+def test_report_needs_no_prices_to_tell_of_a_prompt_cache(tmp_path, monkeypatch):
+    path = write_books(tmp_path / "cached.db", cached_calls(20, 0, 400))
+    (tmp_path / "prices.toml").write_text("not a price file")
+    for name in ("", str(tmp_path / "nowhere.toml")):
+        if name:
+            monkeypatch.setenv("FRUGAL_PRICES", name)
+        (cache,) = run_json("report", "--ledger", path)["cache"]["models"]
+        assert (cache["warning"], cache["saved_up_to_usd"]) == (True, None)
+
+
 def test_report_does_not_change_the_ledger(books):
     before = hashlib.sha256(Path(books).read_bytes()).digest()
     assert run("report", "--ledger", books).exit_code == 0

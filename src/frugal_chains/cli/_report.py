@@ -14,6 +14,7 @@ from frugal_chains.cli._printing import console, plain_errors, print_json
 from frugal_chains.errors import FrugalError
 
 if TYPE_CHECKING:
+    from frugal_chains.pricing import PriceBook
     from frugal_chains.report import ReportFacts
 
 _By = Annotated[
@@ -60,7 +61,7 @@ def _read_books(
     url: str | None, by: list[str], since: datetime | None, until: datetime | None
 ) -> ReportFacts:
     from frugal_chains.ledger import Ledger
-    from frugal_chains.report import grouping, questions, report_facts
+    from frugal_chains.report import CACHE_DAYS, grouping, questions, recent_since, report_facts
 
     _take_in_what_waits(url)
     with Ledger.open(url, read_only=True) as books:
@@ -68,6 +69,7 @@ def _read_books(
         wanted = grouping(by, tags)
         asked = questions(wanted, tags)
         answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
+        recent = recent_since(answers[("day",)], since)
         estimated = any(line.estimated for line in answers[()])
         return report_facts(
             answers,
@@ -78,7 +80,19 @@ def _read_books(
             notes=books.estimated_notes(since=since, until=until) if estimated else (),
             waiting=books.store.inbox_files(),
             effects=books.effect_totals(since=since, until=until),
+            cache_days=books.totals(CACHE_DAYS, since=recent, until=until) if recent else (),
+            book=_prices(),
         )
+
+
+def _prices() -> PriceBook | None:
+    """None where the user's prices cannot be read: the doctor says so, and a report needs none."""
+    from frugal_chains.pricing import PriceBook
+
+    try:
+        return PriceBook.load()
+    except (FrugalError, OSError):
+        return None
 
 
 def _take_in_what_waits(url: str | None) -> None:

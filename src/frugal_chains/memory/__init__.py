@@ -4,6 +4,7 @@ Pure: decisions are functions of sizes, prices and time. The full history is nev
 decision says which of its messages are sent, and what stands for the others.
 """
 
+from frugal_chains.memory._bill import tail_nanos
 from frugal_chains.memory._decide import decide
 from frugal_chains.memory._digest import digest
 from frugal_chains.memory._facts import HeldMessage
@@ -21,6 +22,14 @@ from frugal_chains.memory._plan import (
     with_segment,
 )
 from frugal_chains.memory._policy import CompactionPolicy, RentEqualsBuy, WaterMark
+from frugal_chains.memory._recall import RecallPlan, RecallPolicy, RecallReason, recall
+from frugal_chains.memory._recall_index import RecallIndex
+from frugal_chains.memory._request import (
+    ALIGNED_TOKENS,
+    FLAT_TOKENS,
+    aligned_instruction,
+    flat_prompt,
+)
 from frugal_chains.memory._state import (
     Account,
     MemoryState,
@@ -33,9 +42,13 @@ from frugal_chains.memory._state import (
 )
 from frugal_chains.memory._summary import Summary, parse_summary
 from frugal_chains.memory._terms import Front, MemoryTerms, SummaryKind, SummaryWay
+from frugal_chains.memory._transcript import chunk_transcript
+from frugal_chains.memory._usable import Usable, usable
 
 __all__ = [
+    "ALIGNED_TOKENS",
     "COMPACTING",
+    "FLAT_TOKENS",
     "Account",
     "CompactionPlan",
     "CompactionPolicy",
@@ -48,6 +61,10 @@ __all__ = [
     "MemoryState",
     "MemoryTerms",
     "Reason",
+    "RecallIndex",
+    "RecallPlan",
+    "RecallPolicy",
+    "RecallReason",
     "Recalled",
     "RentEqualsBuy",
     "Segment",
@@ -55,16 +72,23 @@ __all__ = [
     "Summary",
     "SummaryKind",
     "SummaryWay",
+    "Usable",
     "WaterMark",
+    "aligned_instruction",
+    "chunk_transcript",
     "decide",
     "decide_idle",
     "digest",
     "digests_before",
+    "flat_prompt",
     "group_messages",
     "last_question",
     "merge_summaries",
     "parse_summary",
+    "recall",
     "still_true",
+    "tail_nanos",
+    "usable",
     "view",
     "with_segment",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from frugal_chains.memory._facts import HeldMessage
-from frugal_chains.memory._groups import Groups
+from frugal_chains.memory._groups import Groups, group_messages
 from frugal_chains.memory._keep import Split
 from frugal_chains.memory._plan import ConversationFacts
 from frugal_chains.memory._policy import CompactionPolicy
@@ -57,14 +57,16 @@ def sizes_of(
     )
     kept = [at for segment in state.segments for at in segment.kept]
     refused = sum(messages[at].tokens for at in groups.broken)
-    every = sum([message.tokens for message in messages])
     covered = sum([message.tokens for message in messages[: state.end]])
+    every = covered + sum([message.tokens for message in messages[state.end :]])
+    before = group_messages(messages).broken if state.end else groups.broken
+    never = sum(messages[at].tokens for at in before)  # refused without a memory as well
     return Sizes(
         head=facts.head_tokens,
         segments=sum(segment.tokens for segment in state.segments),
         kept=sum(messages[at].tokens for at in kept),
         newest=every - covered - refused,
-        unmanaged=facts.head_tokens + every - refused,
+        unmanaged=facts.head_tokens + every - never,
         cached=account.sent_tokens if warm else 0,
         unmanaged_cached=account.unmanaged_tokens if warm else 0,
     )
@@ -75,6 +77,10 @@ class Bill:
     """Of this call: kept as it is, compacted now, and had it been compacted before. Nanos."""
 
     keep_nanos: float
+    keep_read_tokens: int
+    """Of the request as it is, what the cache has;"""
+    now_read_tokens: int
+    """of the compacted one."""
     now_nanos: float
     """With the summary."""
     steady_nanos: float
@@ -133,6 +139,8 @@ def bill_of(
     growth = max(0, min(sizes.view - sizes.cached, short)) if warm else short
     return Bill(
         keep_nanos=cache.call_nanos(sizes.view, min(sizes.cached, sizes.view)),
+        keep_read_tokens=cache.read_tokens(sizes.view, min(sizes.cached, sizes.view)),
+        now_read_tokens=cache.read_tokens(short, shared),
         now_nanos=summary_nanos + cache.call_nanos(short, shared),
         steady_nanos=_steady_nanos(short, growth, terms),
         summary_nanos=summary_nanos,
@@ -168,14 +176,22 @@ def with_call(
     account: Account, sizes: Sizes, facts: ConversationFacts, terms: MemoryTerms, now_s: float
 ) -> Account:
     """The account after this call, but for what the request itself costs."""
-    recalled = facts.tail_tokens * terms.cache.prices.fresh
+    recalled = tail_nanos(facts, terms)
     return Account(
         calls=account.calls + 1,
         spent_nanos=account.spent_nanos + recalled,
         unmanaged_nanos=account.unmanaged_nanos + unmanaged_nanos(sizes, terms),
         rent_nanos=account.rent_nanos,
+        period_tokens=account.period_tokens,
+        period_read_tokens=account.period_read_tokens,
         sent_tokens=sizes.view,
         unmanaged_tokens=sizes.unmanaged,
         head=facts.head,
         at_s=now_s,
     )
+
+
+def tail_nanos(facts: ConversationFacts, terms: MemoryTerms) -> float:
+    """What recalled text costs in this call: while one question is answered, only once as fresh."""
+    prices = terms.cache.prices
+    return facts.tail_tokens * (prices.fresh if facts.tail_is_new else prices.cache_read)

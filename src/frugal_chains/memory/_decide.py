@@ -15,7 +15,7 @@ from typing import Self
 from frugal_chains.memory._bill import Bill, Sizes, bill_of, sizes_of, with_call
 from frugal_chains.memory._facts import HeldMessage
 from frugal_chains.memory._groups import Groups, group_messages
-from frugal_chains.memory._keep import Split, last_question, merged, shortened_to_fit, split
+from frugal_chains.memory._keep import Split, merged, shortened_to_fit, split, still_held
 from frugal_chains.memory._plan import (
     COMPACTING,
     CompactionPlan,
@@ -56,6 +56,8 @@ def decide(
         after,
         spent_nanos=after.spent_nanos + bill.keep_nanos,
         rent_nanos=after.rent_nanos + (bill.rent_nanos if case.cut.dropped else 0.0),
+        period_tokens=after.period_tokens + case.sizes.view,
+        period_read_tokens=after.period_read_tokens + bill.keep_read_tokens,
     )
     if reason not in COMPACTING:
         return case.left_alone(reason, kept)
@@ -63,6 +65,8 @@ def decide(
         after,
         spent_nanos=after.spent_nanos + bill.now_nanos,
         rent_nanos=0.0,
+        period_tokens=bill.short_tokens,
+        period_read_tokens=bill.now_read_tokens,
         sent_tokens=bill.short_tokens,
     )
     return case.carried_out(reason, kept=kept, compacted=compacted)
@@ -111,19 +115,33 @@ class Case:
         return Decision(
             plan=None,
             reason=reason,
-            state=self._fitted(account, self.state.end, self.sizes.view),
+            state=self._fitted(account, self.sizes.view, compacted=False),
             broken=self.groups.broken,
         )
+
+    def untouched(self, reason: Reason) -> Decision:
+        """Nothing is compacted, and nothing is sent."""
+        return Decision(plan=None, reason=reason, state=self.state, broken=self.groups.broken)
 
     def carried_out(self, reason: Reason, *, kept: Account, compacted: Account) -> Decision:
         """There is a plan; accounts for if it fails, and if it does not."""
         return Decision(
             plan=self._plan(),
             reason=reason,
-            state=self._fitted(kept, self.state.end, self.sizes.view),
-            compacted=self._fitted(compacted, self.cut.end, self.bill.short_tokens),
+            state=self._fitted(kept, self.sizes.view, compacted=False),
+            compacted=self._fitted(compacted, self.bill.short_tokens, compacted=True),
             broken=self.groups.broken,
         )
+
+    def _shown(self, *, compacted: bool) -> list[int]:
+        """Positions of messages that are sent, as they are or compacted."""
+        earlier = () if compacted and self.merge else self.state.segments
+        shown = [at for segment in earlier for at in segment.kept]
+        if compacted:
+            shown += self.cut.kept
+        end = self.cut.end if compacted else self.state.end
+        broken = self.groups.broken
+        return shown + [at for at in range(end, len(self.messages)) if at not in broken]
 
     def _plan(self) -> CompactionPlan:
         cut, bill = self.cut, self.bill
@@ -147,24 +165,24 @@ class Case:
             saves_nanos=bill.rent_nanos,
         )
 
-    def _fitted(self, account: Account, end: int, tokens: int) -> MemoryState:
+    def _fitted(self, account: Account, tokens: int, *, compacted: bool) -> MemoryState:
         """The state with this account, and with single messages cut where `tokens` are too many
         for the window and nothing else can leave."""
-        limit = self.policy.limit_tokens
+        messages, limit = self.messages, self.policy.limit_tokens
         over = 0 if limit is None else tokens + self.facts.tail_tokens - limit
-        if over <= 0:
+        if over <= 0 and not self.state.shortened:
             return replace(self.state, account=account)
-        messages = self.messages
-        sent = [at for at in range(end, len(messages)) if at not in self.groups.broken]
-        question = last_question(messages)
-        if question is not None and question < end:
-            sent.append(question)
-        cut = shortened_to_fit(messages, sent, over)
-        fewer = sum(messages[at].tokens - to for at, to in cut)
-        shortened = dict(self.state.shortened) | {messages[at].key: to for at, to in cut}
+        shown = self._shown(compacted=compacted)
+        cut = shortened_to_fit(messages, shown, over)
+        shortened = dict(self.state.shortened)
+        if shortened:  # of messages that are no longer sent it is forgotten, it would only grow
+            keys = {messages[at].key for at in shown}
+            shortened = {key: to for key, to in shortened.items() if key in keys}
+        shortened |= {messages[at].key: to for at, to in cut}
+        sent = account.sent_tokens - sum([messages[at].tokens - to for at, to in cut])
         return replace(
             self.state,
-            account=replace(account, sent_tokens=account.sent_tokens - fewer),
+            account=replace(account, sent_tokens=max(0, sent)),
             shortened=tuple(sorted(shortened.items())),
         )
 
@@ -179,10 +197,16 @@ def _cut(
     policy: CompactionPolicy,
 ) -> tuple[Split, bool]:
     """What would stay and leave, and whether the segments would be merged."""
-    merge = sizes.segments + policy.summary_tokens > policy.segments_tokens and sizes.segments > 0
-    segments = policy.segments_tokens // 2 if merge else sizes.segments + policy.summary_tokens
-    front = sizes.head + segments + (0 if merge else sizes.kept)
-    limit = policy.limit_tokens
+    covered = [at for segment in state.segments for at in segment.kept]
+    stays, leaves = still_held(messages, covered)
+    left = sum(messages[at].tokens for at in leaves)
+    limit, half = policy.limit_tokens, policy.segments_tokens // 2
+    full = sizes.segments + policy.summary_tokens > policy.segments_tokens
+    # Old questions that segments have kept leave where they are merged, or where room is needed.
+    crowded = limit is not None and sizes.view + facts.tail_tokens > limit
+    merge = sizes.segments > 0 and (full or (crowded and left > half))
+    segments = half if merge else sizes.segments + policy.summary_tokens
+    front = sizes.head + segments + sizes.kept - (left if merge else 0)
     cut = split(
         messages,
         groups,
@@ -190,10 +214,7 @@ def _cut(
         keep_tokens=max(policy.keep_tokens, terms.least_tokens - front),
         room_tokens=None if limit is None else limit - front - facts.tail_tokens,
     )
-    if not merge:
-        return cut, False
-    covered = [at for segment in state.segments for at in segment.kept]
-    return merged(messages, cut, covered), True
+    return (merged(messages, cut, stays, leaves), True) if merge else (cut, False)
 
 
 def _shared_tokens(
@@ -218,7 +239,8 @@ def _reason(case: Case, after: Account, expected_calls: float | None) -> Reason:
     if not cut.dropped:
         return "nothing_to_drop"
     limit = policy.limit_tokens
-    if limit is not None and sizes.view + case.facts.tail_tokens > limit:
+    over = limit is not None and sizes.view + case.facts.tail_tokens > limit
+    if over and bill.short_tokens < sizes.view:
         return "limit"
     if cut.dropped_tokens < policy.least_dropped_tokens:
         return "little_to_drop"
@@ -236,13 +258,28 @@ def _reason(case: Case, after: Account, expected_calls: float | None) -> Reason:
 
 def _rent_or_buy(trigger: RentEqualsBuy, case: Case, after: Account) -> Reason:
     bill = case.bill
+    rent, price = after.rent_nanos + bill.rent_nanos, bill.price_nanos
+    if rent < trigger.patience * price and _reads_too_little(trigger, case, after):
+        return "too_early"
     if bill.extra_nanos <= 0:
         return "cheaper_now"
-    factor = 1.0 if case.state.segments else trigger.first
-    if after.rent_nanos + bill.rent_nanos < factor * bill.price_nanos:
+    if case.state.segments:
+        rent += bill.rent_nanos  # the next call's, at least, in a conversation that goes on
+    else:
+        price *= trigger.first
+    if rent < price:
         return "too_early"
     spent = after.spent_nanos + bill.now_nanos
     return "rent" if spent <= (1 + trigger.regret) * after.unmanaged_nanos else "regret"
+
+
+def _reads_too_little(trigger: RentEqualsBuy, case: Case, after: Account) -> bool:
+    """Whether too little has come from the cache since the last compaction: the next would come too
+    soon. Not where the cache has nothing to lose."""
+    prices = case.terms.cache.prices
+    if not case.bill.keep_read_tokens or prices.cache_read >= prices.fresh:
+        return False
+    return after.period_read_tokens < trigger.cached_share * after.period_tokens
 
 
 def _water_mark(trigger: WaterMark, case: Case, after: Account) -> float:

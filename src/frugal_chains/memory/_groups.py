@@ -39,36 +39,43 @@ def group_messages(messages: Sequence[HeldMessage], start: int = 0) -> Groups:
     while at < end:
         message = messages[at]
         starts.append(at)
-        if message.calls:
-            after, refused = _calls_at(messages, at)
-            broken += refused
-            at = after
-            continue
-        if message.role == "tool":
-            broken.append(at)
         at += 1
+        calls = message.calls
+        if not calls:
+            if message.role == "tool":
+                broken.append(at - 1)
+        elif (
+            len(calls) == 1
+            and at + 1 < end
+            and messages[at].role == "tool"
+            and messages[at].answers == calls[0]
+            and messages[at + 1].role != "tool"
+        ):
+            at += 1  # one call and its result: most groups of most agents
+        else:
+            at, refused = _calls_at(messages, at)
+            broken += refused
     return Groups(tuple(starts), frozenset(broken))
 
 
-def _calls_at(messages: Sequence[HeldMessage], at: int) -> tuple[int, list[int]]:
-    """Where the group of the calls at `at` ends, and what of it is broken."""
-    waiting = Counter(messages[at].calls)
-    nameless = waiting.pop("", 0)  # calls without ids are answered in their order
+def _calls_at(messages: Sequence[HeldMessage], after: int) -> tuple[int, Sequence[int]]:
+    """Where the group ends whose calls stand before `after`, and what of it is broken."""
+    first, end, calls = after, len(messages), messages[after - 1].calls
+    answers: list[str] = []
+    while after < end and messages[after].role == "tool":
+        answers.append(messages[after].answers)
+        after += 1
+    if calls == tuple(answers):
+        return after, ()  # as it mostly is
+    waiting = Counter(calls)  # calls without ids are answered in their order
     broken: list[int] = []
     answered: list[int] = []
-    after = at + 1
-    while after < len(messages) and messages[after].role == "tool":
-        answers = messages[after].answers
-        if waiting[answers] > 0:
-            waiting[answers] -= 1
-            answered.append(after)
-        elif not answers and nameless:
-            nameless -= 1
-            answered.append(after)
+    for place, answer in enumerate(answers, first):
+        if waiting[answer] > 0:
+            waiting[answer] -= 1
+            answered.append(place)
         else:
-            broken.append(after)
-        after += 1
-    missing = nameless + sum(waiting.values())
-    if missing and after < len(messages):
-        broken += [at, *answered]
+            broken.append(place)
+    if waiting.total() and after < end:
+        broken += [first - 1, *answered]
     return after, broken

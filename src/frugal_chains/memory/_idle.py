@@ -1,4 +1,4 @@
-"""`decide_idle`: whether a conversation is compacted while nobody asks, before its cache expires."""
+"""`decide_idle`: whether to compact while nobody asks, before the cache expires."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ def decide_idle(
     short_nanos = cold.bill.now_nanos - cold.bill.summary_nanos
     gain_nanos = return_share * (later_nanos - short_nanos) - warm.bill.summary_nanos
     if not warm.cut.dropped:
-        return warm.left_alone("nothing_to_drop", state.account)
+        return warm.untouched("nothing_to_drop")
     if warm.cut.dropped_tokens < policy.least_dropped_tokens:
-        return warm.left_alone("little_to_drop", state.account)
+        return warm.untouched("little_to_drop")
     reason: Reason = "idle" if gain_nanos > 0 else "too_early"
+    state = warm.state  # without segments that are no longer true
     if warm.sizes.unmanaged < state.quiet_until_tokens:
         reason = "undone"
     if reason != "idle":
-        return warm.left_alone(reason, state.account)
+        return warm.untouched(reason)
     spent = state.account.spent_nanos + warm.bill.summary_nanos
     account = replace(
         state.account,

@@ -41,7 +41,9 @@ class ConversationFacts:
     head: str = ""
     """Names the model and what stands in front: after a change the cache has nothing of it."""
     tail_tokens: int = 0
-    """Of what stands behind them and is not there the next time: recalled text."""
+    """Of what stands behind the question for as long as it is being answered: recalled text."""
+    tail_is_new: bool = True
+    """It was not there at the last call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Self
 
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory._facts import HeldMessage
+from frugal_chains.memory._plain import from_plain
 
 VERSION = 1
 """Of the JSON form."""
@@ -44,6 +46,10 @@ class Account:
     """What it would have cost without any memory."""
     rent_nanos: float = 0.0
     """Paid since the last compaction for carrying what the next one would take out."""
+    period_tokens: int = 0
+    """Of all requests since the last compaction, the first one after it included,"""
+    period_read_tokens: int = 0
+    """and how many of them the provider's cache should have had."""
     sent_tokens: int = 0
     """Of the last request, without what was recalled: what the provider's cache holds."""
     unmanaged_tokens: int = 0
@@ -107,25 +113,21 @@ class MemoryState:
                 "itself is not lost"
             )
         try:
-            segments = tuple(
-                Segment(**{**one, "kept": tuple(one["kept"])}) for one in data["segments"]
-            )
-            account = Account(**data["account"])
-            recalled = data["recalled"] and Recalled(**data["recalled"])
-            return cls(
-                segments=segments,
-                account=account,
-                shortened=tuple((str(key), int(tokens)) for key, tokens in data["shortened"]),
-                quiet_until_tokens=int(data["quiet_until_tokens"]),
-                failures=int(data["failures"]),
-                waits_until_call=int(data["waits_until_call"]),
-                recalled=recalled or None,
-            )
+            parts = dict(data)
+            del parts["version"]
+            parts["segments"] = tuple(_segment(one) for one in data["segments"])
+            parts["account"] = from_plain(Account, data["account"])
+            parts["shortened"] = tuple((key, to) for key, to in data["shortened"])
+            if data["recalled"] is not None:
+                parts["recalled"] = from_plain(Recalled, data["recalled"])
+            state = from_plain(cls, parts)
+            _check_order(state.segments)
         except (KeyError, TypeError, ValueError) as error:
             raise MemoryPlanError(
                 f"a state of a memory that is damaged ({error}): start with MemoryState(), the "
                 "history itself is not lost"
             ) from None
+        return state
 
     def without(self, compaction_id: str) -> Self:
         """With that compaction undone, and those after it, which stand on it.
@@ -146,18 +148,36 @@ class MemoryState:
             self,
             segments=self.segments[: ids.index(compaction_id)],
             account=replace(self.account, rent_nanos=0.0, sent_tokens=0),
-            quiet_until_tokens=2 * whole - self.account.sent_tokens,
+            quiet_until_tokens=max(0, 2 * whole - self.account.sent_tokens),
         )
 
 
+def _segment(data: Mapping[str, Any]) -> Segment:
+    return from_plain(Segment, {**data, "kept": tuple(data["kept"])})
+
+
+def _check_order(segments: Sequence[Segment]) -> None:
+    covered = 0
+    for segment in segments:
+        places = (covered - 1, *segment.kept, segment.end)
+        if segment.end <= covered or any(one >= other for one, other in pairwise(places)):
+            raise ValueError("positions are not in order")
+        covered = segment.end
+
+
 def still_true(state: MemoryState, messages: Sequence[HeldMessage]) -> MemoryState:
-    """The state without segments whose messages were edited, removed or replaced since."""
+    """The state without segments whose messages were edited, removed or replaced since.
+
+    What the cache still has after that is not known, with a memory or without: nothing, by the
+    account.
+    """
     if not state.segments:
         return state
     digests = digests_before(messages, [segment.end for segment in state.segments])
     for number, (segment, digest) in enumerate(zip(state.segments, digests, strict=True)):
         if segment.digest != digest:
-            return replace(state, segments=state.segments[:number])
+            account = replace(state.account, sent_tokens=0, unmanaged_tokens=0)
+            return replace(state, segments=state.segments[:number], account=account)
     return state
 
 
@@ -170,7 +190,8 @@ def digests_before(messages: Sequence[HeldMessage], ends: Sequence[int]) -> list
             found.append("")
             continue
         keys = [message.key for message in messages[done:end]]
-        running.update("".join(f"{len(key)}:{key}" for key in keys).encode("utf-8", "replace"))
+        told = "".join([f"{len(key)}:{key}" for key in keys])
+        running.update(told.encode("utf-8", "replace"))
         done = end
         found.append(running.hexdigest())
     return found

@@ -1,5 +1,12 @@
 """Provider facts: tables with source and date."""
 
+from frugal_chains.providers._cache_controls import (
+    CacheControls,
+    Control,
+    Level,
+    Matching,
+    cache_controls,
+)
 from frugal_chains.providers._cache_rules import (
     HIGHEST_MIN_TOKENS,
     CacheRule,
@@ -16,9 +23,14 @@ __all__ = [
     "LOCAL_PROVIDERS",
     "PROVIDER_IDS",
     "ROUTERS",
+    "CacheControls",
     "CacheRule",
+    "Control",
+    "Level",
+    "Matching",
     "TokenizerFacts",
     "bare_model_name",
+    "cache_controls",
     "cache_rule",
     "is_bedrock_id",
     "max_output_tokens",

@@ -36,7 +36,8 @@ class CacheRule:
         return max(self.ttl_s, _MARKER_TTL_S.get(marker_ttl, 0))
 
 
-_MARKER_TTL_S: Final[Mapping[str, int]] = {"5m": 300, "1h": 3600}
+_MARKER_TTL_S: Final[Mapping[str, int]] = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43200}
+"""As Anthropic and Amazon name them, and OpenAI from GPT-5.6 on."""
 
 HIGHEST_MIN_TOKENS: Final = 4096
 """Of all models of all providers: a longer prefix is kept by any that caches."""
@@ -75,8 +76,11 @@ _GEMINI_MIN_TOKENS: Final[Mapping[str, int]] = {
     "gemini-4": 4096,
 }
 """By prefix. Until 2026-05 the same page had 1,024 and 4,096 for Flash and Pro: none is sure."""
-_WITHOUT_STEPS: Final[Mapping[str, int]] = {"gpt-5.6-": 1, "gpt-6": 1}
-"""By prefix: from GPT-5.6 on OpenAI bills writes, and reads what ends at a breakpoint."""
+_AT_BREAKPOINTS: Final[Mapping[str, CacheRule]] = dict.fromkeys(
+    ("gpt-5.6-", "gpt-6"), CacheRule(automatic=True, min_tokens=1024, ttl_s=1800)
+)
+"""By prefix: from GPT-5.6 on OpenAI bills writes, reads what ends at a breakpoint, and keeps it for
+30 minutes after its last use, at least."""
 
 
 def read_tokens(tokens: int, shared_tokens: int, *, min_tokens: int, step_tokens: int = 1) -> int:
@@ -109,5 +113,5 @@ def cache_rule(provider: str, model: str = "") -> CacheRule:
         least = longest_prefix(_GEMINI_MIN_TOKENS, family)
         return rule if least is None else replace(rule, min_tokens=least)
     if name in ("openai", "azure"):
-        return replace(rule, step_tokens=longest_prefix(_WITHOUT_STEPS, family) or rule.step_tokens)
+        return longest_prefix(_AT_BREAKPOINTS, family) or rule
     return rule

@@ -1,5 +1,7 @@
 """Report: what the `frugal` command says, as facts, as text for a terminal, and as JSON."""
 
+from frugal_chains.report._cache import CACHE_DAYS, ModelCache, recent_since
+from frugal_chains.report._cache_drop import CacheDrop
 from frugal_chains.report._doctor import WATCHED, DoctorFacts, Finding, LedgerFacts, diagnose
 from frugal_chains.report._facts import Question, ReportFacts, grouping, questions, report_facts
 from frugal_chains.report._json import doctor_json, prices_json, report_json
@@ -10,10 +12,13 @@ from frugal_chains.report._terminal_doctor import doctor_view
 from frugal_chains.report._terminal_prices import prices_view
 
 __all__ = [
+    "CACHE_DAYS",
     "WATCHED",
+    "CacheDrop",
     "DoctorFacts",
     "Finding",
     "LedgerFacts",
+    "ModelCache",
     "PriceFacts",
     "Question",
     "ReportFacts",
@@ -25,6 +30,7 @@ __all__ = [
     "prices_json",
     "prices_view",
     "questions",
+    "recent_since",
     "report_facts",
     "report_json",
     "report_view",

@@ -14,6 +14,8 @@ from frugal_chains.ledger import (
     EffectTotals,
     Totals,
 )
+from frugal_chains.pricing import PriceBook
+from frugal_chains.report._cache import CACHES, ModelCache, model_caches
 from frugal_chains.usage import Usage
 
 Question = tuple[str, ...]
@@ -76,6 +78,8 @@ class ReportFacts:
     """Files with attempts that could not be taken in, and are missing until a person looks."""
     effects: tuple[EffectTotals, ...] = ()
     """What each lever did, the one that kept out most tokens first."""
+    caches: tuple[ModelCache, ...] = ()
+    """What each model read from its provider's prompt cache, the one with the most input first."""
 
 
 def grouping(by: Sequence[str], tags: Sequence[str]) -> Question:
@@ -96,7 +100,7 @@ def _is_label(name: str) -> bool:
 def questions(by: Sequence[str], tags: Sequence[str]) -> tuple[Question, ...]:
     """What to ask the ledger: the user's own `grouping`, or the default tables."""
     wanted = (tuple(by),) if by else (MODELS, *(grouping([f"tag:{tag}"], tags) for tag in tags))
-    return tuple(dict.fromkeys((WHOLE, *wanted, DAYS, REASONS, OUTCOMES)))
+    return tuple(dict.fromkeys((WHOLE, *wanted, DAYS, REASONS, OUTCOMES, CACHES)))
 
 
 def report_facts(
@@ -109,9 +113,25 @@ def report_facts(
     notes: Sequence[tuple[str, int]] = (),
     waiting: Sequence[str] = (),
     effects: Sequence[EffectTotals] = (),
+    cache_days: Sequence[Totals] = (),
+    book: PriceBook | None = None,
 ) -> ReportFacts:
     """The report over the ledger's answers to `questions`, and its `effect_totals` by lever; all
-    zeros when there is no attempt."""
+    zeros when there is no attempt.
+
+    Args:
+        answers: By question.
+        by: What the user asked for.
+        ledger: Its url.
+        since: Of the period asked for.
+        until: Its end.
+        notes: Why usage was estimated.
+        waiting: Files whose attempts are not in the answers.
+        effects: Of levers.
+        cache_days: The answer to `CACHE_DAYS`, from `recent_since` on: since when less is read from
+            a prompt cache. Without it that is not told.
+        book: The prices of what was not read from one. Without it no amount is given.
+    """
     days = [line.key["day"] for line in answers[DAYS]]
     return ReportFacts(
         ledger=ledger,
@@ -129,6 +149,7 @@ def report_facts(
         waiting=tuple(file for file in waiting if not file.endswith(DAMAGED)),
         damaged=tuple(file for file in waiting if file.endswith(DAMAGED)),
         effects=tuple(effects),
+        caches=model_caches(answers[CACHES], cache_days, book=book, last_day=max(days, default="")),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from frugal_chains.ledger import EffectTotals, Totals, shown_url
 from frugal_chains.money import usd_from_nanos
 from frugal_chains.pricing import Explanation, Price, Priced
+from frugal_chains.report._cache import WARN_BELOW_PERCENT
 from frugal_chains.report._doctor import DoctorFacts, Finding
 from frugal_chains.report._facts import ReportFacts, known_cost_usd
+from frugal_chains.report._json_cache import cache_json
 from frugal_chains.report._money import exact_text
 from frugal_chains.report._prices import PriceFacts, charge_parts, price_snippet
 from frugal_chains.usage import COUNT_FIELDS, Usage
@@ -28,6 +30,7 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
          "outcomes": [{"status", "error_kind", **SUMS}],
          "effects": [{"lever", "effects", "operations", "unchanged", "inexact", "tokens_before",
                       "tokens_after", "measured_usd", "modelled_usd", "unvalued"}],
+         "cache": {"warn_below_percent": 50, "models": [CACHE]},
          "waiting": [file], "damaged": [file]}
 
     SUMS: `attempts`, `operations` (those whose first attempt is among them), `unpriced`,
@@ -40,6 +43,20 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
     An effect is what one lever did for one request: `unchanged` counts those that left it alone,
     `inexact` those whose tokens were estimated. `measured_usd` and `modelled_usd` are net savings,
     negative for a loss, exact decimals as text; both leave out the `unvalued`.
+
+    CACHE: what one model read from its provider's prompt cache, by the attempts that ended well in
+    no batch, embeddings left out, with usage that is the provider's word (`attempts`; those with
+    estimated usage are `left_out`).
+
+        {"provider", "model", "attempts", "left_out", "input_tokens", "read_tokens",
+         "written_tokens", "read_share", "written_share" (0 to 1; null without any input),
+         "mean_prompt_tokens", "min_tokens", "highest_min_tokens" (a shorter prefix is not kept;
+         they differ where the minimum is not sure), "ttl_s", "control",
+         "state": "well", "low", "few", "short", "no discount" or "estimated",
+         "warning": true exactly for "low", "cause", "why", "advice" (null unless it is a warning),
+         "saved_up_to_usd": exact decimal as text; null: no warning, or a price is not known,
+         "drop": null, or {"since": "2026-11-20", "read_share_before", "read_share_since",
+                           "input_tokens_before", "input_tokens_since"}}
     """
     return {
         "ledger": shown_url(facts.ledger),
@@ -67,6 +84,10 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
         "estimated_notes": [{"note": note, "attempts": count} for note, count in facts.notes],
         "outcomes": [{**line.key, **_sums(line)} for line in facts.outcomes],
         "effects": [_effects(line) for line in facts.effects],
+        "cache": {
+            "warn_below_percent": WARN_BELOW_PERCENT,
+            "models": [cache_json(cache) for cache in facts.caches],
+        },
         "waiting": list(facts.waiting),
         "damaged": list(facts.damaged),
     }

@@ -22,6 +22,7 @@ from frugal_chains.report._facts import (
 )
 from frugal_chains.report._layout import add_amounts, fields, indented, name_table, title
 from frugal_chains.report._money import aligned, count_text, plain_text, share_text
+from frugal_chains.report._terminal_cache import cache_lines
 from frugal_chains.report._terminal_effects import effect_lines
 
 BAR_CELLS = 12
@@ -79,7 +80,8 @@ def report_view(facts: ReportFacts, *, width: int, encoding: str = "utf-8") -> R
         for table in facts.tables:
             parts += ["", _table(table, width=width, ascii_only=ascii_only)]
     parts += [*_unpriced(facts.unpriced), *_estimated(facts), *_outcomes(facts.outcomes)]
-    return Group(*parts, *effect_lines(facts.effects), *_missing(facts))
+    parts += [*cache_lines(facts.caches), *effect_lines(facts.effects), *_missing(facts)]
+    return Group(*parts)
 
 
 def _encodable(facts: ReportFacts, encoding: str) -> ReportFacts:
@@ -112,6 +114,10 @@ def _encodable(facts: ReportFacts, encoding: str) -> ReportFacts:
         effects=tuple(
             replace(done, key={name: text(value) for name, value in done.key.items()})
             for done in facts.effects
+        ),
+        caches=tuple(
+            replace(cache, provider=text(cache.provider), model=text(cache.model))
+            for cache in facts.caches
         ),
         notes=tuple((text(note), count) for note, count in facts.notes),
         waiting=tuple(map(text, facts.waiting)),

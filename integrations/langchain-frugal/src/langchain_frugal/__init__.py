@@ -20,6 +20,14 @@ if TYPE_CHECKING:
         ToolOutputMiddleware,
         fetch_original_tool,
     )
+    from langchain_frugal.memory import (
+        CompactionMiddleware,
+        FaithfulSummarizer,
+        SummarizingChatHistory,
+        SummarizingMemory,
+        compact_messages,
+        pinned,
+    )
     from langchain_frugal.routing import (
         RoutingChatModel,
         RoutingDecisionModel,
@@ -32,19 +40,25 @@ __all__ = [
     "BudgetExampleSelector",
     "BudgetExceeded",
     "BudgetMiddleware",
+    "CompactionMiddleware",
     "CostCallbackHandler",
     "DocumentCompressor",
+    "FaithfulSummarizer",
     "PromptCompressor",
     "RequestRefused",
     "RoutingChatModel",
     "RoutingMiddleware",
+    "SummarizingChatHistory",
+    "SummarizingMemory",
     "SystemPromptCompressor",
     "SystemPromptMiddleware",
     "ToolChoiceMiddleware",
     "ToolOutputMiddleware",
     "TrackedEmbeddings",
     "__version__",
+    "compact_messages",
     "fetch_original_tool",
+    "pinned",
     "track_cost",
 ]
 
@@ -58,6 +72,14 @@ _COMPRESSION = (
     "ToolOutputMiddleware",
     "fetch_original_tool",
 )
+_MEMORY = (
+    "CompactionMiddleware",
+    "FaithfulSummarizer",
+    "SummarizingChatHistory",
+    "SummarizingMemory",
+    "compact_messages",
+    "pinned",
+)
 
 if find_spec("langchain_core.decisions") is not None:  # langchain-core 1.8 or newer
     __all__ += ["RoutingDecisionModel"]
@@ -69,11 +91,15 @@ def __getattr__(name: str) -> Any:
         from langchain_frugal._middleware import BudgetMiddleware
 
         return BudgetMiddleware
-    # Whoever only counts costs needs nothing of compression or routing, which brings numpy.
+    # Whoever only counts costs needs nothing of compression, memory or routing, which bring numpy.
     if name in _COMPRESSION:
         from langchain_frugal import compression
 
         return getattr(compression, name)
+    if name in _MEMORY:
+        from langchain_frugal import memory
+
+        return getattr(memory, name)
     if name.startswith("Routing"):
         from langchain_frugal import routing
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
 from frugal_chains.ledger import Purpose
@@ -31,6 +31,14 @@ _ROLES: Mapping[str, Role] = {
     "function": "tool",
     "chat": "user",
 }
+_SPOKEN: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "model": "assistant",
+}
+"""Roles of a `ChatMessage`; any other is somebody who speaks to the model."""
 _PURPOSES: Mapping[str, Purpose] = {"summarization": "summary", "decision": "classify"}
 _OWN_METADATA: Final = ("ls_", "lc_", "langgraph_", "checkpoint_", "__", "langsmith", "LANGSMITH")
 """Prefixes of metadata that LangChain, LangGraph and LangSmith write themselves."""
@@ -55,16 +63,16 @@ _OWN_TAGS: Final = ("seq:", "map:", "retry:", "graph:", "langsmith:", "nostream"
 
 def request_facts(messages: Sequence[BaseMessage], params: Mapping[str, Any]) -> RequestFacts:
     """What a chat model is about to send."""
-    shown = tuple(_message_facts(message) for message in messages)
+    shown = tuple(message_facts(message) for message in messages)
     tools = tuple(
-        _tool_facts(tool) for tool in params.get("tools") or params.get("functions") or ()
+        tool_facts(tool) for tool in params.get("tools") or params.get("functions") or ()
     )
     schema = params.get("response_format")
     return RequestFacts(
         messages=shown,
         tools=tools,
         output_schema=as_json(schema) if isinstance(schema, Mapping) else "",
-        cache_ttl=_cache_ttl(
+        cache_ttl=cache_ttl_of(
             # Anthropic also takes the marker beside the messages, for the last block of them.
             [
                 *(m.content for m in messages),
@@ -85,11 +93,15 @@ def decision_facts(request: Any) -> RequestFacts:
     return prompt_facts(as_json(request))
 
 
-def _message_facts(message: BaseMessage) -> MessageFacts:
+def message_facts(message: BaseMessage) -> MessageFacts:
+    """One message, whatever its kind."""
     content = content_of(message.content)
     calls = message.tool_calls if isinstance(message, AIMessage) else ()
+    role = _ROLES.get(message.type, "user")
+    if isinstance(message, ChatMessage):
+        role = _SPOKEN.get(message.role.casefold(), "user")
     return MessageFacts(
-        role=_ROLES.get(message.type, "user"),
+        role=role,
         text="\n".join(content.texts),
         tool_calls=tuple(
             ToolCallFacts(name=c["name"], arguments=as_json(c["args"]), id=c.get("id") or "")
@@ -137,7 +149,7 @@ def _is_audio(kind: str, block: Mapping[Any, Any]) -> bool:
     return kind in ("audio", "input_audio") or (of_audio and kind in ("media", "file"))
 
 
-def _tool_facts(tool: Any) -> ToolFacts:
+def tool_facts(tool: Any) -> ToolFacts:
     """A tool as bound to a request: OpenAI's `function` shape, or Anthropic's `input_schema`."""
     if not isinstance(tool, Mapping):
         return ToolFacts(name=str(tool))
@@ -151,7 +163,7 @@ def _tool_facts(tool: Any) -> ToolFacts:
     )
 
 
-def _cache_ttl(parts: Sequence[Any]) -> Literal["", "5m", "1h"]:
+def cache_ttl_of(parts: Sequence[Any]) -> Literal["", "5m", "1h"]:
     """The longest time to live among Anthropic-style `cache_control` markers."""
     found: Literal["", "5m", "1h"] = ""
     for part in parts:

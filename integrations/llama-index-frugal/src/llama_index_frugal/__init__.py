@@ -18,6 +18,12 @@ if TYPE_CHECKING:
         compressed_tools,
         fetch_original_tool,
     )
+    from llama_index_frugal.memory import (
+        SummarizingMemory,
+        SummaryMemoryBlock,
+        compacting_llm,
+        pinned,
+    )
     from llama_index_frugal.routing import RoutingEvent, RoutingLLM, text_embedder
 
 __version__ = "0.1.0"
@@ -30,13 +36,17 @@ __all__ = [
     "NodeCompressor",
     "RoutingEvent",
     "RoutingLLM",
+    "SummarizingMemory",
+    "SummaryMemoryBlock",
     "SystemPromptCompressor",
     "ToolChoiceRetriever",
     "TrackedEmbedding",
     "__version__",
+    "compacting_llm",
     "compressed_tool",
     "compressed_tools",
     "fetch_original_tool",
+    "pinned",
     "text_embedder",
     "track_cost",
 ]
@@ -47,12 +57,16 @@ _LATER = {
     "NodeCompressor": "llama_index_frugal.compression",
     "RoutingEvent": "llama_index_frugal.routing",
     "RoutingLLM": "llama_index_frugal.routing",
+    "SummarizingMemory": "llama_index_frugal.memory",
+    "SummaryMemoryBlock": "llama_index_frugal.memory",
     "SystemPromptCompressor": "llama_index_frugal.compression",
     "ToolChoiceRetriever": "llama_index_frugal.compression",
     "TrackedEmbedding": "llama_index_frugal._embedding",
+    "compacting_llm": "llama_index_frugal.memory",
     "compressed_tool": "llama_index_frugal.compression",
     "compressed_tools": "llama_index_frugal.compression",
     "fetch_original_tool": "llama_index_frugal.compression",
+    "pinned": "llama_index_frugal.memory",
     "text_embedder": "llama_index_frugal.routing",
 }
 """They build on classes of `llama_index.core`, which takes seconds to import."""

@@ -123,17 +123,29 @@ def chat_facts(
         options: Those of the call.
         instance: The LLM, whose own settings count too.
     """
-    tools = [*(getattr(instance, "tools", None) or ()), *(options.get("tools") or ())]
+    tools = _tools_of(options, instance)
     schema = options.get("response_format")
     return RequestFacts(
-        messages=tuple(_message_facts(message) for message in messages),
+        messages=tuple(message_facts(message) for message in messages),
         tools=tuple(_tool_facts(tool) for tool in tools),
         output_schema=as_json(schema) if isinstance(schema, Mapping) else "",
         cache_ttl=_longest_ttl(_cache_marks(messages, tools, instance)),
     )
 
 
-def _message_facts(message: Any) -> MessageFacts:
+def longest_ttl(
+    messages: Sequence[Any], options: Mapping[str, Any], instance: Any = None
+) -> Literal["", "5m", "1h"]:
+    """The longest time to live among a chat's cache markers; arguments as of `chat_facts`."""
+    return _longest_ttl(_cache_marks(messages, _tools_of(options, instance), instance))
+
+
+def _tools_of(options: Mapping[str, Any], instance: Any) -> list[Any]:
+    return [*(getattr(instance, "tools", None) or ()), *(options.get("tools") or ())]
+
+
+def message_facts(message: Any) -> MessageFacts:
+    """The facts of one `ChatMessage`."""
     more = message.additional_kwargs
     content = content_of(message.blocks)
     return MessageFacts(

@@ -1,0 +1,174 @@
+"""Asking for summaries, with and without `await`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias, TypeVar
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import (
+    ensure_config,
+    merge_configs,
+    var_child_runnable_config,
+)
+
+from frugal_chains.dispatch.memory import SummaryRequest
+from langchain_frugal.memory._messages import SOURCE, asked
+from langchain_frugal.memory._models import Model
+
+Ask: TypeAlias = Callable[[SummaryRequest], str]
+AskAsync: TypeAlias = Callable[[SummaryRequest], Awaitable[str]]
+R = TypeVar("R")
+
+LONG_CHARS: Final = 20_000
+"""Texts from which on counting and picking sentences takes milliseconds: not those of a loop."""
+MANY: Final = 200
+"""Messages from which on a history is read elsewhere than in an event loop."""
+_NOSTREAM: Final = "nostream"
+"""LangGraph's tag on calls whose tokens are none of the answer's (langgraph.constants)."""
+
+
+class NoAnswerError(Exception):
+    """What came back was written by code: a budget's last word, a retry that gave up."""
+
+
+def driven(flow: Any, ask: Ask) -> Any:
+    """What a flow comes to; answers and failures are handed to it."""
+    request, end = _step(flow, None)
+    while request is not None:
+        try:
+            answer: str | Exception = ask(request)
+        except Exception as error:
+            if _is_control(error):
+                raise
+            answer = error
+        request, end = _step(flow, answer)
+    return end
+
+
+async def adriven(flow: Any, ask: AskAsync, *, long: bool) -> Any:
+    """As `driven`.
+
+    Args:
+        flow: Of one turn.
+        ask: Asks a model.
+        long: Its own work is done in a thread.
+    """
+    request, end = await worked(_step, flow, None, long=long)
+    while request is not None:
+        try:
+            answer: str | Exception = await ask(request)
+        except Exception as error:
+            if _is_control(error):
+                raise
+            answer = error
+        request, end = await worked(_step, flow, answer, long=long)
+    return end
+
+
+async def worked(work: Callable[..., R], *args: Any, long: bool) -> R:
+    """Done in a thread where it takes long."""
+    return await asyncio.to_thread(work, *args) if long else work(*args)
+
+
+def is_long(messages: Sequence[BaseMessage]) -> bool:
+    """Whether reading these messages is no work for an event loop."""
+    if len(messages) > MANY:
+        return True
+    return sum(_chars(message.content) for message in messages) > LONG_CHARS
+
+
+def answered(answer: Any, *, by_model: bool = False) -> str:
+    """The text of an answer: of a model, of an agent's handler, or a plain text.
+
+    Args:
+        answer: What came back.
+        by_model: Only a model's counts: in an agent other code may answer in its place.
+
+    Raises:
+        NoAnswerError: there is no answer, or no model has written it.
+    """
+    if isinstance(answer, str):
+        return answer
+    response = getattr(answer, "model_response", answer)
+    results = getattr(response, "result", None)
+    found = [response] if results is None else list(results)
+    message = next((one for one in reversed(found) if isinstance(one, BaseMessage)), None)
+    if message is None:
+        raise NoAnswerError(f"a {type(answer).__name__} is no answer of a model")
+    # LangChain gives every message of a model an id; code that answers in its place gives none.
+    if by_model and message.id is None and getattr(message, "usage_metadata", None) is None:
+        raise NoAnswerError("the answer is none of a model's")
+    if isinstance(message, AIMessage) and message.tool_calls:
+        return ""  # what stands beside a call is no summary
+    return str(message.text)
+
+
+def asking(model: Model, messages: Sequence[BaseMessage], config: RunnableConfig) -> Ask:
+    """Asks this model: behind these messages, or with a prompt of its own."""
+    return lambda request: answered(model.invoke(asked(request, messages), config))
+
+
+def aasking(model: Model, messages: Sequence[BaseMessage], config: RunnableConfig) -> AskAsync:
+    """As `asking`."""
+
+    async def ask(request: SummaryRequest) -> str:
+        return answered(await model.ainvoke(asked(request, messages), config))
+
+    return ask
+
+
+def nobody(request: SummaryRequest) -> str:
+    """Where no model may be asked: the core does not ask then."""
+    raise NoAnswerError("there is no model to ask")
+
+
+async def anobody(request: SummaryRequest) -> str:
+    """As `nobody`."""
+    raise NoAnswerError("there is no model to ask")
+
+
+def summary_config(
+    config: RunnableConfig | None = None, more: Mapping[str, Any] | None = None
+) -> RunnableConfig:
+    """Of a call for a summary: the ledger books it as one, and its tokens are in no stream."""
+    around = ensure_config(config)
+    around.pop("run_id", None)
+    around.pop("run_name", None)
+    said: RunnableConfig = {"metadata": {**SOURCE, **(more or {})}, "tags": [_NOSTREAM]}
+    return merge_configs(around, said)
+
+
+@contextmanager
+def under(config: RunnableConfig) -> Iterator[None]:
+    """An agent calls its model without a config: it finds this one."""
+    token = var_child_runnable_config.set(config)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def _step(flow: Any, answer: str | Exception | None) -> tuple[SummaryRequest | None, Any]:
+    try:
+        return flow.send(answer), None
+    except StopIteration as end:
+        return None, end.value
+
+
+def _is_control(error: Exception) -> bool:
+    """LangGraph interrupts a graph by an exception: that is no failure of a model."""
+    return any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__)
+
+
+def _chars(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    return sum(
+        len(part) if isinstance(part, str) else len(str(part.get("text") or ""))
+        for part in content
+        if isinstance(part, str | Mapping)
+    )
