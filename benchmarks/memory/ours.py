@@ -19,6 +19,7 @@ from frugal_chains.memory import (
     HeldMessage,
     MemoryState,
     MemoryTerms,
+    Shown,
     SummaryWay,
     decide,
 )
@@ -50,8 +51,8 @@ class Ours:
 
     name: str = OURS
     priced: bool = True
-    summary_tokens: int = 100
-    """Of one summary segment."""
+    summary_tokens: int = CompactionPolicy().summary_tokens
+    """Of one summary segment, at most."""
     kept_tokens: int = 2000
     recall_tokens: int = 4000
     """What may be recalled for one call, where the call needs it."""
@@ -96,7 +97,7 @@ class _Player:
             CompactionPolicy(
                 keep_tokens=ours.kept_tokens,
                 summary_tokens=long,
-                segments_tokens=max(800, 4 * long),
+                segments_tokens=8 * long,
             ),
             summarizer=asked if ours.asks else None,
             recall_tokens=ours.recall_tokens,
@@ -124,15 +125,11 @@ class _Player:
                 except StopIteration as end:
                     turn: Turn = end.value
                     break
-                answer = filler(self._limit(asked), self._rng)
+                answer = filler(asked.limit_tokens, self._rng)
                 yield self._summary(asked, answer, step.turn, step.at_s)
             state = turn.state
             yield self._answer(turn, step.turn, step.at_s)
             self._add(step.answer)
-
-    def _limit(self, asked: SummaryRequest) -> int:
-        """A summary as long as it may be, with its heading."""
-        return self._ours.summary_tokens - count("[Summary of earlier messages]\n") - 1
 
     def _history(self) -> History:
         head = tuple(_facts(each) for each in self._conversation.head)
@@ -154,7 +151,7 @@ class _Player:
     def _summary(self, asked: SummaryRequest, answer: str, turn: int, at_s: float) -> Request:
         front = [*self._conversation.head]
         for shown in asked.view:
-            front.append(self._shown(shown.position, shown.segment and shown.segment.text))
+            front.append(self._shown(shown))
         # Where an earlier request has ended: its entry is read, and nothing is written.
         ended = [at for at, each in enumerate(front) if each.role != "assistant"]
         return Request(
@@ -171,7 +168,7 @@ class _Player:
         marks: set[int] = {len(blocks) - 1} if blocks else set()
         stable = None
         for shown in turn.view:
-            blocks.append(self._shown(shown.position, shown.segment and shown.segment.text))
+            blocks.append(self._shown(shown))
             if shown.segment is not None:
                 marks = (
                     {*marks, len(blocks) - 1} if len(marks) < 2 else {min(marks), len(blocks) - 1}
@@ -184,10 +181,10 @@ class _Player:
             marks.add(len(blocks) - 1)  # calls of tools behind it
         return Request(blocks=tuple(blocks), turn=number, at_s=at_s, marks=tuple(sorted(marks)))
 
-    def _shown(self, position: int | None, text: str | None) -> Block:
-        if position is not None:
-            return self._blocks[position]
-        return block("user", text or "", kind="summary")
+    def _shown(self, shown: Shown) -> Block:
+        if shown.position is not None:
+            return self._blocks[shown.position]
+        return block("user", shown.segment.text if shown.segment else "", kind="summary")
 
 
 def _facts(message: Block) -> MessageFacts:

@@ -122,7 +122,7 @@ class MemoryPlanError(FrugalError, ValueError):
 
 
 class CachePlanError(FrugalError, ValueError):
-    """Blocks or terms from which no prompt cache can be planned: names the value and the way out."""
+    """Blocks or terms from which no prompt cache can be planned: names the value and a way out."""
 
 
 class LocalModelError(FrugalError):

@@ -92,9 +92,7 @@ def test_what_is_sent_is_the_same_objects_and_nothing_is_changed() -> None:
     messages = [SystemMessage("Be kind"), *conversation(2), HumanMessage("And now?")]
     before = copy.deepcopy(messages)
     segment = Segment(id="cmp-1", text="Notes", tokens=2, end=3, kept=(0,), digest="")
-    view = tuple(
-        [Shown(position=0), Shown(segment=segment), *(Shown(position=at) for at in (3, 4, 5))]
-    )
+    view = (Shown(position=0), Shown(segment=segment), *(Shown(position=at) for at in (3, 4, 5)))
     turn = Turn(
         view=view, recalled="Earlier: Oslo", question=5, state=MemoryState(), reason="off",
         shortened=((3, "cut"),),

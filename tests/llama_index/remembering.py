@@ -12,6 +12,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from frugal_chains.memory import CompactionPolicy, WaterMark
+from llama_index_frugal import SummarizingMemory
 from tests.servers import Reply, Request, ScriptedServer, ToolCall
 
 Body = Mapping[str, Any]
@@ -43,6 +44,26 @@ def talk(turns: int, *, first: int = 0) -> Iterator[ChatMessage]:
     for at in range(first, first + turns):
         yield user(question(at))
         yield assistant(words(f"Answer {at}"))
+
+
+def memory_of(**options: Any) -> SummarizingMemory:
+    known = {"model": "gpt-4o-mini", "provider": "openai", "policy": EARLY}
+    return SummarizingMemory.from_defaults(**{**known, **options})
+
+
+def goes_on_with(memory: SummarizingMemory, turns: int, first: int = 0) -> list[list[str | None]]:
+    """Puts and gets so many turns; the texts that were to be sent in each."""
+    views = []
+    for at in range(first, first + turns):
+        memory.put(user(question(at)))
+        views.append([m.content for m in memory.get()])
+        memory.put(assistant(words(f"Answer {at}")))
+    return views
+
+
+def ask(memory: SummarizingMemory, llm: Any, at: int) -> None:
+    memory.put(user(question(at)))
+    memory.put(llm.chat(memory.get()).message)
 
 
 def answers(scripted: ScriptedServer, *, summary: str = SUMMARY) -> None:

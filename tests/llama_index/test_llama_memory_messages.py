@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import (
     AudioBlock,
-    CachePoint,
     CacheControl,
+    CachePoint,
     ImageBlock,
     MessageRole,
     TextBlock,
@@ -144,7 +144,14 @@ def test_facts_are_those_of_the_message() -> None:
         ChatMessage(role="user"),
     ]
     read = [history(messages).message(at) for at in range(6)]
-    assert [one.role for one in read] == ["assistant", "tool", "user", "assistant", "system", "user"]
+    assert [one.role for one in read] == [
+        "assistant",
+        "tool",
+        "user",
+        "assistant",
+        "system",
+        "user",
+    ]
     assert [c.id for c in read[0].tool_calls] == ["c1"]
     assert read[0].tool_calls[0].arguments == '{"a": 1}'
     assert read[1].tool_call_id == "c1"
@@ -208,7 +215,12 @@ def test_steps_in_words_are_calls_and_results() -> None:
     assert [(c.name, c.arguments) for c in facts[1].tool_calls] == [("look_up", "{'order': 'W1'}")]
     assert facts[2].text == "sent"
     assert not facts[3].tool_calls  # nothing was observed yet
-    assert [a == b for a, b in zip(plain.keys, read.keys, strict=True)] == [True, False, False, True]
+    assert [a == b for a, b in zip(plain.keys, read.keys, strict=True)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(

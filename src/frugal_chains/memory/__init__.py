@@ -30,6 +30,7 @@ from frugal_chains.memory._request import (
     aligned_instruction,
     flat_prompt,
 )
+from frugal_chains.memory._request import LEAST_TOKENS as LEAST_SUMMARY_TOKENS
 from frugal_chains.memory._state import (
     Account,
     MemoryState,
@@ -49,6 +50,7 @@ __all__ = [
     "ALIGNED_TOKENS",
     "COMPACTING",
     "FLAT_TOKENS",
+    "LEAST_SUMMARY_TOKENS",
     "Account",
     "CompactionPlan",
     "CompactionPolicy",

@@ -205,13 +205,14 @@ def _cut(
     # Old questions that segments have kept leave where they are merged, or where room is needed.
     crowded = limit is not None and sizes.view + facts.tail_tokens > limit
     merge = sizes.segments > 0 and (full or (crowded and left > half))
-    segments = half if merge else sizes.segments + policy.summary_tokens
-    front = sizes.head + segments + sizes.kept - (left if merge else 0)
+    new = half if merge else policy.summary_tokens
+    front = sizes.head + new + (sizes.kept - left if merge else sizes.segments + sizes.kept)
+    # A summary may turn out shorter than it may be: the cache's minimum is reached without it.
     cut = split(
         messages,
         groups,
         start=state.end,
-        keep_tokens=max(policy.keep_tokens, terms.least_tokens - front),
+        keep_tokens=max(policy.keep_tokens, terms.least_tokens - front + new),
         room_tokens=None if limit is None else limit - front - facts.tail_tokens,
     )
     return (merged(messages, cut, stays, leaves), True) if merge else (cut, False)

@@ -66,9 +66,9 @@ class CompactionPolicy:
     keep_tokens: int = 2_000
     """Of the newest messages, at least so many stay as they are, the question with them. A matter
     of quality: prices do not ask for more or less."""
-    summary_tokens: int = 100
-    """Of one segment, at most; less where little is dropped."""
-    segments_tokens: int = 800
+    summary_tokens: int = 80
+    """Of one segment, at most; less where little is dropped. What it leaves out can be recalled."""
+    segments_tokens: int = 640
     """Of all segments; above it they are merged into one of half the size."""
     least_dropped_tokens: int = 300
     """Fewer are not worth losing their wording, however cheap it is."""

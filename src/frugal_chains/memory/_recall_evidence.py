@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from frugal_chains.memory._recall_forms import forms
 from frugal_chains.memory._recall_index import (
     ASKED,
     Floats,
@@ -19,7 +20,6 @@ from frugal_chains.memory._recall_index import (
     read_part,
 )
 from frugal_chains.memory._recall_question import Clause
-from frugal_chains.text import terms
 
 # Weights near those of a logistic regression on conversations of the tests' generator (seeds that
 # nothing is reported of), in rounder numbers; what was tried is in docs/notes/memory.md.
@@ -95,7 +95,7 @@ class Held:
         self._dropped = dropped
         self._kinds = index.kind_of_passages()
         self._context = [
-            frozenset(terms(read_part(text)[each.start : each.end]))
+            frozenset(forms(read_part(text)[each.start : each.end]))
             for text in context
             for each in passages_of(read_part(text))
         ]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import MessageFacts, Role
+from frugal_chains.memory._recall_forms import forms
 from frugal_chains.memory._recall_words import GENERAL
-from frugal_chains.text import sentences, terms
+from frugal_chains.text import sentences
 
 Floats: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.int64]
@@ -119,7 +120,7 @@ class RecallIndex:
                 text = read_part(message_text(message))
                 for passage in passages_of(text):
                     kind = _kind(message.role, text[passage.start : passage.end], passage.asks)
-                    self._add_passage(terms(text[passage.start : passage.end]), kind)
+                    self._add_passage(forms(text[passage.start : passage.end]), kind)
             self._messages += 1
             if len(self._lengths) > self._max:
                 self._forget(self._max // 4)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from frugal_chains.memory import _recall_words as said
-from frugal_chains.text import content_terms, sentences, terms
+from frugal_chains.memory._recall_forms import cut, forms
+from frugal_chains.text import content_terms, sentences
 
 _READ_CHARS: Final = 4_000
 """Of a message; of a longer one the two ends, where what is asked for stands."""
@@ -15,7 +16,7 @@ _FEW: Final = 3
 """Sentences of a message that are all looked at; of more, those that ask, or the last."""
 _OWNED: Final = 3
 """Words behind "my" that may say what is the person's."""
-_ASKING: Final = frozenset(terms(said.ASKING_WORDS))
+_ASKING: Final = frozenset(forms(said.ASKING_WORDS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +56,15 @@ def clauses(question: str) -> list[Clause]:
 
 
 def _clause(text: str) -> Clause:
-    found = [term for term in content_terms(text) if term not in _ASKING]
+    found = [term for term in cut(content_terms(text)) if term not in _ASKING]
     about = tuple(dict.fromkeys(found))
     if said.ASKS.search(text) is None:
         return Clause(terms=about)
     return Clause(
         terms=about,
-        names=frozenset(term for name in said.NAME.finditer(text) for term in terms(name.group())),
+        names=frozenset(term for name in said.NAME.finditer(text) for term in forms(name.group())),
         owned=frozenset(
-            term for own in said.OWN.finditer(text) for term in terms(text[own.end() :])[:_OWNED]
+            term for own in said.OWN.finditer(text) for term in forms(text[own.end() :])[:_OWNED]
         ),
         asks=True,
         back=said.BACK.search(text) is not None,

@@ -55,10 +55,9 @@ def candidates(
     mark([r for r in fit if kind[r] == "system"], "system-end")
     mark([r for r in fit if blocks[layout.order[r]].segment], "segment-end")
     mark([r for r in fit if kind[r] == "tools"], "tools-end")
-    kept = [r for r in fit if r in scene.kept]
+    kept = [r for r in scene.kept if r in kind]
     if kept:
-        lost = not any(scene.reachable(r, kept[-1]) for r in (end,))
-        mark(kept, "look-back" if lost else "earlier-end")
+        mark(kept, "earlier-end" if scene.reachable(end, kept[-1]) else "look-back")
     elif in_messages and scene.lookback is not None and scene.lookback > 1:
         last = layout.places[end] - scene.lookback
         mark([r for r in fit if r >= layout.head and layout.places[r] <= last], "step")

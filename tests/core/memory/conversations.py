@@ -70,6 +70,11 @@ DEEPSEEK = Model("deepseek", read=0.02, write=1.0, output=2, least=64)
 UNCACHED = Model("uncached", read=1.0, write=1.0, output=5, least=0)
 MODELS = (SONNET, HALF_SONNET, HAIKU, GPT_4O, GPT_5, GPT_6, DEEPSEEK, UNCACHED)
 
+PLAIN = CompactionPolicy(
+    keep_tokens=2_000, summary_tokens=100, segments_tokens=800, least_dropped_tokens=300
+)
+"""The default trigger with the sizes that the arithmetic of these tests has."""
+
 Block = tuple[str, int]
 """A part of a prompt that is sent as a whole: what it says, and its tokens."""
 
@@ -157,14 +162,14 @@ def played(
         model: Prices.
         turns: Questions and answers.
         head: Tokens of the system prompt.
-        policy: None: the default.
+        policy: None: `PLAIN`.
         terms: None: an aligned summariser of the same model.
         lengths: Of other conversations.
         summary: Tokens of a summary, by what it may have.
         idle_share: It is compacted in pauses as well, 30 seconds before the cache expires, with
             this share of people who come back.
     """
-    policy, terms = policy or CompactionPolicy(), terms or model.terms()
+    policy, terms = policy or PLAIN, terms or model.terms()
     with_memory, without = Provider(model), Provider(model)
     result, messages, now_s = Outcome(), list[HeldMessage](), 0.0
     whole: list[Block] = [("head", head)]

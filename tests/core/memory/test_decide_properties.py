@@ -249,7 +249,7 @@ def _text_bytes(segments: tuple[Segment, ...]) -> bytes:
     return "\0".join(f"{one.id} {one.text}" for one in segments).encode()
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=STEPS,
     policy=POLICIES,

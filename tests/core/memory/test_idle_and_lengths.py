@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import (
+    Account,
     CompactionPolicy,
     ConversationFacts,
     Decision,
@@ -29,6 +30,7 @@ from tests.core.memory.conversations import (
     HAIKU,
     HALF_SONNET,
     MODELS,
+    PLAIN,
     SONNET,
     UNCACHED,
     Model,
@@ -40,7 +42,7 @@ from tests.core.memory.conversations import (
 )
 
 by_name = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
-HEAD, NEVER = 2_000, CompactionPolicy(trigger=RentEqualsBuy(first=1e9, regret=1e-9))
+HEAD, NEVER = 2_000, replace(PLAIN, trigger=RentEqualsBuy(first=1e9, regret=1e-9))
 
 
 def talked(turns: int) -> list[HeldMessage]:
@@ -187,6 +189,21 @@ def test_the_window_is_left_to_the_next_call() -> None:
             assert decision.state == state
         else:
             assert with_segment(decision, "text", 100).account.sent_tokens >= 0
+
+
+def test_the_cache_never_holds_less_than_nothing() -> None:
+    messages = [said("user", 5_000, "u0"), said("assistant", 5_000, "a0")]
+    messages += [said("user", 3_000, "u1"), said("assistant", 3_000, "a1")]
+    state = MemoryState(
+        account=Account(calls=2, sent_tokens=13_000, unmanaged_tokens=13_000, head="h", at_s=0.0)
+    )
+    decision = decide_idle(
+        ConversationFacts(messages=messages, head="h"), state, SONNET.terms(),
+        replace(NEVER, limit_tokens=2_000), now_s=270.0, return_share=1.0,
+    )  # fmt: skip
+    assert decision.compacted is not None
+    assert decision.compacted.shortened  # what stays does not fit, and nothing of it is cached
+    assert decision.compacted.account.sent_tokens == 0
 
 
 def test_segments_of_edited_messages_are_forgotten_here_too() -> None:

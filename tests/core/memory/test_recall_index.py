@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import MessageFacts, Role, ToolCallFacts
+from frugal_chains.memory._recall_forms import forms
 from frugal_chains.memory._recall_index import (
     ANSWERED,
     ASKED,
@@ -20,7 +21,7 @@ from frugal_chains.memory._recall_index import (
     message_text,
     passages_of,
 )
-from frugal_chains.text import bm25, terms
+from frugal_chains.text import bm25
 from tests.core.memory.asked_later import asked_later
 from tests.own_time import own_seconds
 
@@ -73,9 +74,9 @@ def said(role: Role, text: str, *, calls: int = 0) -> MessageFacts:
 def test_scores_are_those_of_bm25_on_the_same_passages(
     messages: list[MessageFacts], query: list[str]
 ) -> None:
-    asked = [term for word in query for term in terms(word)]
+    asked = [term for word in query for term in forms(word)]
     units = [
-        terms(message_text(message)[each.start : each.end])
+        forms(message_text(message)[each.start : each.end])
         for message in messages
         if message.role != "system"
         for each in passages_of(message_text(message))
@@ -90,7 +91,7 @@ def test_scores_are_those_of_bm25_on_the_same_passages(
 def test_cutting_and_going_on_is_as_if_it_had_always_been_so(
     first: list[MessageFacts], then: list[MessageFacts], cut: int, query: list[str]
 ) -> None:
-    asked = [term for word in query for term in terms(word)]
+    asked = [term for word in query for term in forms(word)]
     index = indexed(first)
 
     index.truncate(cut)

@@ -220,6 +220,14 @@ def test_an_entry_that_has_expired(ttl: str, minutes: int) -> None:
     assert found.cost_nanos == before.usage.input_tokens * (write - 300)
 
 
+def test_an_entry_for_an_hour_has_not_expired_after_ten_minutes() -> None:
+    provider = Provider()
+    before = provider.send(chat(2), ttl="1h")
+    provider.clock.advance(600)
+    provider.cache = AnthropicPromptCache(clock=provider.clock)
+    assert claude(before, provider.send(chat(3), ttl="1h")).cause == "evicted"
+
+
 def test_an_entry_that_has_gone_before_its_time() -> None:
     provider = Provider()
     before = provider.send(chat(2))

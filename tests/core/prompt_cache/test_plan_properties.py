@@ -79,7 +79,7 @@ def made(
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(blocks=requests, ahead=traffics, others=traffics, reorder=st.booleans())
 def test_a_plan_is_one_that_the_provider_takes(
     name: str, blocks: list[CacheBlock], ahead: Traffic, others: Traffic, reorder: bool
@@ -127,7 +127,7 @@ def sent_order(blocks: list[CacheBlock], plan: CachePlan) -> list[int]:
     return [next(moved) if i in system else i for i in range(len(blocks))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(100, 3000), min_size=1, max_size=5),
     calls=st.integers(0, 3),

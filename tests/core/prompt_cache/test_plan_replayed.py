@@ -4,9 +4,11 @@ what the plan says, call by call, and the bill is the one that was expected."""
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
+from math import prod
 
 import pytest
 
@@ -173,28 +175,32 @@ def test_the_expected_saving_is_what_the_bill_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head_tokens", "blocks", "gaps_s", "markers"),
+    ("head_tokens", "blocks", "calls", "gaps_s", "markers"),
     [
-        (9_000, 12, (60.0, 60.0, 600.0), ("1h", "5m")),
-        (9_000, 12, (60.0, 60.0, 5000.0), ("5m", "5m")),
-        (9_000, 12, (60.0, 600.0, 5000.0), ("5m", "")),
-        (4_000, 2, (600.0, 900.0), ("1h", "1h")),
-        (9_000, 12, (60.0, 600.0), ("1h", "")),
-        (2_000, 2, (600.0, 5000.0), ("", "")),
+        (9_000, 12, 2, (60.0, 60.0, 600.0), ("1h", "5m")),
+        (9_000, 12, 2, (60.0, 60.0, 5000.0), ("5m", "5m")),
+        (9_000, 12, 2, (60.0, 600.0, 5000.0), ("5m", "")),
+        (9_000, 12, 2, (60.0, 600.0), ("1h", "")),
+        (4_000, 2, 3, (*[600.0] * 39, 5000.0), ("1h", "1h")),
+        (2_000, 2, 2, (600.0, 5000.0), ("", "")),
     ],
 )
 def test_with_pauses_it_is_the_mean_of_all_that_may_happen(
-    head_tokens: int, blocks: int, gaps_s: tuple[float, ...], markers: tuple[str, str]
+    head_tokens: int,
+    blocks: int,
+    calls: int,
+    gaps_s: tuple[float, ...],
+    markers: tuple[str, str],
 ) -> None:
-    """Two further calls with any of the gaps before each: every sequence is replayed at the
+    """Further calls with any of the gaps before each: every sequence is replayed at the
     simulated provider, with every choice of markers at the end of the instructions and of the
     conversation. The plan's is the cheapest on average, and saves what it says."""
     bodies = []
-    for body in growing(3, blocks=blocks, tokens=100):
+    for body in growing(calls + 1, blocks=blocks, tokens=100):
         body = dict(body, system=[text_block("s", head_tokens)], tools=[])
         bodies.append(dict(body, messages=[*body["messages"]]))
     sizes = [sum(block.tokens for block in cache_blocks(body)) for body in bodies]
-    ahead = Traffic(calls=2, gaps_s=gaps_s, growth_tokens=sizes[1] - sizes[0])
+    ahead = Traffic(calls=calls, gaps_s=gaps_s, growth_tokens=sizes[1] - sizes[0])
     plan = plan_breakpoints(cache_blocks(bodies[0]), controls=CLAUDE, terms=SONNET, ahead=ahead)
     ttls = {marker.reason: marker.ttl for marker in plan.markers}
     assert (ttls.get("system-end", ""), ttls.get("conversation-end", "")) == markers
@@ -205,8 +211,8 @@ def test_with_pauses_it_is_the_mean_of_all_that_may_happen(
 
 
 def mean_bill(bodies: list[Body], ttls: tuple[str, str], gaps_s: tuple[float, ...]) -> float:
-    bills = []
-    for gaps in product(gaps_s, repeat=len(bodies) - 1):
+    counted, mean = Counter(gaps_s), 0.0
+    for gaps in product(counted, repeat=len(bodies) - 1):
         clock = ManualClock()
         cache, nanos = AnthropicPromptCache(clock=clock), 0.0
         for body, gap_s in zip(bodies, (*gaps, 0.0), strict=True):
@@ -219,8 +225,8 @@ def mean_bill(bodies: list[Body], ttls: tuple[str, str], gaps_s: tuple[float, ..
             nanos += got.fresh * 3000 + got.cache_read * 300
             nanos += got.cache_write_5m * 3750 + got.cache_write_1h * 6000
             clock.advance(gap_s)
-        bills.append(nanos)
-    return sum(bills) / len(bills)
+        mean += nanos * prod(counted[gap_s] / len(gaps_s) for gap_s in gaps)
+    return mean
 
 
 @pytest.mark.parametrize(("pause_s", "ttl"), [(60.0, "5m"), (600.0, "1h")])

@@ -219,6 +219,26 @@ def test_a_change_in_a_long_conversation_is_narrowed_down(
     assert last - found.index <= max(1, (count + more) / 4)
 
 
+@pytest.mark.parametrize("more", [1, 2, 4])
+def test_the_last_blocks_are_told_exactly_from_what_is_stored(more: int) -> None:
+    """That is where a conversation goes on: a time behind the question, an answer told anew."""
+    texts = [f"m{n}" for n in range(203)]
+    edited = request([*texts[:-1], "edited", *(f"new {n}" for n in range(more))])
+    found = first_difference(stored(request(texts)), stored(edited), RESETS)
+    assert found is not None
+    assert (found.index, found.last_index) == (202, None)
+
+
+def test_another_name_is_another_tool() -> None:
+    before, after = (
+        fingerprints([BlockText(kind="tools", text="{}", tokens=9, name=name)], key=KEY)
+        for name in ("weigh", "roast")
+    )
+    found = first_difference(before, after, RESETS)
+    assert found is not None
+    assert (found.change, found.name) == ("tool-changed", "roast")
+
+
 def test_a_long_conversation_is_stored_in_400_bytes() -> None:
     texts = [f"m{n}" for n in range(2000)]
     tools = [f"tool_{n}" for n in range(40)]

@@ -267,6 +267,11 @@ def test_the_cost_is_what_reading_would_have_saved_of_what_was_not_read():
     assert saved_usd(calls(20, 2_000, 500)) == Decimal("0.0375")
 
 
+def test_usage_that_was_estimated_adds_nothing_to_the_cost():
+    attempts = [*calls(20, 2_000, 500), *calls(90, 5_000, source="mixed")]
+    assert saved_usd(attempts) == Decimal("0.0375")
+
+
 def test_what_was_written_would_have_saved_the_dearer_write():
     usage = Usage(input_tokens=4_000, cache_read_tokens=500, cache_write_5m_tokens=1_000,
                   cache_write_1h_tokens=2_000)  # fmt: skip

@@ -247,17 +247,19 @@ class Compactor:
             return self._turn(case, state, decision.reason), ""
         forced = decision.reason == "limit"
         ask = plan.way.kind != "digest"
-        if ask and state.account.calls < state.waits_until_call:
-            if not forced:
-                return self._turn(case, state, "waits"), ""
-            ask = False
+        waits = ask and state.account.calls < state.waits_until_call
+        if waits and not forced:
+            return self._turn(case, state, "waits"), ""
+        picked = not ask or waits
         try:
-            made = yield from self._summaries.text(case.history, decision, case.state, ask=ask)
+            made = yield from self._summaries.text(
+                case.history, decision, case.state, ask=not picked
+            )
             if made is None and forced:  # without room there is no answer at all
+                picked, state = True, _after_failure(state)
                 made = yield from self._summaries.text(
                     case.history, decision, case.state, ask=False
                 )
-                state = _after_failure(state)
         except Exception:
             logger.warning("memory: a compaction failed, nothing has changed", exc_info=True)
             made = None
@@ -266,17 +268,19 @@ class Compactor:
         text, handle = made
         tokens = self._weights.text_tokens(text, case.history.model, case.history.provider)
         after = with_segment(decision, text, tokens)
-        failures = state.failures if state.failures > case.state.failures else 0
-        after = replace(
-            after, failures=failures, waits_until_call=state.waits_until_call if failures else 0
-        )
+        if not picked:  # whoever was asked has answered
+            after = replace(after, failures=0, waits_until_call=0)
+        elif ask:
+            waits_until = state.waits_until_call
+            after = replace(after, failures=state.failures, waits_until_call=waits_until)
+            plan = replace(plan, way=replace(plan.way, kind="digest"))
         return self._turn(case, after, decision.reason, plan), handle
 
     def _turn(
         self,
         case: _Case,
         state: MemoryState,
-        reason: Reason | Literal["waits", "failed"],
+        reason: Reason | Literal["waits", "failed", "off"],
         plan: CompactionPlan | None = None,
     ) -> Turn:
         history, question = case.history, last_question(case.facts.messages)

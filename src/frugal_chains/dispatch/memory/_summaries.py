@@ -14,12 +14,17 @@ from frugal_chains.dispatch.memory._shorten import shortened_texts
 from frugal_chains.dispatch.memory._turn import SummaryRequest
 from frugal_chains.facts import MessageFacts
 from frugal_chains.memory import (
+    LEAST_SUMMARY_TOKENS,
     Decision,
     MemoryState,
     Summary,
+    aligned_instruction,
+    chunk_transcript,
     digest,
+    flat_prompt,
     merge_summaries,
     parse_summary,
+    usable,
     view,
 )
 
@@ -84,8 +89,6 @@ class Summaries:
     def _aligned(
         self, history: History, decision: Decision, state: MemoryState, budget_tokens: int
     ) -> SummaryRequest:
-        from frugal_chains.memory._request import LEAST_TOKENS, aligned_instruction
-
         end = decision.plan.end if decision.plan is not None else 0
         shown = tuple(
             one
@@ -93,10 +96,11 @@ class Summaries:
             if one.position is None or one.position < end
         )
         sent = frozenset(one.position for one in shown if one.position is not None)
-        limit = max(budget_tokens, LEAST_TOKENS)
+        limit = max(budget_tokens, LEAST_SUMMARY_TOKENS)
         return SummaryRequest(
             kind="aligned",
             prompt=aligned_instruction(limit_tokens=limit, earlier=bool(state.segments)),
+            limit_tokens=limit,
             view=shown,
             shortened=shortened_texts(self._weights, history, state, sent),
         )
@@ -132,15 +136,12 @@ def _flat(
     budget_tokens: int,
     count: Callable[[str], int],
 ) -> Asking:
-    from frugal_chains.memory._request import LEAST_TOKENS, flat_prompt
-    from frugal_chains.memory._transcript import chunk_transcript
-
     chunks = chunk_transcript(messages, limit_tokens=CHUNK_TOKENS, count=count)
-    limit = max(budget_tokens, LEAST_TOKENS)
+    limit = max(budget_tokens, LEAST_SUMMARY_TOKENS)
     made = []
     for part, chunk in enumerate(chunks, 1):
         prompt = flat_prompt(chunk, limit_tokens=limit, part=part, parts=len(chunks))
-        request = SummaryRequest(kind="flat", prompt=prompt)
+        request = SummaryRequest(kind="flat", prompt=prompt, limit_tokens=limit)
         answer = yield from _asked(request, budget_tokens, count)
         if answer is None:
             return None
@@ -152,12 +153,11 @@ def _flat(
 
 def _asked(request: SummaryRequest, budget_tokens: int, count: Callable[[str], int]) -> Asking:
     """A summary that a model has written, or None after so many attempts."""
-    from frugal_chains.memory._usable import usable
-
     for attempt in range(1, ATTEMPTS + 1):
         answer = yield request
         if isinstance(answer, BaseException):
-            logger.warning("memory: attempt %d of a summary failed: %r", attempt, answer)
+            kind = type(answer).__name__  # what it says may hold the prompt, or a key
+            logger.warning("memory: attempt %d of a summary failed: %s", attempt, kind)
             continue
         found = usable(answer, limit_tokens=budget_tokens, count=count, asked=request.prompt)
         if found.summary is not None:

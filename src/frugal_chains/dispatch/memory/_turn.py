@@ -19,6 +19,9 @@ class SummaryRequest:
     kind: Literal["aligned", "flat"]
     prompt: str
     """`aligned`: the last message of the user, behind `view`; `flat`: the whole prompt."""
+    limit_tokens: int
+    """Of the summary: what is longer is cut. An output cap needs room above it, for reasoning and
+    for models that count badly."""
     view: tuple[Shown, ...] = ()
     """`aligned`: what is sent in front of the prompt, as it was sent before, word for word, with
     the same tools and system prompt."""

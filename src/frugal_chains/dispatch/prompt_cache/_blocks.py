@@ -5,15 +5,23 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 from frugal_chains.prompt_cache import CacheBlock
+from frugal_chains.providers import Level
 from frugal_chains.tokens import TokenCounter
 
 _REMEMBERED: Final = 20_000
 """Blocks of all conversations that are not counted again."""
+_LEVELS: Final[Mapping[str, Sequence[Level]]] = {
+    "tools": ("tools",),
+    "system": ("tools", "system"),
+    "message": ("tools", "system", "messages"),
+}
+"""By kind of block: what stands in front of it, or with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,10 @@ class PromptBlock:
     run: Literal["", "calls", "results"] = ""
     media_tokens: int = 0
     """Of images and the like, on top of the text's."""
+    hidden: str = ""
+    """Bytes that are sent but not counted as text: an image's."""
+    name: str = ""
+    """What people call it: a tool's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,14 @@ class Read:
     @property
     def tokens(self) -> int:
         return sum(block.tokens for block in self.blocks)
+
+
+def digest_of(block: PromptBlock) -> bytes:
+    """The same for what is sent as the same bytes."""
+    own = hashlib.blake2b(block.text.encode("utf-8", "surrogatepass"), digest_size=12)
+    if block.hidden:
+        own.update(b"\0" + block.hidden.encode("utf-8", "surrogatepass"))
+    return own.digest()
 
 
 class BlockReader:
@@ -61,7 +81,13 @@ class BlockReader:
         self._counted: OrderedDict[tuple[str, bytes], int] = OrderedDict()
 
     def read(
-        self, blocks: Sequence[PromptBlock], *, model: str, provider: str, kept: set[bytes]
+        self,
+        blocks: Sequence[PromptBlock],
+        *,
+        model: str,
+        provider: str,
+        kept: set[bytes],
+        settings: Mapping[Level, str] = MappingProxyType({}),
     ) -> Read:
         """Facts for a plan.
 
@@ -69,18 +95,24 @@ class BlockReader:
             blocks: Of the request.
             model, provider: Who reads it.
             kept: Hashes of beginnings that the provider's cache should still have.
+            settings: What else the cache goes by, from each level on.
         """
         whole = hashlib.blake2b(f"{provider}:{model}".encode(), digest_size=12)
         found, prefixes = [], []
+        told: set[Level] = set()
         for block in blocks:
-            own = hashlib.blake2b(block.text.encode("utf-8", "surrogatepass"), digest_size=12)
-            whole.update(block.kind.encode() + own.digest())
+            own = digest_of(block)
+            for level in _LEVELS[block.kind]:
+                if level not in told:
+                    told.add(level)
+                    whole.update(settings.get(level, "").encode("utf-8", "surrogatepass"))
+            whole.update(block.kind.encode() + own)
             prefix = whole.copy().digest()
             prefixes.append(prefix)
             found.append(
                 CacheBlock(
                     kind=block.kind,
-                    tokens=self._tokens(block, own.digest(), model, provider),
+                    tokens=self._tokens(block, own, model, provider),
                     volatile=block.volatile,
                     marker=block.marker,
                     kept=prefix in kept,

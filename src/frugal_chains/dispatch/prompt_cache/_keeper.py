@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
 
 from frugal_chains.dispatch._prefix import CAREFUL
-from frugal_chains.dispatch.prompt_cache._blocks import BlockReader, PromptBlock, Read
+from frugal_chains.dispatch.prompt_cache._blocks import BlockReader, PromptBlock, Read, digest_of
+from frugal_chains.dispatch.prompt_cache._habits import KINDS, Habits, part_of
 from frugal_chains.dispatch.prompt_cache._past import CachePast
 from frugal_chains.pricing import CacheTerms, PriceBook
-from frugal_chains.prompt_cache import CachePlan, Traffic, plan_breakpoints, terms_by_ttl
-from frugal_chains.providers import CacheControls, cache_controls, cache_rule
+from frugal_chains.prompt_cache import (
+    CacheMarker,
+    CachePlan,
+    Traffic,
+    plan_breakpoints,
+    terms_by_ttl,
+)
+from frugal_chains.providers import CacheControls, Level, cache_controls, cache_rule
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect, shared_prices
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
 LEVER = "prompt_cache.mark"
+_NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One request as it will be sent: static blocks of the system prompt first."""
+
+    blocks: Sequence[PromptBlock]
+    order: Sequence[int]
+    """By place in `blocks`: the position at which the block was given."""
+    read: Read
+    controls: CacheControls
+    terms: Mapping[str, CacheTerms]
+    priced: bool
+    conversation: str
+    now_s: float
 
 
 class CacheKeeper:
     """Marks requests for providers' prompt caches where that pays. Safe for threads.
 
+    What keeps changing from call to call is seen and not marked: a system prompt with the time in
+    it, a window that slides.
+
     Args:
         salt: What cache keys are kept apart by, say a tenant; never sent as it is.
         others: Calls of other conversations that begin with the same tools and system prompt, and
-            the gaps between them; None: what is seen here.
+            the gaps between them; None: none are expected.
+        ttl: The time to live of every marker, by the provider's name; None: what pays. A provider
+            that has none of that name is not concerned.
         counter: Of tokens.
         prices: None: list prices behind the user's `prices.toml`.
         clock: Seconds.
@@ -39,12 +70,13 @@ class CacheKeeper:
         *,
         salt: str = "",
         others: Traffic | None = None,
+        ttl: str | None = None,
         counter: TokenCounter | None = None,
         prices: PriceBook | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._salt, self._others = salt, others or Traffic()
-        self._reader, self._past = BlockReader(counter), CachePast()
+        self._salt, self._others, self._ttl = salt, others or Traffic(), ttl
+        self._reader, self._past, self._habits = BlockReader(counter), CachePast(), Habits()
         self._prices, self._clock = prices, clock
 
     def plan(
@@ -54,7 +86,9 @@ class CacheKeeper:
         model: str,
         provider: str = "",
         conversation: str = "",
+        settings: Mapping[str, str] = _NO_SETTINGS,
         may_reorder: bool = True,
+        reads_only: bool = False,
         operation_id: str = "",
         trackers: Sequence[Tracker] = (),
     ) -> CachePlan:
@@ -65,52 +99,127 @@ class CacheKeeper:
             blocks: Of the request, in the provider's order.
             model, provider: Who reads it.
             conversation: Its name; empty: by what its first blocks are.
+            settings: What else the cache goes by, by the names of `CacheControls.resets`: with
+                another `tool_choice` nothing is expected of messages that were marked before.
             may_reorder: Static blocks of the system prompt may be put before volatile ones.
+            reads_only: The conversation does not go on from this request, such as one for a
+                summary: it is marked where an earlier one was, and nothing is written for later.
             operation_id: Of the calls it belongs to.
             trackers: Of handlers that an adapter finds on the call, for the effect.
         """
         try:
-            return self._planned(
-                blocks, model, provider, conversation, may_reorder, operation_id, trackers
+            asked = self._asked(
+                blocks, model, provider, conversation, settings, may_reorder, reads_only
             )
+            plan = self._reading(asked) if reads_only else self._planned(asked)
+            self._remember(plan, asked)
+            self._report(plan, asked, model, provider, operation_id, trackers)
+            return _as_given(plan, asked.order, blocks)
         except Exception:
             logger.warning("prompt cache: nothing is marked", exc_info=True)
             return CachePlan(reasons=("failed",))
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _planned(
+    def _asked(
         self,
         blocks: Sequence[PromptBlock],
         model: str,
         provider: str,
         conversation: str,
+        settings: Mapping[str, str],
         may_reorder: bool,
-        operation_id: str,
-        trackers: Sequence[Tracker],
-    ) -> CachePlan:
+        reads_only: bool,
+    ) -> _Asked:
         now_s = self._clock()
         controls = cache_controls(provider, model)
         terms, priced = self._terms(model, provider, now_s)
-        kept = self._past.kept(now_s)
+        name = f"{provider}:{model}:" + (conversation or _begins_with(blocks))
+        if not reads_only:
+            blocks = self._as_they_change(blocks, name, named=bool(conversation))
         order = _static_first(blocks) if may_reorder else [*range(len(blocks))]
         sent = [blocks[at] for at in order]
-        read = self._reader.read(sent, model=model, provider=provider, kept=kept)
-        name = conversation or _begins_with(read)
+        read = self._reader.read(
+            sent,
+            model=model,
+            provider=provider,
+            kept=self._past.kept(now_s),
+            settings=_by_level(settings, controls),
+        )
+        return _Asked(
+            blocks=sent, order=order, read=read, controls=controls, terms=terms, priced=priced,
+            conversation=name, now_s=now_s,
+        )  # fmt: skip
+
+    def _as_they_change(
+        self, blocks: Sequence[PromptBlock], name: str, *, named: bool
+    ) -> Sequence[PromptBlock]:
+        """The blocks, those that keep changing called volatile."""
+        places = {
+            kind: [at for at, block in enumerate(blocks) if block.kind == kind] for kind in KINDS
+        }
+        parts = {
+            kind: part_of(
+                [digest_of(blocks[at]) for at in each], [blocks[at].volatile for at in each]
+            )
+            for kind, each in places.items()
+        }
+        changing = self._habits.changing(name, parts, named=named)
+        found = [*blocks]
+        for kind, changed in changing.items():
+            behind = min(changed, default=None) if kind != "system" else None
+            for place, at in enumerate(places[kind]):
+                if place in changed or (behind is not None and place >= behind):
+                    found[at] = replace(blocks[at], volatile=True)
+        return found
+
+    def _planned(self, asked: _Asked) -> CachePlan:
         plan = plan_breakpoints(
-            read.blocks,
-            controls=controls,
-            terms=terms,
-            ahead=self._past.ahead(name, now_s),
+            asked.read.blocks,
+            controls=asked.controls,
+            terms=asked.terms,
+            ahead=self._past.ahead(asked.conversation, asked.now_s),
             others=self._others,
             may_reorder=False,  # they stand so already
             salt=self._salt,
-            prefix=_head(read),
+            prefix=_head(asked.read),
         )
-        self._past.sent(name, read.tokens, now_s)
-        self._remember(plan, read, controls, now_s)
-        self._report(plan, read, controls, terms, priced, model, provider, operation_id, trackers)
-        return _as_given(plan, order, blocks)
+        self._past.sent(asked.conversation, asked.read.tokens, asked.now_s)
+        return plan
+
+    def _reading(self, asked: _Asked) -> CachePlan:
+        """The same key as the conversation's, and one marker: on the last block where an earlier
+        request has left something."""
+        alone = plan_breakpoints(
+            asked.read.blocks, controls=asked.controls, terms=asked.terms, ahead=Traffic(),
+            may_reorder=False, salt=self._salt, prefix=_head(asked.read),
+        )  # fmt: skip
+        if not asked.controls.most_markers:
+            return alone
+        own = tuple(marker for marker in alone.markers if marker.reason == "callers")
+        slots = asked.controls.most_markers - len(own)
+        blocks, taken = asked.read.blocks, {marker.index for marker in own}
+        kept = [at for at, block in enumerate(blocks) if block.kept and block.markable]
+        last = kept[-1] if kept else None
+        marked = own
+        if last is not None and last not in taken and slots > 0:
+            ttl = self._ttl_between(own, last, asked.controls)
+            marked = tuple(
+                sorted(
+                    (*own, CacheMarker(index=last, ttl=ttl, reason="earlier-end")),
+                    key=lambda marker: marker.index,
+                )
+            )
+        read = sum(block.tokens for block in blocks[: last + 1]) if last is not None else 0
+        return replace(
+            alone, markers=marked, read_tokens=read, write_tokens=0, saving_nanos=0,
+            mode="explicit" if asked.controls.writes_unasked else "", reasons=("reads-only",),
+        )  # fmt: skip
+
+    def _ttl_between(self, own: Sequence[CacheMarker], at: int, controls: CacheControls) -> str:
+        """A short time to live, unless a caller's marker behind it has a long one."""
+        behind = [marker.ttl for marker in own if marker.index > at]
+        return behind[0] if behind else controls.ttls[0][0]
 
     def _terms(
         self, model: str, provider: str, now_s: float
@@ -118,25 +227,26 @@ class CacheKeeper:
         at = datetime.fromtimestamp(max(0.0, now_s), UTC)
         book = self._prices or shared_prices()
         found = terms_by_ttl(book, model=model, provider=provider, at=at)
+        if self._ttl in found:
+            found = {self._ttl: found[self._ttl]}
         if found:
             return found, True
-        names = [name for name, _ in cache_controls(provider, model).ttls[:1]] or [""]
-        return {names[0]: CacheTerms.of(CAREFUL, cache_rule(provider, model))}, False
+        names = [name for name, _ in cache_controls(provider, model).ttls]
+        name = self._ttl if self._ttl in names else next(iter(names), "")
+        return {name: CacheTerms.of(CAREFUL, cache_rule(provider, model))}, False
 
-    def _remember(self, plan: CachePlan, read: Read, controls: CacheControls, now_s: float) -> None:
+    def _remember(self, plan: CachePlan, asked: _Asked) -> None:
         """What this request leaves in the cache, as the request will have been sent."""
-        if controls.control == "automatic":
-            self._past.keep(read.prefixes[-1], now_s + controls.ttl_s())
+        prefixes, controls, now_s = asked.read.prefixes, asked.controls, asked.now_s
+        if prefixes and (controls.control == "automatic" or plan.mode == "implicit"):
+            self._past.keep(prefixes[-1], now_s + controls.ttl_s(plan.ttl))
         for marker in plan.markers:
-            self._past.keep(read.prefixes[marker.index], now_s + controls.ttl_s(marker.ttl))
+            self._past.keep(prefixes[marker.index], now_s + controls.ttl_s(marker.ttl))
 
     def _report(
         self,
         plan: CachePlan,
-        read: Read,
-        controls: CacheControls,
-        terms: Mapping[str, CacheTerms],
-        priced: bool,
+        asked: _Asked,
         model: str,
         provider: str,
         operation_id: str,
@@ -146,19 +256,20 @@ class CacheKeeper:
         saves. Where the provider caches by itself nothing of that is ours."""
         if not any(marker.reason != "callers" for marker in plan.markers):
             return
+        terms = asked.terms
         prices = next(iter(terms.values())).prices
-        longest = max((m.ttl for m in plan.markers), key=controls.ttl_s)
+        longest = max((m.ttl for m in plan.markers), key=asked.controls.ttl_s)
         write = terms[longest].prices.cache_write if longest in terms else prices.cache_write
         net = plan.read_tokens * (prices.fresh - prices.cache_read)
         net -= plan.write_tokens * (write - prices.fresh)
         report_effect(
             LEVER,
-            tokens_before=read.tokens,
-            tokens_after=read.tokens,
+            tokens_before=asked.read.tokens,
+            tokens_after=asked.read.tokens,
             exact=False,
             model=model,
             provider=provider,
-            net_nanos=round(net) if priced else None,
+            net_nanos=round(net) if asked.priced else None,
             detail={
                 "markers": [marker.reason for marker in plan.markers],
                 "read_tokens": plan.read_tokens,
@@ -200,9 +311,22 @@ def _head(read: Read) -> str:
     return last.hex()
 
 
-def _begins_with(read: Read) -> str:
-    """Names a conversation by all that stands up to its first message."""
-    for block, prefix in zip(read.blocks, read.prefixes, strict=True):
+def _by_level(settings: Mapping[str, str], controls: CacheControls) -> dict[Level, str]:
+    """What is told of settings at each level: of those alone that lose something there."""
+    found: dict[Level, str] = {}
+    for name in sorted(settings):
+        level = controls.resets.get(name)
+        if level is not None:
+            found[level] = f"{found.get(level, '')}\0{name}={settings[name]}"
+    return found
+
+
+def _begins_with(blocks: Sequence[PromptBlock]) -> str:
+    """Names a conversation by its tools and its first message: the system prompt may change."""
+    whole = hashlib.blake2b(digest_size=12)
+    for block in blocks:
+        if block.kind != "system":
+            whole.update(digest_of(block))
         if block.kind == "message":
-            return prefix.hex()
-    return ""
+            break
+    return whole.hexdigest()

@@ -17,6 +17,8 @@ from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal.compression._around import around
 from langchain_frugal.memory._asking import (
+    Ask,
+    AskAsync,
     aasking,
     anobody,
     asking,
@@ -146,7 +148,7 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         said = self._said(full)
         seen = self._view_of(said)
         if seen is None:
-            ask = nobody
+            ask: Ask = nobody
             if self._asked_of is not None:
                 ask = asking(self._asked_of, full, summary_config())
             seen = self._handed_out(said, self._conversations.turn(said, ask), full)
@@ -160,7 +162,7 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         said = self._said(full)
         seen = self._view_of(said)
         if seen is None:
-            ask = anobody
+            ask: AskAsync = anobody
             if self._asked_of is not None:
                 ask = aasking(self._asked_of, full, summary_config())
             turn = await self._conversations.aturn(said, ask, long=is_long(full))

@@ -18,6 +18,8 @@ from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal.compression._around import around
 from langchain_frugal.memory._asking import (
+    Ask,
+    AskAsync,
     aasking,
     anobody,
     asking,
@@ -63,7 +65,7 @@ class SummarizingMemory(BaseChatMemory):
             `SummarizingChatHistory`.
 
     Raises:
-        MemoryPlanError: a summarizer that is none.
+        ValueError: a summarizer that is none, or "same" without a model to ask.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
@@ -113,7 +115,7 @@ class SummarizingMemory(BaseChatMemory):
         asked = self._with_question(full, inputs)
         if not asked:
             return self._given([])
-        ask = nobody
+        ask: Ask = nobody
         if self._asked_of is not None:
             ask = asking(self._asked_of, asked, summary_config())
         turn = self._conversations.turn(self._said(asked), ask)
@@ -125,7 +127,7 @@ class SummarizingMemory(BaseChatMemory):
         asked = self._with_question(full, inputs)
         if not asked:
             return self._given([])
-        ask = anobody
+        ask: AskAsync = anobody
         if self._asked_of is not None:
             ask = aasking(self._asked_of, asked, summary_config())
         turn = await self._conversations.aturn(self._said(asked), ask, long=is_long(asked))

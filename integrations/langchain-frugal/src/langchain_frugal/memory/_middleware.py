@@ -9,12 +9,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from langchain.agents.middleware import AgentMiddleware, ModelResponse
+from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.internal_call_transformer import (
     InternalCallTransformer,
     internal_call_metadata,
 )
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from frugal_chains.archive import Archive
@@ -141,9 +141,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         self._lock = threading.Lock()
         self._threads: OrderedDict[str, _Last] = OrderedDict()
 
-    def wrap_model_call(
-        self, request: Request, handler: Callable[[Request], Response]
-    ) -> ModelResponse[Any] | AIMessage:
+    def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Response:
         call = self._read(request)
         if call is None:
             return handler(request)
@@ -157,7 +155,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
 
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[Response]]
-    ) -> ModelResponse[Any] | AIMessage:
+    ) -> Response:
         long = is_long(request.messages)
         call = await worked(self._read, request, long=long)
         if call is None:

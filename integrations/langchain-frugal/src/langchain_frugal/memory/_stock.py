@@ -12,6 +12,8 @@ from frugal_chains.dispatch.memory import summarized
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal.memory._asking import (
+    Ask,
+    AskAsync,
     aasking,
     adriven,
     anobody,
@@ -77,7 +79,7 @@ class FaithfulSummarizer(Runnable[Any, str]):
     def _summary(
         self, messages: Sequence[BaseMessage], run_manager: object, config: RunnableConfig
     ) -> str:
-        ask = nobody
+        ask: Ask = nobody
         if self._model is not None:
             ask = asking(self._model, messages, summary_config(config))
         return str(driven(self._flow(messages), ask)) or NOTHING
@@ -85,7 +87,7 @@ class FaithfulSummarizer(Runnable[Any, str]):
     async def _asummary(
         self, messages: Sequence[BaseMessage], run_manager: object, config: RunnableConfig
     ) -> str:
-        ask = anobody
+        ask: AskAsync = anobody
         if self._model is not None:
             ask = aasking(self._model, messages, summary_config(config))
         return str(await adriven(self._flow(messages), ask, long=is_long(messages))) or NOTHING

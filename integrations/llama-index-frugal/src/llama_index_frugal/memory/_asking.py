@@ -38,7 +38,8 @@ class Asks:
     def __init__(
         self, llm: LLM, *, tools: Sequence[BaseTool] = (), system_prompt: str = ""
     ) -> None:
-        self._llm, self._tools, self._system_prompt = llm, list(tools), system_prompt
+        self._llm = uncompacted(llm)
+        self._tools, self._system_prompt = list(tools), system_prompt
 
     def __call__(
         self, request: SummaryRequest, messages: Sequence[ChatMessage]
@@ -71,6 +72,16 @@ class Asks:
         return getattr(self._llm, f"{prefix}chat_with_tools")(
             self._tools, chat_history=given, allow_parallel_tool_calls=True
         )
+
+
+def uncompacted(llm: LLM) -> LLM:
+    """The LLM under a `compacting_llm`: a summary is asked for behind everything there is."""
+    base = vars(type(llm)).get("_frugal_whole")
+    if base is None:
+        return llm
+    copy = llm.model_copy()
+    object.__setattr__(copy, "__class__", base)
+    return copy
 
 
 def text_of(response: ChatResponse) -> str:

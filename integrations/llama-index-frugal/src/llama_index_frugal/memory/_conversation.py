@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -24,6 +25,8 @@ from llama_index_frugal.memory._options import (
     summarizer_of,
     within_window,
 )
+
+logger = logging.getLogger("llama_index_frugal")
 
 _ONE: Final = "this"
 """Name of the one conversation among the states."""
@@ -90,11 +93,8 @@ class Conversation:
         )
         self._lock = threading.Lock()
         self._states = MemoryStates()
-        self._answered = str(kept.get("answered") or "")
-        """Names the messages of the last decision."""
-        self._events = [Compaction(**event) for event in kept.get("compactions") or ()]
-        if kept.get("state"):
-            self._states.put(_ONE, MemoryState(), MemoryState.from_json(kept["state"]))
+        state, self._events, self._answered = _read(kept)
+        self._states.put(_ONE, MemoryState(), state)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Nothing is pickled: a memory that is read makes it anew, of its fields."""
@@ -233,6 +233,18 @@ class Conversation:
                     "compactions": [asdict(event) for event in self._events],
                 }
             )
+
+
+def _read(kept: Mapping[str, Any]) -> tuple[MemoryState, list[Compaction], str]:
+    """State, events, and the name of the messages that were decided about last."""
+    if not kept:
+        return MemoryState(), [], ""
+    try:
+        events = [Compaction(**event) for event in kept["compactions"]]
+        return MemoryState.from_json(kept["state"]), events, str(kept["answered"])
+    except (MemoryPlanError, KeyError, TypeError) as error:  # of another version, or damaged
+        logger.warning("memory: begins anew, as its state cannot be read: %s", error)
+        return MemoryState(), [], ""
 
 
 def _as_asked(moment: Moment) -> tuple[list[ChatMessage], int | None]:

@@ -1,0 +1,89 @@
+"""How each integration writes cache markers into a request, and which of its blocks can carry one.
+
+Read in langchain-anthropic 1.7.7 (`_format_messages`, `_merge_messages`,
+`convert_to_anthropic_tool`), langchain-openai 1.7.3 (`_convert_message_to_dict`,
+`_apply_prompt_cache_breakpoint`) and langchain-aws (`_lc_content_to_bedrock`, `bind_tools`), all on
+2026-11-22.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableBinding
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
+
+from frugal_chains.providers import CacheControls, model_family
+
+Form = Literal["anthropic", "openai", "bedrock", ""]
+"""Whose way of writing markers an integration passes on; empty: nobody's that is known."""
+
+ANTHROPIC: Final = "cache_control"
+OPENAI: Final = "prompt_cache_breakpoint"
+BEDROCK: Final = "cachePoint"
+MARKS: Final = (ANTHROPIC, OPENAI, BEDROCK)
+OPTIONS: Final = "prompt_cache_options"
+KEY: Final = "prompt_cache_key"
+
+_BY_CLASS: Final[Mapping[str, Form]] = {
+    "ChatAnthropic": "anthropic",
+    "BaseChatOpenAI": "openai",
+    "ChatBedrockConverse": "bedrock",
+}
+"""By name of a class: integrations are optional, and subclasses write as these do."""
+_CONTROLS: Final[Mapping[str, Form]] = {
+    "cache_control": "anthropic",
+    "prompt_cache_breakpoint": "openai",
+    "cachePoint": "bedrock",
+}
+_OPENAIS_OWN: Final = ("gpt-", "o1", "o3", "o4", "chatgpt-")
+"""Servers that only speak as OpenAI does may refuse a request with a key."""
+
+
+def form_of(model: Any) -> Form:
+    """Of a chat model, whatever was bound to it."""
+    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
+        model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
+    for kind in type(model).__mro__:
+        if kind.__name__ in _BY_CLASS:
+            return _BY_CLASS[kind.__name__]
+    return ""
+
+
+def marks(form: Form, controls: CacheControls) -> bool:
+    """Whether markers of this provider reach it through this integration."""
+    return bool(form) and _CONTROLS.get(controls.control, "") == form
+
+
+def takes_key(form: Form, model: str, controls: CacheControls) -> bool:
+    """Whether a `prompt_cache_key` may be sent."""
+    own = model_family(model).startswith(_OPENAIS_OWN)
+    return form == "openai" and controls.cache_key and own
+
+
+def takes_options(model: Any) -> bool:
+    """Whether the integration knows OpenAI's `prompt_cache_options`: its client refuses keywords
+    that it does not know."""
+    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
+        model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
+    return isinstance(model, BaseChatModel) and OPTIONS in type(model).model_fields
+
+
+def marker(form: Form, ttl: str) -> Any:
+    """What stands on a block, or behind it. Without `ttl` it has the provider's usual one."""
+    if form == "openai":
+        return {"mode": "explicit"}
+    if form == "bedrock":
+        return {"type": "default", **({"ttl": ttl} if ttl == "1h" else {})}
+    return {"type": "ephemeral", **({"ttl": ttl} if ttl == "1h" else {})}
+
+
+def ttl_in(value: Any, controls: CacheControls) -> str:
+    """The time to live of a caller's marker; empty: it is none."""
+    if not isinstance(value, Mapping):
+        return ""
+    usual = controls.ttls[0][0] if controls.ttls else ""
+    said = str(value.get("ttl") or "")
+    return (said if said in dict(controls.ttls) else "") or usual

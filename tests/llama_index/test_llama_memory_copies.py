@@ -1,0 +1,228 @@
+"""A `SummarizingMemory` as JSON, over other stores, and shared by threads and tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ImageBlock, TextBlock
+from llama_index.core.llms import ChatMessage
+from llama_index.core.storage.chat_store import BaseChatStore, SimpleChatStore
+from workflows.context.serializers import JsonSerializer
+
+from frugal_chains.errors import MemoryPlanError
+from llama_index_frugal import SummarizingMemory
+from tests.llama_index.remembering import (
+    EARLY,
+    SUMMARY,
+    answers,
+    ask,
+    asks_for_summary,
+    goes_on_with,
+    memory_of,
+    question,
+    summaries,
+    talk,
+    user,
+    words,
+)
+from tests.servers import Reply, ScriptedServer
+
+Make = Callable[..., Any]
+
+
+WAYS_THROUGH_JSON: dict[str, Callable[[SummarizingMemory, Any], SummarizingMemory]] = {
+    "to_json": lambda m, llm: SummarizingMemory.from_json(m.to_json(), llm=llm, summarizer="same"),
+    "to_string": lambda m, llm: SummarizingMemory.from_string(
+        m.to_string(), llm=llm, summarizer="same"
+    ),
+    "to_dict": lambda m, llm: SummarizingMemory.from_dict(
+        json.loads(json.dumps(m.to_dict())), llm=llm, summarizer="same"
+    ),
+    "deepcopy": lambda m, llm: copy.deepcopy(m),
+    "model_copy": lambda m, llm: m.model_copy(deep=True),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_THROUGH_JSON)
+def test_what_is_read_goes_on_with_the_same_requests(
+    way: str, scripted: ScriptedServer, openai_llm: Make
+) -> None:
+    answers(scripted)
+    llm = openai_llm()
+    memory = SummarizingMemory.from_defaults(
+        llm=llm, policy=EARLY, summarizer="same", system_prompt=""
+    )
+    for at in range(8):
+        ask(memory, llm, at)
+    memory.put(user(question(8)))
+    memory.get()
+    before = memory.to_json()
+    read = WAYS_THROUGH_JSON[way](memory, llm)
+    assert (read.state, read.compactions) == (memory.state, memory.compactions)
+    scripted.requests.clear()
+    for one in (memory, read):
+        one.put(llm.chat(one.get()).message)  # decided before, so not again
+        for at in range(9, 15):
+            ask(one, llm, at)
+    mine, theirs = scripted.requests[: len(scripted.requests) // 2], scripted.requests
+    assert [r.body for r in mine] == [r.body for r in theirs[len(mine) :]]
+    assert read.to_json() != before
+    assert [e.id for e in read.compactions] == [e.id for e in memory.compactions]
+
+
+def test_a_workflow_serialises_it_and_so_does_pickle() -> None:
+    memory = memory_of()
+    memory.put(
+        ChatMessage(
+            role="user",
+            blocks=[TextBlock(text="look"), ImageBlock(image=b"abc", image_mimetype="image/png")],
+        )
+    )
+    goes_on_with(memory, 8)
+    serializer = JsonSerializer()
+    for read in (
+        serializer.deserialize(serializer.serialize(memory)),
+        pickle.loads(pickle.dumps(memory)),
+        SummarizingMemory.model_validate_json(memory.model_dump_json()),
+    ):
+        assert isinstance(read, SummarizingMemory)
+        assert read.get() == memory.get()
+        assert read.state == memory.state
+        assert read.policy == EARLY
+
+
+def test_nothing_that_is_an_object_is_written_down(openai_llm: Make) -> None:
+    memory = SummarizingMemory.from_defaults(
+        llm=openai_llm(), summarizer="same", tools=[question], pin=lambda m: False
+    )
+    written = memory.to_dict()
+    assert not {"llm", "summarizer", "tools", "pin", "archive"} & written.keys()
+    assert "api_key" not in memory.to_json()
+    read = SummarizingMemory.from_dict(written)
+    assert read.get() == []
+
+
+def test_options_that_make_no_sense_are_refused(openai_llm: Make) -> None:
+    with pytest.raises(MemoryPlanError, match="token_budget"):
+        SummarizingMemory.from_defaults(token_budget=3)
+    with pytest.raises(MemoryPlanError, match="llm="):
+        SummarizingMemory.from_defaults(summarizer="same")
+
+
+# -- stores, threads and tasks -------------------------------------------------------------------
+
+
+class Remote(BaseChatStore):
+    """Hands out new objects each time, as stores in databases do."""
+
+    inner: SimpleChatStore = SimpleChatStore()
+
+    def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
+        self.inner.set_messages(key, [*messages])
+
+    def get_messages(self, key: str) -> list[ChatMessage]:
+        return [m.model_copy(deep=True) for m in self.inner.get_messages(key)]
+
+    def add_message(self, key: str, message: ChatMessage) -> None:
+        self.inner.add_message(key, message)
+
+    def delete_messages(self, key: str) -> list[ChatMessage] | None:
+        return self.inner.delete_messages(key)
+
+    def delete_message(self, key: str, idx: int) -> ChatMessage | None:
+        return self.inner.delete_message(key, idx)
+
+    def delete_last_message(self, key: str) -> ChatMessage | None:
+        return self.inner.delete_last_message(key)
+
+    def get_keys(self) -> list[str]:
+        return self.inner.get_keys()
+
+
+async def test_messages_may_be_in_any_store() -> None:
+    near, far = memory_of(), memory_of(chat_store=Remote(inner=SimpleChatStore()))
+    for message in talk(9):
+        near.put(message)
+        await far.aput(message)
+        if message.role == "user":
+            assert near.get() == await far.aget() == far.get()
+    assert near.compactions
+    assert [e.id for e in near.compactions] == [e.id for e in far.compactions]
+    await far.areset()
+    assert far.get() == []
+
+
+def test_threads_share_a_memory(scripted: ScriptedServer, openai_llm: Make) -> None:
+    running: list[int] = []
+    most: list[int] = []
+    lock = threading.Lock()
+
+    def reply(request: Any) -> Reply:
+        if not asks_for_summary(request):
+            return Reply(words("So"))
+        with lock:
+            running.append(1)
+            most.append(len(running))
+        time.sleep(0.05)
+        with lock:
+            running.pop()
+        return Reply(SUMMARY)
+
+    scripted.always(reply)
+    llm = openai_llm()
+    memory = SummarizingMemory.from_defaults(
+        llm=llm, policy=EARLY, summarizer="same", system_prompt=""
+    )
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda at: ask(memory, llm, at), range(24)))
+    assert len(memory.get_all()) == 48
+    assert {m.content for m in memory.get_all()} >= {question(at) for at in range(24)}
+    assert memory.compactions
+    assert max(most) == 1  # one at a time compacts
+    ids = [segment.id for segment in memory.state.segments]
+    assert set(ids) <= {event.id for event in memory.compactions}
+    ends = [segment.end for segment in memory.state.segments]
+    assert ends == sorted(set(ends))
+    memory.put(user("the end"))
+    assert memory.get()[-1].content == "the end"
+
+
+async def test_tasks_share_a_memory(scripted: ScriptedServer, openai_llm: Make) -> None:
+    answers(scripted)
+    llm = openai_llm()
+    memory = SummarizingMemory.from_defaults(
+        llm=llm, policy=EARLY, summarizer="same", system_prompt="", chat_history=[*talk(6)]
+    )
+    memory.put(user(question(6)))
+    views = await asyncio.gather(*(memory.aget() for _ in range(8)))
+    assert len(summaries(scripted)) == 1
+    assert memory.state.account.calls == 1
+    assert all(view[-1].content == question(6) for view in views)
+    assert [len(view) for view in views].count(13) == 7  # those beside it do not wait for it
+    assert len(memory.get()) < 13
+
+
+async def test_an_answer_that_is_given_up_loses_nothing(
+    scripted: ScriptedServer, openai_llm: Make
+) -> None:
+    scripted.always(lambda r: Reply(SUMMARY, delay_s=0.4) if asks_for_summary(r) else Reply("So"))
+    memory = SummarizingMemory.from_defaults(
+        llm=openai_llm(), policy=EARLY, summarizer="same", system_prompt="",
+        chat_history=[*talk(6)],
+    )  # fmt: skip
+    memory.put(user(question(6)))
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(memory.aget(), 0.1)
+    assert memory.state.account.calls == 0
+    assert len(memory.get_all()) == 13
+    assert len(await memory.aget()) < 13  # the next one may compact
+    assert len(memory.compactions) == 1
