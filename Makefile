@@ -9,7 +9,8 @@ PROJECTS := pyproject.toml integrations/langchain-frugal/pyproject.toml \
 SOURCES := src integrations tests benchmarks examples
 
 .PHONY: help setup demo test check lint format types contracts bench lock clean \
-	bench-overhead bench-ledger bench-budget bench-prices bench-routing bench-compression
+	bench-overhead bench-ledger bench-budget bench-prices bench-routing bench-compression \
+	bench-memory bench-prompt-cache
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,7 +46,7 @@ types: $(READY) ## mypy --strict over the three distributions
 contracts: $(READY) ## which room may import which
 	$(BIN)/lint-imports
 
-bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing bench-compression ## all benchmarks, results under benchmarks/results/
+bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing bench-compression bench-memory bench-prompt-cache ## all benchmarks, results under benchmarks/results/
 
 bench-prices: $(READY) ## 40+ models against an independent oracle
 	$(BIN)/python benchmarks/bench_prices.py
@@ -62,6 +63,12 @@ bench-routing: $(READY) ## routers on public splits, by RouteLLM's protocol (DAT
 bench-compression: $(VENV)/.ready-bench-compression ## what is kept at a budget, beside other compressors (SETS=folder of the data)
 	$(BIN)/python benchmarks/bench_compression.py $(if $(SETS),--data $(SETS))
 
+bench-memory: $(VENV)/.ready-bench-memory ## what conversations cost, beside other memories (SETS=folder of the data)
+	$(BIN)/python benchmarks/bench_memory.py $(if $(SETS),--data $(SETS))
+
+bench-prompt-cache: $(READY) ## what marked requests cost by the providers' cache rules, beside unmarked ones
+	$(BIN)/python benchmarks/bench_prompt_cache.py
+
 bench-overhead: $(VENV)/.ready-bench ## added time per call, beside other handlers
 	$(BIN)/python benchmarks/bench_overhead.py
 
@@ -73,6 +80,10 @@ $(VENV)/.ready-bench-compression: $(READY) requirements/bench-compression.txt
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/bench-compression.txt
 	@touch $@
 
+$(VENV)/.ready-bench-memory: $(READY) requirements/bench-memory.txt
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/bench-memory.txt
+	@touch $@
+
 lock: ## pin the requirements anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
@@ -81,6 +92,9 @@ lock: ## pin the requirements anew (needs uv)
 	uv pip compile requirements/bench-compression.in -c requirements/dev.txt --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
 		-o requirements/bench-compression.txt
+	uv pip compile requirements/bench-memory.in -c requirements/dev.txt --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		-o requirements/bench-memory.txt
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

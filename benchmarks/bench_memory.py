@@ -32,7 +32,7 @@ from _figures import RESULTS, Figure, show, write_results
 from memory import decision, hindsight, hundred, lengths, recall, sets
 from memory.baselines import RentOrBuy, WaterMark
 from memory.measure import Runs, with_asked
-from memory.ours import Ours
+from memory.ours import EITHER, Ours
 from memory.peers import PACKAGES, peers
 from memory.protocol import System
 from memory.recall_always import RecallAlways
@@ -40,9 +40,11 @@ from memory.tokens import NoRanks, count
 from memory.traffic import DATA, DataAbsent
 
 SUMMARY_TOKENS = 100
-"""Of every summary, ours and the peers'."""
+"""Of the peers' summaries, each of the whole conversation; ours are as long as they are by default:
+80 for each part, up to 640 in all."""
 LONG_SUMMARY_TOKENS = 400
 """The peers part once more: a summary of the whole conversation is longer than that of a part."""
+_MAIN = ("at 100 turns", ": worst", ": of no memory", "valid requests", "cheaper from")
 QUICK_TURNS, QUICK_EVERY = 60, 10
 
 
@@ -53,7 +55,9 @@ def systems(summary_tokens: int) -> tuple[list[System], list[str]]:
         WaterMark(high=8000, summary_tokens=summary_tokens),
         RentOrBuy(summary_tokens=summary_tokens),
     ]
-    return [Ours(summary_tokens=summary_tokens), *plain, *others], absent
+    own = Ours.summary_default() if summary_tokens == SUMMARY_TOKENS else summary_tokens
+    either = [Ours(asks=asks, summary_tokens=own) for asks in (False, True)]
+    return [*either, *plain, *others], absent
 
 
 def main() -> int:
@@ -132,11 +136,10 @@ def _lengths(
 def _traffic(
     everyone: Sequence[System], runs: Runs, asked: argparse.Namespace
 ) -> dict[str, Figure]:
+    own = [system for system in everyone if system.name in EITHER]
     turns = QUICK_TURNS if asked.quick else hindsight.TURNS
     seeds = hindsight.SEEDS[:1] if asked.quick else hindsight.SEEDS
-    return hindsight.figures(
-        everyone, runs, summary_tokens=SUMMARY_TOKENS, turns=turns, seeds=seeds
-    )
+    return hindsight.figures(own, runs, summary_tokens=SUMMARY_TOKENS, turns=turns, seeds=seeds)
 
 
 def _peers(runs: Runs) -> dict[str, Figure]:
@@ -156,7 +159,14 @@ def _write(part: str, found: Mapping[str, Figure]) -> None:
         earlier = json.loads(file.read_text(encoding="utf-8"))["figures"]
         kept = {name: Figure(**each) for name, each in earlier.items()}
     others = {name: each for name, each in kept.items() if not name.startswith(f"{part}, ")}
+    found = {name: each for name, each in found.items() if each.asked is not None or _told(name)}
     print("written:", write_results("memory", {**others, **found}, versions=_versions(), seed=0))
+
+
+def _told(name: str) -> bool:
+    """Whether a figure that nobody asks for is kept: the peers' main ones."""
+    part, _, rest = name.partition(", ")
+    return part in ("peers", "recall", "decision") or rest.endswith(_MAIN)
 
 
 def _versions() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What the library's memory is compared with besides other libraries: policies written plainly.
 
-`WaterMark` compacts down to what is kept whenever the history passes a mark, with a request that is
-aligned with the cache: the prompt that was sent last, the answer to it, and an instruction.
+`WaterMark` compacts down to what is kept, the new question included, whenever the history passes a
+mark, with a request that is aligned with the cache: the prompt that was sent last, the answer to
+it, and an instruction.
 `RentOrBuy` is the same with the trigger that needs no mark: it adds up what carrying the history
 above what is kept has cost, and compacts when the sum reaches the price of one compaction
 (the break-even strategy of renting skis; Karlin et al. 1988). Both rewrite one summary each time,
@@ -84,7 +85,7 @@ class WaterMark:
             held.recent.append(step.answer)
 
     def _compact(self, held: _Held, step: Step, rng: random.Random) -> Iterator[Request]:
-        cut = _cut(held.recent, self.kept)
+        cut = _cut(held.recent, self.kept - _tokens(step.new))
         if not cut:
             return
         last = held.recent[-1]
@@ -133,20 +134,18 @@ class RentOrBuy(WaterMark):
 def _cut(recent: Sequence[Block], kept: int) -> int:
     """How many of the oldest messages go.
 
-    The rest has at most so many tokens and begins with a message of the user, or with one of the
-    assistant that calls tools. Calls that wait for their results stay, whatever their size.
+    The rest has at least so many tokens, as with the library, and begins where no tool's result is
+    cut off from its call. Calls that wait for their results stay, whatever their size.
     """
-    size, fits = 0, len(recent)
+    starts = [at for at, each in enumerate(recent) if each.role != "tool"]
+    size, cut = 0, len(recent)
     for at in range(len(recent) - 1, -1, -1):
-        size += recent[at].tokens
-        if size > kept:
+        if size >= kept and not (cut == len(recent) and recent[-1].calls):
             break
-        fits = at
-    starts = [at for at, each in enumerate(recent) if each.role == "user" or each.calls]
-    later = [at for at in starts if at >= fits]
-    if later:
-        return later[0]
-    return starts[-1] if recent[-1].calls else len(recent)
+        size += recent[at].tokens
+        if at in starts:
+            cut = at
+    return cut
 
 
 def _tokens(blocks: Sequence[Block]) -> int:

@@ -21,7 +21,7 @@ from memory.measure import (
     lower,
     validity_of,
 )
-from memory.ours import OURS
+from memory.ours import EITHER, OURS, OURS_ASKING
 from memory.peers import SUMMARY_BUFFER, WINDOW
 from memory.prices import CACHED, PRICE_MODELS
 from memory.protocol import System
@@ -33,19 +33,34 @@ PLOTTED: Final = "Sonnet"
 PLOT: Final = Path(__file__).resolve().parents[2] / "docs" / "notes" / "memory-lengths.svg"
 _TURN_TICKS: Final = (5, 10, 20, 50, 100, 200, 400)
 _RATIO_TICKS: Final = (0.1, 0.2, 0.5, 1, 2, 3)
-_COLOURS: Final = ("#d1495b", "#00798c", "#edae49", "#66a182", "#8d6b94", "#2e4057", "#a0a0a0")
+_LABELS: Final = {
+    OURS: "this library, no model asked for summaries",
+    OURS_ASKING: "this library, summaries by the model",
+}
+_COLOURS: Final = (
+    "#d1495b",
+    "#f0868f",
+    "#00798c",
+    "#edae49",
+    "#66a182",
+    "#8d6b94",
+    "#2e4057",
+    "#a0a0a0",
+)
 
 
 def asked() -> dict[str, float]:
     """What this library is asked for."""
     worst = dict.fromkeys(PRICE_MODELS, 1.25) | {"Sonnet": 1.12, "GPT-5.x": 1.15}
     below = dict.fromkeys(PRICE_MODELS, 25.0) | {"DeepSeek": 45.0}
-    numbers = {f"lengths, {name}, {OURS}: worst": value for name, value in worst.items()}
-    numbers |= {f"lengths, {name}, {OURS}: cheaper from": each for name, each in below.items()}
-    numbers |= {f"lengths, {name}, {OURS}: cached input": 85.0 for name in CACHED}
-    numbers[f"lengths, Sonnet, {OURS}: at 100 turns"] = 0.42
-    numbers[f"lengths, Haiku 4.5, {OURS}: at 100 turns"] = 0.70
-    numbers[f"lengths, Sonnet, {OURS}: of {SUMMARY_BUFFER}, 100 turns"] = 0.27
+    numbers: dict[str, float] = {}
+    for ours in EITHER:
+        numbers |= {f"lengths, {name}, {ours}: worst": value for name, value in worst.items()}
+        numbers |= {f"lengths, {name}, {ours}: cheaper from": each for name, each in below.items()}
+        numbers |= {f"lengths, {name}, {ours}: cached input": 85.0 for name in CACHED}
+        numbers[f"lengths, Sonnet, {ours}: at 100 turns"] = 0.42
+        numbers[f"lengths, Haiku 4.5, {ours}: at 100 turns"] = 0.70
+        numbers[f"lengths, Sonnet, {ours}: of {SUMMARY_BUFFER}, 100 turns"] = 0.27
     return numbers
 
 
@@ -72,7 +87,7 @@ def figures(
         valid = validity_of(runs, system, [conversation], list(PRICE_MODELS.values()))
         if valid is not None:
             key = f"lengths, {system.name}: valid requests"
-            needed = 100.0 if system.name == OURS else None
+            needed = 100.0 if system.name in EITHER else None
             found[key] = higher(valid.valid_percent, "%", asked=needed)
     if plot is not None:
         try:
@@ -98,7 +113,7 @@ def _ratios(model: str, curves: Mapping[str, Curve], turns: int) -> dict[str, Fi
             key + "at 100 turns": lower(against.at(hundred), "x of no memory"),
             key + f"at {turns} turns": lower(against.at(turns), "x of no memory"),
         }
-        if SUMMARY_BUFFER in curves and name == OURS:
+        if SUMMARY_BUFFER in curves and name in EITHER:
             buffer = curves[SUMMARY_BUFFER][hundred - 1]
             found[key + f"of {SUMMARY_BUFFER}, 100 turns"] = lower(
                 float(spent[hundred - 1] / buffer), "x"
@@ -121,9 +136,9 @@ def picture(curves: Mapping[str, Curve], path: Path) -> None:
         axes.plot(
             range(1, len(none) + 1),
             ratios.round(3),
-            label="this library" if name == OURS else name,
+            label=_LABELS.get(name, name),
             color=colour,
-            linewidth=2.4 if name == OURS else 1.3,
+            linewidth=2.4 if name in EITHER else 1.3,
         )
     axes.axhline(1.0, color="#444444", linewidth=0.8, linestyle="--", label="no memory")
     axes.set(
@@ -150,6 +165,7 @@ def picture(curves: Mapping[str, Curve], path: Path) -> None:
 def _shown(curves: Mapping[str, Curve]) -> tuple[str, ...]:
     return (
         OURS,
+        OURS_ASKING,
         WINDOW,
         SUMMARY_BUFFER,
         "SummarizationMiddleware 8k->2k",

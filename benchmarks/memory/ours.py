@@ -31,6 +31,9 @@ from memory.tokens import count, filler
 from memory.traffic import ASSISTANT_TOKENS, SYSTEM_TOKENS, USER_TOKENS, block
 
 OURS: Final = "ours"
+"""As it is by default: sentences are picked, no model writes summaries."""
+OURS_ASKING: Final = "ours with a model's summaries"
+EITHER: Final = (OURS, OURS_ASKING)
 _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "Sonnet": ("anthropic", "claude-sonnet-4-5"),
     "Sonnet 5.5": ("anthropic", "claude-sonnet-5"),
@@ -46,18 +49,25 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ours:
-    """Compaction as it is by default, with 2,000 recent tokens verbatim; the model that answers
-    writes the summaries."""
+    """Compaction with 2,000 recent tokens verbatim, and recall where a question needs it."""
 
-    name: str = OURS
     priced: bool = True
     summary_tokens: int = CompactionPolicy().summary_tokens
     """Of one summary segment, at most."""
     kept_tokens: int = 2000
     recall_tokens: int = 4000
     """What may be recalled for one call, where the call needs it."""
-    asks: bool = True
-    """False: no model is asked, sentences are picked."""
+    asks: bool = False
+    """Whether the model that answers writes the summaries."""
+
+    @staticmethod
+    def summary_default() -> int:
+        """Tokens of one segment, by default."""
+        return CompactionPolicy().summary_tokens
+
+    @property
+    def name(self) -> str:
+        return OURS_ASKING if self.asks else OURS
 
     def requests(self, conversation: Conversation, model: PriceModel) -> Iterable[Request]:
         return _Player(self, conversation, model).requests()
@@ -185,6 +195,12 @@ class _Player:
         if shown.position is not None:
             return self._blocks[shown.position]
         return block("user", shown.segment.text if shown.segment else "", kind="summary")
+
+
+def prices_of(model: PriceModel) -> tuple[str, str, PriceBook]:
+    """Provider and model as the library knows them, and a book with the model's prices."""
+    provider, name = _NAMES[model.name]
+    return provider, name, _prices(provider, name, model)
 
 
 def _facts(message: Block) -> MessageFacts:

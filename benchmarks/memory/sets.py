@@ -4,6 +4,7 @@ their results stay together."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from _figures import Figure
 
 from memory.baselines import NoMemory
 from memory.measure import Runs, higher, lower, validity_of
-from memory.ours import OURS
+from memory.ours import EITHER
 from memory.prices import PRICE_MODELS
 from memory.protocol import System
 from memory.traffic import SETS, public
@@ -19,11 +20,12 @@ from memory.traffic import SETS, public
 
 def asked() -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for name in SETS:
-        numbers[f"sets, {name}, {OURS}: paired requests"] = 100.0
+    for name, ours in product(SETS, EITHER):
+        numbers[f"sets, {name}, {ours}: paired requests"] = 100.0
         for model in PRICE_MODELS:
-            numbers[f"sets, {name}, {model}, {OURS}: highest of no memory"] = 1.0
-            numbers[f"sets, {name}, {model}, {OURS}: dearer runs"] = 0.0
+            key = f"sets, {name}, {model}, {ours}: "
+            numbers |= {key + "of no memory": 1.0, key + "highest of no memory": 1.0}
+            numbers[key + "dearer runs"] = 0.0
     return numbers
 
 

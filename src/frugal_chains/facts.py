@@ -35,6 +35,8 @@ class MessageFacts:
     images: int = 0
     audio: int = 0
     """Recordings."""
+    text_lengths: tuple[int, ...] = ()
+    """Characters of each text block, where there are several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from frugal_chains.usage import Usage
 from tests.core.ledger.children import without_root
 from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 
-COMMANDS = ("report", "prices", "doctor", "calibrate")
+COMMANDS = ("report", "cache", "prices", "doctor", "calibrate")
 
 
 @pytest.fixture(autouse=True)

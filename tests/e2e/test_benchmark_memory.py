@@ -394,8 +394,8 @@ def test_recalling_on_every_turn_finds_what_was_dropped(bench: SimpleNamespace) 
 
 
 def test_every_number_asked_for_is_a_figure(bench: SimpleNamespace, tmp_path: Path) -> None:
-    """With a stand-in under the library's name: a misspelt figure would never be judged."""
-    ours = bench.baselines.RentOrBuy(name=bench.lengths.OURS)
+    """With stand-ins under the library's names: a misspelt figure would never be judged."""
+    ours = [bench.baselines.RentOrBuy(name=name) for name in bench.lengths.EITHER]
     rows = [
         {"task_id": 1, "name": "run", "messages": [
             {"role": "system", "content": "You book flights."},
@@ -416,10 +416,10 @@ def test_every_number_asked_for_is_a_figure(bench: SimpleNamespace, tmp_path: Pa
         "ConversationSummaryBufferMemory 4k", bench.peers_langchain.summary_buffer(4000), 50
     )
     found = {
-        **bench.lengths.figures([ours, buffer], runs, turns=25, plot=None),
-        **bench.hindsight.figures([ours], runs, summary_tokens=50, turns=8, seeds=(0,)),
-        **bench.sets.figures([ours], runs, data=tmp_path),
-        **bench.recall.figures([ours], runs, seeds=(0,)),
+        **bench.lengths.figures([*ours, buffer], runs, turns=25, plot=None),
+        **bench.hindsight.figures(ours, runs, summary_tokens=50, turns=8, seeds=(0,)),
+        **bench.sets.figures(ours, runs, data=tmp_path),
+        **bench.recall.figures(ours, runs, seeds=(0,)),
     }
     asked: set[str] = set()
     for part in (bench.lengths, bench.hindsight, bench.sets, bench.recall):

@@ -25,7 +25,7 @@ from frugal_chains.dispatch.memory import MemoryStates
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy
 from langchain_frugal import CostCallbackHandler, FaithfulSummarizer, compact_messages
-from langchain_frugal.memory._models import who
+from langchain_frugal._who import who
 from tests.langchain.remembering import (
     EAGER,
     SUMMARY,
@@ -189,6 +189,29 @@ def test_a_hook_of_langgraphs_react_agent(chat_openai: MakeModel, scripted: Scri
     assert segments_in(sent)
     assert refused(sent) == ""
     assert len(end["messages"]) == 23
+
+
+@pytest.mark.parametrize("name", ["s1", ""], ids=["named", "recognised"])
+@BOTH
+async def test_a_request_that_is_made_again_is_one_turn(
+    sync: bool, name: str, chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(answers_and_summaries(lambda request: Reply(f"Facts:\n{id(request)}")))
+    told: list[Any] = []
+    compact = compact_messages(
+        chat_openai(), policy=EAGER, summarizer="same", on_compaction=told.append
+    )
+    given = [*conversation(10), HumanMessage("Well?")]
+    config = named(name) if name else None
+    views = [
+        compact.invoke(given, config) if sync else await compact.ainvoke(given, config)
+        for _ in range(3)
+    ]
+    assert [m.content for m in views[0]] == [m.content for m in views[1]]
+    assert [m.content for m in views[0]] == [m.content for m in views[2]]
+    assert len(told) == len(summary_requests(scripted)) == 1
+    calls = compact._conversations.states.get("s1").account.calls
+    assert calls == (1 if name else 0)
 
 
 def test_undo(chat_openai: MakeModel) -> None:

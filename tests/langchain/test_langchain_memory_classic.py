@@ -203,7 +203,7 @@ def test_undo_and_shared_states() -> None:
 
 
 def test_a_history_of_the_users_own() -> None:
-    from langchain_frugal.memory._chat_history import KeptMessages
+    from langchain_frugal.memory._kept import KeptMessages
 
     own = KeptMessages(conversation(12))
     kept = memory(chat_memory=own, return_messages=True)

@@ -17,8 +17,8 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from frugal_chains import Ledger
 from frugal_chains.dispatch.memory import MemoryStates
 from frugal_chains.errors import MemoryPlanError
-from frugal_chains.memory import CompactionPolicy
-from langchain_frugal import CostCallbackHandler, SummarizingChatHistory
+from frugal_chains.memory import CompactionPolicy, WaterMark
+from langchain_frugal import CostCallbackHandler, SummarizingChatHistory, compact_messages
 from tests.langchain.remembering import (
     EAGER,
     SUMMARY,
@@ -172,6 +172,34 @@ def test_a_store_that_fails_loses_nothing_of_what_it_has() -> None:
     assert history.messages[-1].content == "Kept"
 
 
+def test_a_summary_of_somebody_elses_is_a_message_like_any_other() -> None:
+    history = SummarizingChatHistory()
+    theirs = HumanMessage("Earlier: parcels.", additional_kwargs={"lc_source": "summarization"})
+    history.add_messages([theirs])
+    assert history.full_messages == [theirs]
+
+
+def test_a_view_that_is_added_again_adds_no_summary() -> None:
+    history = SummarizingChatHistory(model="gpt-4o-mini", policy=EAGER)
+    history.add_messages(conversation(12))
+    summary = history.messages[0]
+    history.add_messages([summary, HumanMessage("Well?")])
+    assert [m.content for m in history.full_messages[24:]] == ["Well?"]
+
+
+@BOTH
+async def test_a_history_that_cannot_be_read_is_handed_out_whole(sync: bool) -> None:
+    def pin(message: BaseMessage) -> bool:
+        raise RuntimeError("no idea")
+
+    history = SummarizingChatHistory(policy=EAGER, pin=pin)
+    history.add_messages(conversation(12))
+    assert len(history.messages if sync else await history.aget_messages()) == 24
+    chain = compact_messages(policy=EAGER, pin=pin)
+    given = conversation(12)
+    assert (chain.invoke(given) if sync else await chain.ainvoke(given)) == given
+
+
 def test_switched_off_it_is_the_inner_history() -> None:
     history = SummarizingChatHistory(policy=EAGER, enabled=False)
     history.add_messages(conversation(12))
@@ -252,30 +280,24 @@ def test_turns_in_threads_lose_and_double_nothing(
     assert sorted(kept[8::2]) == [said(number) for number in range(10, 14)]
 
 
-@pytest.mark.parametrize("count", [2, 4])
-async def test_a_turn_that_ends_after_a_compaction_adds_no_old_message_again(
-    count: int, chat_openai: MakeModel, scripted: ScriptedServer
-) -> None:
+@pytest.mark.parametrize("id", ["now", None], ids=["with ids", "without"])
+def test_a_turn_that_ends_after_a_compaction_adds_no_old_message_again(id: str | None) -> None:
     """`RunnableWithMessageHistory` adds what is behind as many messages as there are at its end."""
     store = Store()
-    store.kept = conversation(4, ids=True)
-    scripted.always(
-        lambda request: Reply(said(1), delay_s=0.2 if "first" in str(request.body) else 0.0)
+    store.kept = conversation(9, ids=id is not None)
+    policy = CompactionPolicy(
+        trigger=WaterMark(high_tokens=3_000), keep_tokens=200, least_dropped_tokens=50
     )
-    model = chat_openai()
-    history = SummarizingChatHistory(store, model=model, policy=EAGER)
-    chain = with_history(model, lambda session_id: history)
-
-    async def others() -> None:
-        await asyncio.sleep(0.05)
-        for number in range(count):
-            await chain.ainvoke([HumanMessage(said(number))], session())
-
-    await asyncio.gather(chain.ainvoke([HumanMessage("The first.")], session()), others())
-    kept = [str(m.id) for m in store.kept]
-    assert len([id for id in kept if id.startswith(("q", "a"))]) == 8
-    assert len(set(kept)) >= len([id for id in kept if id != "None"])
-    assert not [m for m in store.kept if str(m.content).startswith("[Summary")]
+    history = SummarizingChatHistory(store, model="gpt-4o-mini", policy=policy)
+    began_with = history.messages
+    history.add_messages(conversation(11)[18:])  # another turn ends first
+    question, answer = HumanMessage("Well?", id=id), AIMessage("Fine.")
+    at_the_end = history.messages
+    assert len(at_the_end) < len(began_with)
+    history.add_messages([*[*began_with, question][len(at_the_end) :], answer])
+    assert [m.content for m in store.kept[18:]] == [
+        *(m.content for m in conversation(11)[18:]), "Well?", "Fine.",
+    ]  # fmt: skip
 
 
 async def test_turns_in_tasks(chat_openai: MakeModel, scripted: ScriptedServer) -> None:

@@ -457,7 +457,7 @@ async def test_an_answer_that_cannot_be_marked_is_handed_on(
 async def test_a_tool_that_cannot_be_read_is_sent_as_it_is(
     chat_openai: MakeModel, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from langchain_frugal.compression import _tool_words
+    from langchain_frugal import _tool_words
 
     plain = _tool_words.convert_to_openai_tool
 

@@ -148,6 +148,8 @@ def test_callers_messages_are_not_changed() -> None:
     view = memory.get()
     view.clear()
     memory.get_all().clear()
+    memory.set(given)
+    memory.put(user(question(99)))
     assert len(given) == 24
     assert len(memory.get_all()) == 25
     assert [m.model_dump_json() for m in given] == before
@@ -224,6 +226,8 @@ def test_effects_sum_to_what_was_saved(
     with track_cost(ledger):
         for at in range(12):
             ask(memory, llm, at)
+        memory.undo(memory.compactions[-1].id)
+        ask(memory, llm, 12)  # what came back is written to the cache anew
     found = list(ledger.effects())
     assert {effect.lever for effect in found} == {"memory.compact"}
     account = memory.state.account
@@ -232,17 +236,20 @@ def test_effects_sum_to_what_was_saved(
     assert any((effect.net_nanos or 0) < 0 for effect in found)  # compacting costs at first
     rows = list(ledger.attempts())
     assert [row.purpose for row in rows].count("summary") == len(memory.compactions) == 3
-    assert [row.purpose for row in rows].count("answer") == 12
+    assert [row.purpose for row in rows].count("answer") == 13
     made = next(row for row in rows if row.purpose == "summary")
     assert made.decision == {"memory": {"summary": "aligned"}}
 
 
 def test_an_idle_conversation_is_compacted_before_its_cache_expires(
-    scripted: ScriptedServer, openai_llm: Make
+    scripted: ScriptedServer, openai_llm: Make, ledger: Ledger
 ) -> None:
     answers(scripted)
     llm = openai_llm()
-    memory = SummarizingMemory.from_defaults(llm=llm, summarizer="same", system_prompt="")
+    never = CompactionPolicy(trigger=WaterMark(high_tokens=10**6))
+    memory = SummarizingMemory.from_defaults(
+        llm=llm, policy=never, summarizer="same", system_prompt=""
+    )
     assert memory.idle_at_s() is None  # nothing has been asked yet
     for at in range(10):
         ask(memory, llm, at)
@@ -250,8 +257,14 @@ def test_an_idle_conversation_is_compacted_before_its_cache_expires(
     assert at_s is not None
     assert time.time() < at_s < time.time() + 3600
     assert memory.compact_idle(return_share=0.0) is None  # nobody comes back
-    event = memory.compact_idle(return_share=1.0)
+    with track_cost(ledger):
+        event = memory.compact_idle(return_share=1.0)
     assert event is not None
+    (effect,) = ledger.effects()
+    (row,) = ledger.attempts()
+    assert row.purpose == "summary"
+    assert effect.net_nanos is not None
+    assert effect.net_nanos < 0  # a summary was paid, and nobody has asked anything yet
     assert event.reason == "idle"
     assert memory.compactions == (event,)
     assert str(memory.get()[0].content).startswith("[Summary")

@@ -182,13 +182,17 @@ def goes_on(llm: Any, history: list[ChatMessage], turns: int, name: str = "") ->
         history.append(llm.chat(history).message)
 
 
-def test_the_same_request_is_decided_once(scripted: ScriptedServer, openai_llm: Make) -> None:
+def test_the_same_request_is_decided_once(
+    scripted: ScriptedServer, openai_llm: Make, ledger: Ledger
+) -> None:
     answers(scripted)
     told: list[Compaction] = []
     llm = compacting_llm(openai_llm(), EARLY, on_compaction=told.append, summarizer="same")
     given = [*talk(6), user(question(6))]
-    for _ in range(3):
-        llm.chat([*given])
+    with track_cost(ledger):
+        for _ in range(3):
+            llm.chat([*given])
+    assert len(list(ledger.effects())) == 1
     assert len(told) == len(summaries(scripted)) == 1
     first, *more = asked(scripted)
     assert more == [first, first]
@@ -267,6 +271,24 @@ async def test_the_same_model_is_asked_with_the_same_tools_and_messages(
     net = [effect.net_nanos for effect in ledger.effects()]
     assert net
     assert None not in net
+
+
+def test_a_model_that_has_to_call_a_tool_need_not_for_a_summary(
+    scripted: ScriptedServer, openai_llm: Make
+) -> None:
+    answers(scripted)
+    llm = compacting_llm(openai_llm(), EARLY, summarizer="same")
+    tool, history = FunctionTool.from_defaults(look_up), list[ChatMessage]()
+    for at in range(9):
+        history.append(user(question(at)))
+        answer = llm.chat_with_tools([tool], chat_history=[*history], tool_choice="look_up")
+        history.append(answer.message)
+    assert all(body["tool_choice"] for body in asked(scripted))
+    aligned = [body for body in summaries(scripted) if len(body["messages"]) > 1]
+    assert aligned
+    for body in aligned:
+        assert "tool_choice" not in body
+        assert body["tools"] == asked(scripted)[0]["tools"]
 
 
 def test_a_failing_summariser_fails_no_answer(scripted: ScriptedServer, openai_llm: Make) -> None:

@@ -29,6 +29,7 @@ from llama_index_frugal import (
     fetch_original_tool,
     track_cost,
 )
+from llama_index_frugal._about import who_answers
 from llama_index_frugal.compression import _tool_step
 from tests.llama_index.asking import rows
 from tests.servers import Reply, Request, ScriptedServer, ToolCall
@@ -693,14 +694,14 @@ async def test_a_model_that_its_class_does_not_know(
     openai_llm: Make, scripted: ScriptedServer
 ) -> None:
     llm = openai_llm("gpt-9000")
-    assert _tool_step.who_answers(llm) == ("gpt-9000", "openai")
+    assert who_answers(llm) == ("gpt-9000", "openai")
     found = chooser().chosen([ChatMessage(TRAIN)], llm=llm)
     assert "train_timetable" in [tool.metadata.name for tool in found]
 
 
 def test_a_router_does_not_say_who_will_answer(openai_llm: Make) -> None:
     router = RoutingLLM({"workhorse": openai_llm(MODEL)})
-    assert _tool_step.who_answers(router) == ("", "")
+    assert who_answers(router) == ("", "")
     found = chooser(ToolPolicy(most=1)).chosen([ChatMessage(TRAIN)], llm=router)
     assert [tool.metadata.name for tool in found] == ["find_tool", "train_timetable"]
 

@@ -59,6 +59,8 @@ class Reply:
     model: str | None = None
     """The model that answers; None repeats the one asked for."""
     service_tier: str | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """More fields of a whole answer, beside those of its protocol."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0

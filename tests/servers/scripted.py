@@ -239,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
             events = protocol.events(body, reply, text, usage)
             self._stream(request, reply, events, protocol.error_event())
         else:
-            self._send(reply, protocol.whole(body, reply, text, usage))
+            self._send(reply, protocol.whole(body, reply, text, usage) | dict(reply.beside))
 
     def _send(self, reply: Reply, body: Json) -> None:
         raw = json.dumps(body).encode()

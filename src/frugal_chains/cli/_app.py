@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from frugal_chains.cli._cache import cache
 from frugal_chains.cli._calibrate import calibrate
 from frugal_chains.cli._doctor import doctor
 from frugal_chains.cli._prices import prices
@@ -18,5 +19,5 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     help="What the LLM calls of an application cost, why, and what routing would save.",
 )
-for command in (report, prices, doctor, calibrate):
+for command in (report, cache, prices, doctor, calibrate):
     main.command()(command)

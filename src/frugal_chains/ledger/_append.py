@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._codec import labels_of, row_of
+from frugal_chains.ledger._codec import labels_of, prints_text, row_of
 from frugal_chains.ledger._ids import whole_text
 from frugal_chains.ledger._meters import Meter, MeterFacts
 from frugal_chains.ledger._rollup import refold_one
@@ -96,6 +96,7 @@ def book(db: sqlite3.Connection, ids: SeriesIds, entry: Entry) -> None:
     )
     if replaced:
         _replace(db, row)
+    _keep_prints(db, [entry])
     keys: Sequence[str] = ()
     if entry.reservation_id is not None or replaced:
         held = bytes.fromhex(entry.reservation_id or attempt.id)
@@ -110,9 +111,18 @@ def book_all(db: sqlite3.Connection, ids: SeriesIds, entries: Sequence[Entry]) -
     if not registered_meters(db) and not any(entry.reservation_id for entry in entries):
         rows = [(*entry.values(), ids.id_of(db, labels_of(entry.attempt))) for entry in entries]
         if _insert_all(db, rows) == len(rows):
+            _keep_prints(db, entries)
             return
     for entry in entries:
         book(db, ids, entry)
+
+
+def _keep_prints(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Write the fingerprints of those that have any; of one attempt they are always the same."""
+    for entry in entries:
+        if entry.attempt.prints is not None:
+            row = bytes.fromhex(entry.attempt.id), prints_text(entry.attempt.prints)
+            db.execute("INSERT OR REPLACE INTO prints VALUES (?, ?)", row)
 
 
 def _insert_all(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -66,6 +66,8 @@ class Attempt(NamedTuple):
     tags: Mapping[str, str] = _NO_TAGS
     decision: Mapping[str, Any] | None = None
     """What a lever decided for this attempt, as plain JSON."""
+    prints: Mapping[str, Any] | None = None
+    """Fingerprints of the request, where they are asked for: keyed hashes and sizes, no text."""
 
     @property
     def at(self) -> datetime:

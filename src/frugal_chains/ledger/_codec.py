@@ -99,8 +99,15 @@ def decision_text(decision: Mapping[str, Any]) -> str:
     return json.dumps(dict(decision), sort_keys=True, default=str)
 
 
-def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
-    """The attempt that `row_of` and `labels_of` were made of."""
+def prints_text(prints: Mapping[str, Any]) -> str:
+    """Fingerprints as JSON, as short as it gets: there may be one for every call."""
+    return json.dumps(dict(prints), separators=(",", ":"), default=str)
+
+
+def attempt_from_row(
+    row: tuple[Any, ...], labels: Labels, prints: Mapping[str, Any] | None = None
+) -> Attempt:
+    """The attempt that `row_of` and `labels_of` were made of, with its fingerprints."""
     value = dict(zip(ROW_COLUMNS, row, strict=True))
     label = dict(zip(LABEL_COLUMNS, labels, strict=True))
     counts = {name: value[name] for name in COUNT_FIELDS}
@@ -127,6 +134,7 @@ def attempt_from_row(row: tuple[Any, ...], labels: Labels) -> Attempt:
         thread_id=value["thread_id"] or "",
         tags=json.loads(label["tags"]) if label["tags"] else {},
         decision=json.loads(value["decision"]) if value["decision"] is not None else None,
+        prints=prints,
     )
 
 
@@ -140,6 +148,8 @@ def attempt_to_json(attempt: Attempt) -> dict[str, Any]:
     plain["tags"] = dict(attempt.tags)
     decision = attempt.decision
     plain["decision"] = None if decision is None else json.loads(decision_text(decision))
+    if attempt.prints is not None:
+        plain["prints"] = dict(attempt.prints)
     return plain
 
 
@@ -152,6 +162,7 @@ def attempt_from_json(plain: Mapping[str, Any]) -> Attempt:
         price=_price(price, price),
         tags=plain["tags"],
         decision=plain["decision"],
+        prints=plain.get("prints"),
     )
 
 

@@ -34,6 +34,8 @@ def line_of(arrival: Arrival) -> bytes:
     """The line of an arrival; it ends with a line feed and has no other, and no zero byte."""
     if isinstance(arrival, Effect):
         return effect_line(arrival)
+    if arrival.attempt.prints is not None:
+        return _json(arrival)
     try:
         text = _plain(arrival.attempt)
         # The first ends a line, the second an inbox.
@@ -53,11 +55,11 @@ def arrival_of(line: bytes) -> Arrival:
     if line.startswith(b"{"):
         return effect_of_line(line)
     if line.startswith(b"["):
-        labels, row = json.loads(line)
+        labels, row, *more = json.loads(line)
         row[0] = bytes.fromhex(row[0])
     else:
-        labels, row = _fields(line.decode())
-    attempt = attempt_from_row((*row, _NO_SERIES), labels)
+        (labels, row), more = _fields(line.decode()), []
+    attempt = attempt_from_row((*row, _NO_SERIES), labels, *more)
     return Entry(attempt, reservation_id=attempt.id)
 
 
@@ -105,10 +107,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def _json(entry: Entry) -> bytes:
-    """An attempt as JSON: its labels, and its values with packed ids as their digits.
+    """An attempt as JSON: its labels, its values with packed ids as their digits, and its
+    fingerprints where it has any.
 
     Not a Python literal, which is written faster: `ast` fails at random where several threads use
     it (github.com/python/cpython/issues/106905), and takes 25 times as long to read it.
     """
     values = [value.hex() if type(value) is bytes else value for value in row_of(entry.attempt)]
-    return _encode((labels_of(entry.attempt), values)).encode() + b"\n"
+    more = () if entry.attempt.prints is None else (dict(entry.attempt.prints),)
+    return _encode((labels_of(entry.attempt), values, *more)).encode() + b"\n"

@@ -20,6 +20,7 @@ from frugal_chains.ledger._schema import (
     HOUR_US,
     KIND_COLUMNS,
     LABEL_COLUMNS,
+    PRINTS_SINCE_VERSION,
     ROW_COLUMNS,
     SUM_COLUMNS,
 )
@@ -63,12 +64,28 @@ def page(
         until_us = microseconds(which.until)
         conditions.append("id < ? AND at_us < ?")
         values += [first_id(until_us + 1000), until_us]
+    columns = ", ".join((*ROW_COLUMNS, _prints(db)))
     query = (
-        f"SELECT {', '.join(ROW_COLUMNS)} FROM attempts WHERE {' AND '.join(conditions)} "
+        f"SELECT {columns} FROM attempts WHERE {' AND '.join(conditions)} "
         f"ORDER BY id LIMIT {PAGE_ROWS}"
     )
     rows = db.execute(query, values).fetchall()
-    return [attempt_from_row(row, ids.labels_of(db, row[-1])) for row in rows]
+    return [
+        attempt_from_row(
+            row[:-1],
+            ids.labels_of(db, row[-2]),
+            None if row[-1] is None else json.loads(row[-1]),
+        )
+        for row in rows
+    ]
+
+
+def _prints(db: sqlite3.Connection) -> str:
+    """The column of fingerprints. An older file that was opened to be read only has none."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if int(version) < PRINTS_SINCE_VERSION:
+        return "NULL"
+    return "(SELECT p.prints FROM prints p WHERE p.id = attempts.id)"
 
 
 def _condition(name: str) -> str:

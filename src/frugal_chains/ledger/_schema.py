@@ -194,9 +194,16 @@ CREATE TABLE effects_daily (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = (_MIGRATION_1, _MIGRATION_2)
+_MIGRATION_3 = """
+CREATE TABLE prints (id BLOB PRIMARY KEY, prints TEXT NOT NULL) WITHOUT ROWID;
+"""
+# A table of their own: a row without fingerprints stays as small as it was.
+
+MIGRATIONS: Final = (_MIGRATION_1, _MIGRATION_2, _MIGRATION_3)
 """Entry n takes a ledger from version n to n + 1. Never edit a landed entry: append."""
 READABLE_FROM: Final = 1
 """The oldest version that can be read as it is; an older one must first be migrated."""
 EFFECTS_SINCE_VERSION: Final = 2
 """What is read of a file of an earlier version has no effects in it."""
+PRINTS_SINCE_VERSION: Final = 3
+"""The same of fingerprints of requests."""

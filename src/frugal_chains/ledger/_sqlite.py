@@ -335,6 +335,9 @@ class SqliteStore:
             lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, text))
         )
 
+    def note_once(self, name: str, text: str) -> str:
+        return self._must_write(partial(_note_once, name=name, text=text))
+
     def health(self) -> Health:
         with self._alone():
             db = self._file.connection(READ_WAIT_S)
@@ -375,6 +378,12 @@ class SqliteStore:
         else:
             self._inbox.lock.release()
             self._lock.release()
+
+
+def _note_once(db: sqlite3.Connection, *, name: str, text: str) -> str:
+    """Inside one write transaction: of two processes one is first."""
+    db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, text))
+    return str(db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
 
 
 _stores: LetGoAtForks[SqliteStore] = LetGoAtForks()

@@ -117,6 +117,9 @@ class Store(Protocol):
 
     def write_note(self, name: str, text: str) -> None: ...
 
+    def note_once(self, name: str, text: str) -> str:
+        """Keep a text unless there is one of that name; the one that is kept, for all who ask."""
+
     def health(self) -> Health: ...
 
     def close(self) -> None:

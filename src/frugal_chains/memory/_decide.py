@@ -56,7 +56,7 @@ def decide(
         after,
         spent_nanos=after.spent_nanos + bill.keep_nanos,
         rent_nanos=after.rent_nanos + (bill.rent_nanos if case.cut.dropped else 0.0),
-        period_tokens=after.period_tokens + case.sizes.view,
+        period_tokens=after.period_tokens + case.sizes.view - _new_tokens(case, case.sizes.view),
         period_read_tokens=after.period_read_tokens + bill.keep_read_tokens,
     )
     if reason not in COMPACTING:
@@ -65,7 +65,7 @@ def decide(
         after,
         spent_nanos=after.spent_nanos + bill.now_nanos,
         rent_nanos=0.0,
-        period_tokens=bill.short_tokens,
+        period_tokens=bill.short_tokens - _new_tokens(case, bill.short_tokens),
         period_read_tokens=bill.now_read_tokens,
         sent_tokens=bill.short_tokens,
     )
@@ -272,6 +272,12 @@ def _rent_or_buy(trigger: RentEqualsBuy, case: Case, after: Account) -> Reason:
         return "too_early"
     spent = after.spent_nanos + bill.now_nanos
     return "rent" if spent <= (1 + trigger.regret) * after.unmanaged_nanos else "regret"
+
+
+def _new_tokens(case: Case, tokens: int) -> int:
+    """Of a request of so many tokens, what no cache can have: what was said since the last call."""
+    sizes = case.sizes
+    return max(0, min(sizes.view - sizes.cached, tokens)) if sizes.cached else 0
 
 
 def _reads_too_little(trigger: RentEqualsBuy, case: Case, after: Account) -> bool:

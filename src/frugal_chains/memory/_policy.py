@@ -25,11 +25,11 @@ class RentEqualsBuy:
     """The first compaction waits for so many times its price: until then it is not known that the
     conversation is a long one."""
 
-    cached_share: float = 0.85
-    """Of what is sent between two compactions, at least so much should come from the provider's
-    cache: quicker answers, and easier on rate limits. Where reads cost half a fresh token the bill
-    alone would compact so often that it is less;"""
-    patience: float = 2.0
+    cached_share: float = 0.96
+    """Of what has been sent before, at least so much should come from the provider's cache between
+    two compactions: quicker answers, and easier on rate limits. Where reads cost half a fresh token
+    the bill alone would compact so often that it is less;"""
+    patience: float = 1.75
     """but a compaction waits for it no longer than until the rent is so many times its price."""
 
     def __post_init__(self) -> None:

@@ -47,7 +47,8 @@ class Account:
     rent_nanos: float = 0.0
     """Paid since the last compaction for carrying what the next one would take out."""
     period_tokens: int = 0
-    """Of all requests since the last compaction, the first one after it included,"""
+    """Of all requests since the last compaction, the first one after it included, without what was
+    new in each,"""
     period_read_tokens: int = 0
     """and how many of them the provider's cache should have had."""
     sent_tokens: int = 0

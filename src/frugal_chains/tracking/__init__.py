@@ -2,13 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from frugal_chains.tracking._ambient import budgets_around, current_tracker, use_tracker
+from frugal_chains.tracking._ambient import (
+    budgets_around,
+    current_tracker,
+    fingerprints_around,
+    use_tracker,
+)
 from frugal_chains.tracking._call import CallEnd, CallStart
 from frugal_chains.tracking._effects import report_effect
 from frugal_chains.tracking._errors import ErrorFacts, classify_error
 from frugal_chains.tracking._lever import decided
 from frugal_chains.tracking._operation import Operation, current_operation, operation
 from frugal_chains.tracking._prices import shared_prices
+from frugal_chains.tracking._settings import cache_settings
 from frugal_chains.tracking._shared import shared_ledger
 from frugal_chains.tracking._threads import carry
 from frugal_chains.tracking._total import RunningTotal
@@ -26,11 +32,13 @@ __all__ = [
     "RunningTotal",
     "Tracker",
     "budgets_around",
+    "cache_settings",
     "carry",
     "classify_error",
     "current_operation",
     "current_tracker",
     "decided",
+    "fingerprints_around",
     "operation",
     "report_effect",
     "shared_ledger",

@@ -38,6 +38,11 @@ def use_tracker(tracker: Tracker) -> Iterator[None]:
         yield
 
 
+def fingerprints_around(ledger: Ledger) -> bool:
+    """Whether a block around this code keeps fingerprints of what is written to `ledger`."""
+    return any(t.fingerprints for t in _open_blocks.get() if t.ledger is ledger)
+
+
 def budgets_around(ledger: Ledger) -> tuple[Budget, ...]:
     """The budgets of the blocks around this code that write to `ledger`.
 

@@ -5,7 +5,7 @@ Named tuples, as attempts are, because two are made for every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -18,6 +18,14 @@ _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 def _no_text() -> str:
     return ""
+
+
+def _nothing() -> Sequence[object]:
+    return ()
+
+
+def _no_settings() -> Sequence[tuple[str, str]]:
+    return ()
 
 
 class CallStart(NamedTuple):
@@ -46,6 +54,8 @@ class CallStart(NamedTuple):
     tags: Mapping[str, str] = _NO_TAGS
     answers: int = 1
     """Answers asked for with one request (`n`): each may grow to the model's own cap."""
+    settings: Callable[[], Sequence[tuple[str, str]]] = _no_settings
+    """What else the provider's prompt cache goes by (`cache_settings`); only fingerprints ask."""
 
 
 class CallEnd(NamedTuple):
@@ -69,3 +79,5 @@ class CallEnd(NamedTuple):
     without a reading its usage is then zero, not an estimate."""
     of_batch: bool = False
     """The reading is of several calls together: nothing is to be learned from it about this one."""
+    raw: Callable[[], Sequence[object]] = _nothing
+    """What the provider returned, as far as the framework has it: it may explain a missed cache."""

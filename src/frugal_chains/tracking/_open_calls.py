@@ -23,6 +23,7 @@ from frugal_chains.tracking._operation import current_operation
 
 if TYPE_CHECKING:
     from frugal_chains.tokens import TokenCount
+    from frugal_chains.tracking._prints import Prints
     from frugal_chains.tracking._tracker import Tracker
 
 REMEMBER_LOST: Final = 1024
@@ -82,6 +83,8 @@ class OpenCalls:
         self.lock = threading.RLock()  # a collected stream may end in here
         self.open: dict[str, OpenCall] = {}
         self.lessons = Lessons(TokenCounter(load_calibration(ledger)))
+        self.prints: Prints | None = None
+        """Once a tracker has asked for fingerprints."""
         self._ledger = weakref.ref(ledger)
         self._lost: OrderedDict[str, tuple[OpenCall, Attempt]] = OrderedDict()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from frugal_chains.budgets import Budget, BudgetGuard, BudgetState
 from frugal_chains.errors import BudgetExceeded
@@ -28,6 +29,15 @@ class Tracker:
 
     Nothing here raises into the application except `BudgetExceeded`: a fault of the bookkeeping is
     logged and noted on the row. Safe for threads.
+
+    Args:
+        ledger: Where to write.
+        budgets: Limits that hold for these calls.
+        tags: Added to every attempt.
+        prices: None: list prices behind the user's `prices.toml`.
+        counter: None: that of the ledger, which learns.
+        fingerprints: Keep keyed hashes of each request on its row, no text: `frugal cache` tells
+            from them why prompts were not read from the provider's cache.
     """
 
     def __init__(
@@ -38,6 +48,7 @@ class Tracker:
         tags: Mapping[str, str] | None = None,
         prices: PriceBook | None = None,
         counter: TokenCounter | None = None,
+        fingerprints: bool = False,
     ) -> None:
         self.ledger = ledger
         self.tags = {str(name): str(value) for name, value in (tags or {}).items()}
@@ -47,6 +58,11 @@ class Tracker:
         self._calls = OpenCalls.of(ledger)
         self._lessons = Lessons(counter) if counter else self._calls.lessons
         self.counter = self._lessons.counter
+        self.fingerprints = fingerprints
+        if fingerprints and self._calls.prints is None:
+            from frugal_chains.tracking._prints import Prints  # few ask for them
+
+            self._calls.prints = Prints(ledger)
 
     # -- the life of a call --------------------------------------------------------------------
 
@@ -193,7 +209,10 @@ class Tracker:
             price = Unpriced(reason=f"pricing failed: {error!r}")
         if call.notes or end.note:
             notes = [*notes, *call.notes, *filter(None, [end.note])]
-        return _attempt(call, end, usage, price, notes)
+        maker = self._calls.prints
+        if maker is None or not any(tracker.fingerprints for tracker in call.trackers):
+            return _attempt(call, end, usage, price, notes)
+        return _attempt(call, end, usage, price, notes, maker.of(start, end))
 
     def _learn(self, call: OpenCall, usage: Usage) -> None:
         try:
@@ -227,7 +246,12 @@ class Tracker:
 
 
 def _attempt(
-    call: OpenCall, end: CallEnd, usage: Usage, price: Price, notes: Sequence[str]
+    call: OpenCall,
+    end: CallEnd,
+    usage: Usage,
+    price: Price,
+    notes: Sequence[str],
+    prints: Mapping[str, Any] | None = None,
 ) -> Attempt:
     start, reading, lever = call.start, end.reading, call.lever
     model = end.model or start.model
@@ -255,4 +279,5 @@ def _attempt(
         start.thread_id,
         call.tags,
         lever and lever.decision,
+        prints,
     )

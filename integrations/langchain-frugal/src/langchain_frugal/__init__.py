@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         compact_messages,
         pinned,
     )
+    from langchain_frugal.prompt_cache import PromptCacheMiddleware, cached
     from langchain_frugal.routing import (
         RoutingChatModel,
         RoutingDecisionModel,
@@ -44,6 +45,7 @@ __all__ = [
     "CostCallbackHandler",
     "DocumentCompressor",
     "FaithfulSummarizer",
+    "PromptCacheMiddleware",
     "PromptCompressor",
     "RequestRefused",
     "RoutingChatModel",
@@ -56,6 +58,7 @@ __all__ = [
     "ToolOutputMiddleware",
     "TrackedEmbeddings",
     "__version__",
+    "cached",
     "compact_messages",
     "fetch_original_tool",
     "pinned",
@@ -81,6 +84,8 @@ _MEMORY = (
     "pinned",
 )
 
+_PROMPT_CACHE = ("PromptCacheMiddleware", "cached")
+
 if find_spec("langchain_core.decisions") is not None:  # langchain-core 1.8 or newer
     __all__ += ["RoutingDecisionModel"]
 
@@ -100,6 +105,10 @@ def __getattr__(name: str) -> Any:
         from langchain_frugal import memory
 
         return getattr(memory, name)
+    if name in _PROMPT_CACHE:
+        from langchain_frugal import prompt_cache
+
+        return getattr(prompt_cache, name)
     if name.startswith("Routing"):
         from langchain_frugal import routing
 

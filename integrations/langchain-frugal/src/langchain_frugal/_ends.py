@@ -65,7 +65,13 @@ def call_end(
         reading = read_usage(output.get("token_usage") or output.get("usage")) if output else None
     if reading is not None:
         note = _FIRST_OF_BATCH if batched else ""
-        return CallEnd(reading=reading, model=_model(metadata, output), note=note, of_batch=batched)
+        return CallEnd(
+            reading=reading,
+            model=_model(metadata, output),
+            note=note,
+            of_batch=batched,
+            raw=lambda: (metadata,),
+        )
     in_pieces = streamed()
     cut = in_pieces and _is_cut(metadata)
     return CallEnd(

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
 from frugal_chains.ledger import Purpose
 from frugal_chains.providers import provider_id
-from frugal_chains.tracking import CallStart
+from frugal_chains.tracking import CallStart, cache_settings
 
 logger = logging.getLogger("langchain_frugal")
 
@@ -64,9 +64,7 @@ _OWN_TAGS: Final = ("seq:", "map:", "retry:", "graph:", "langsmith:", "nostream"
 def request_facts(messages: Sequence[BaseMessage], params: Mapping[str, Any]) -> RequestFacts:
     """What a chat model is about to send."""
     shown = tuple(message_facts(message) for message in messages)
-    tools = tuple(
-        tool_facts(tool) for tool in params.get("tools") or params.get("functions") or ()
-    )
+    tools = tuple(tool_facts(tool) for tool in params.get("tools") or params.get("functions") or ())
     schema = params.get("response_format")
     return RequestFacts(
         messages=shown,
@@ -111,6 +109,7 @@ def message_facts(message: BaseMessage) -> MessageFacts:
         name=message.name or "",
         images=content.images,
         audio=content.audio,
+        text_lengths=tuple(map(len, content.texts)) if len(content.texts) > 1 else (),
     )
 
 
@@ -207,6 +206,7 @@ def call_start(
             thread_id=_first_text(metadata, about.threads) if about.threads else "",
             tags=_labels(metadata, about.labels, tags) if tags or about.labels else {},
             answers=answers,
+            settings=lambda: cache_settings(params),
         )
     except Exception:
         logger.exception("a call could not be described: it is booked without its labels")

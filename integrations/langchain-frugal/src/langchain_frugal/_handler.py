@@ -57,6 +57,7 @@ class CostCallbackHandler(BaseCallbackHandler):
         budgets: Limits that hold for these calls.
         tags: Added to every attempt.
         prices: None: list prices behind the user's `prices.toml`.
+        fingerprints: Keep keyed hashes of each request on its row, no text, for `frugal cache`.
 
     Raises:
         BudgetExceeded: into the run, when a budget with `on_exceeded="stop"` has no room.
@@ -78,8 +79,17 @@ class CostCallbackHandler(BaseCallbackHandler):
         budgets: Sequence[Budget] = (),
         tags: Mapping[str, str] | None = None,
         prices: PriceBook | None = None,
+        fingerprints: bool = False,
     ) -> None:
-        self._listen(Tracker(ledger or shared_ledger(), budgets=budgets, tags=tags, prices=prices))
+        self._listen(
+            Tracker(
+                ledger or shared_ledger(),
+                budgets=budgets,
+                tags=tags,
+                prices=prices,
+                fingerprints=fingerprints,
+            )
+        )
 
     @classmethod
     def of(cls, tracker: Tracker) -> Self:

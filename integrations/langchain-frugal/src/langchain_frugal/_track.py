@@ -15,6 +15,7 @@ from frugal_chains.tracking import (
     Tracker,
     budgets_around,
     current_tracker,
+    fingerprints_around,
     shared_ledger,
     use_tracker,
 )
@@ -23,7 +24,11 @@ from langchain_frugal._handler import CostCallbackHandler
 
 @contextmanager
 def track_cost(
-    ledger: Ledger | None = None, *, budgets: Sequence[Budget] = (), **tags: str
+    ledger: Ledger | None = None,
+    *,
+    budgets: Sequence[Budget] = (),
+    fingerprints: bool = False,
+    **tags: str,
 ) -> Iterator[RunningTotal]:
     """Book every model call made inside the block, in its tasks and in the threads it starts.
 
@@ -43,10 +48,17 @@ def track_cost(
     Args:
         ledger: Where to write; None: the ledger in use, else the one at `$FRUGAL_LEDGER`.
         budgets: Limits that hold inside the block.
+        fingerprints: Keep keyed hashes of each request on its row, no text, for `frugal cache`;
+            blocks inside that write to the same ledger do too.
         tags: Added to every attempt.
     """
     ledger = ledger or shared_ledger()
-    handler = CostCallbackHandler(ledger, budgets=(*budgets, *budgets_around(ledger)), tags=tags)
+    handler = CostCallbackHandler(
+        ledger,
+        budgets=(*budgets, *budgets_around(ledger)),
+        tags=tags,
+        fingerprints=fingerprints or fingerprints_around(ledger),
+    )
     with use_handler(handler):
         yield handler.total
 

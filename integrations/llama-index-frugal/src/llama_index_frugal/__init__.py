@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         compacting_llm,
         pinned,
     )
+    from llama_index_frugal.prompt_cache import cached_llm
     from llama_index_frugal.routing import RoutingEvent, RoutingLLM, text_embedder
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ __all__ = [
     "ToolChoiceRetriever",
     "TrackedEmbedding",
     "__version__",
+    "cached_llm",
     "compacting_llm",
     "compressed_tool",
     "compressed_tools",
@@ -62,6 +64,7 @@ _LATER = {
     "SystemPromptCompressor": "llama_index_frugal.compression",
     "ToolChoiceRetriever": "llama_index_frugal.compression",
     "TrackedEmbedding": "llama_index_frugal._embedding",
+    "cached_llm": "llama_index_frugal.prompt_cache",
     "compacting_llm": "llama_index_frugal.memory",
     "compressed_tool": "llama_index_frugal.compression",
     "compressed_tools": "llama_index_frugal.compression",

@@ -61,6 +61,7 @@ class CostEventHandler(RecorderEvents):
         budgets: Limits that hold for these calls.
         tags: Added to every attempt, beside those of LlamaIndex's `instrument_tags`.
         prices: None: list prices behind the user's `prices.toml`.
+        fingerprints: Keep keyed hashes of each request on its row, no text, for `frugal cache`.
     """
 
     _tracker: Tracker = PrivateAttr()
@@ -72,8 +73,15 @@ class CostEventHandler(RecorderEvents):
         budgets: Sequence[Budget] = (),
         tags: Mapping[str, str] | None = None,
         prices: PriceBook | None = None,
+        fingerprints: bool = False,
     ) -> None:
-        tracker = Tracker(ledger or shared_ledger(), budgets=budgets, tags=tags, prices=prices)
+        tracker = Tracker(
+            ledger or shared_ledger(),
+            budgets=budgets,
+            tags=tags,
+            prices=prices,
+            fingerprints=fingerprints,
+        )
         super().__init__(Recorder(lambda span: (tracker,)))
         self._tracker = tracker
 

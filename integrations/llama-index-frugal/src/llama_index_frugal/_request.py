@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
 from frugal_chains.providers import provider_id
-from frugal_chains.tracking import CallStart
+from frugal_chains.tracking import CallStart, cache_settings
 from llama_index_frugal._spans import Span
 
 FRAMEWORK: Final = "llama_index"
@@ -59,6 +59,7 @@ def llm_start(event: Any, span: Span) -> CallStart:
         thread_id=str(tags.get(_RUN_TAG, "")),
         tags=labels(tags),
         answers=_answers(places) if cap is None else 1,
+        settings=lambda: cache_settings(*places),
     )
 
 
@@ -156,6 +157,7 @@ def message_facts(message: Any) -> MessageFacts:
         name=str(more.get("name") or ""),
         images=content.images,
         audio=content.audio,
+        text_lengths=tuple(map(len, content.texts)) if len(content.texts) > 1 else (),
     )
 
 
@@ -227,9 +229,12 @@ def _tool_facts(tool: Any) -> ToolFacts:
 
 def _cache_marks(messages: Sequence[Any], tools: Sequence[Any], instance: Any) -> Iterable[str]:
     """The time to live of every prompt-cache marker: `CachePoint` blocks, `cache_control` options,
-    and the `cache_idx` of the Anthropic class, which marks messages while it sends them."""
+    the `cache_idx` of the Anthropic class, which marks messages while it sends them, and those of
+    `cached_llm`, which does so too."""
     if getattr(instance, "cache_idx", None) is not None:
         yield "5m"
+    if own := getattr(instance, "frugal_cache_ttl", ""):
+        yield str(own)
     for message in messages:
         for block in message.blocks:
             if getattr(block, "block_type", "") == "cache":

@@ -75,6 +75,7 @@ def finished(
         model=_model(chunks),
         output_text=answer.text,
         note=STREAM_HINT if reading is None and could_state_usage and not cut else "",
+        raw=lambda: [response.raw for response in chunks],
     )
 
 

@@ -15,6 +15,7 @@ from frugal_chains.tracking import (
     Tracker,
     budgets_around,
     carry,
+    fingerprints_around,
     shared_ledger,
     use_tracker,
 )
@@ -26,7 +27,11 @@ carry(active_span_id, active_instrument_tags)
 
 @contextmanager
 def track_cost(
-    ledger: Ledger | None = None, *, budgets: Sequence[Budget] = (), **tags: str
+    ledger: Ledger | None = None,
+    *,
+    budgets: Sequence[Budget] = (),
+    fingerprints: bool = False,
+    **tags: str,
 ) -> Iterator[RunningTotal]:
     """Book every model call made inside the block, in its tasks and in the threads it starts.
 
@@ -49,10 +54,17 @@ def track_cost(
         ledger: Where to write; None: the ledger in use, else the one at `$FRUGAL_LEDGER`.
         budgets: Limits that hold inside the block. A call they have no room for raises
             `frugal_chains.BudgetExceeded` before it is sent.
+        fingerprints: Keep keyed hashes of each request on its row, no text, for `frugal cache`;
+            blocks inside that write to the same ledger do too.
         tags: Added to every attempt, beside those of LlamaIndex's `instrument_tags`.
     """
     ledger = ledger or shared_ledger()
-    tracker = Tracker(ledger, budgets=(*budgets, *budgets_around(ledger)), tags=tags)
+    tracker = Tracker(
+        ledger,
+        budgets=(*budgets, *budgets_around(ledger)),
+        tags=tags,
+        fingerprints=fingerprints or fingerprints_around(ledger),
+    )
     _installed.install_for(tracker)
     with use_tracker(tracker):
         yield tracker.total

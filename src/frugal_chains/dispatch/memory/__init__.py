@@ -2,7 +2,7 @@
 
 from frugal_chains.dispatch.memory._bills import Summarizer
 from frugal_chains.dispatch.memory._compactor import Compactor, whole
-from frugal_chains.dispatch.memory._history import History, message_key
+from frugal_chains.dispatch.memory._history import History, head_key, message_key
 from frugal_chains.dispatch.memory._states import MemoryStates
 from frugal_chains.dispatch.memory._summaries import summarized
 from frugal_chains.dispatch.memory._turn import Compaction, Flow, SummaryRequest, Turn
@@ -16,6 +16,7 @@ __all__ = [
     "Summarizer",
     "SummaryRequest",
     "Turn",
+    "head_key",
     "message_key",
     "summarized",
     "whole",

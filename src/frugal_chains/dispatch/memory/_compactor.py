@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from frugal_chains.archive import Archive
 from frugal_chains.dispatch.memory._bills import Summarizer, memory_terms
-from frugal_chains.dispatch.memory._effects import compaction_event, report_turn
+from frugal_chains.dispatch.memory._effects import compaction_event, report_idle, report_turn
 from frugal_chains.dispatch.memory._history import History, Weights
 from frugal_chains.dispatch.memory._recalls import Recalls
 from frugal_chains.dispatch.memory._shorten import shortened_texts
@@ -202,8 +202,10 @@ class Compactor:
         event = compaction_event(
             decision, turn, conversation=conversation, handle=handle, priced=priced
         )
+        turn = replace(turn, event=event)
+        report_idle(state, turn, history, priced=priced, exact=self._weights.exact(history))
         self._tell(event)
-        return replace(turn, event=event)
+        return turn
 
     # -- parts ---------------------------------------------------------------------------------
 

@@ -62,8 +62,10 @@ def report_turn(
         trackers=trackers,
     )
     was, now = before.account, turn.state.account
-    if turn.state.segments or turn.plan is not None:
-        saved = now.unmanaged_nanos - was.unmanaged_nanos - (now.spent_nanos - was.spent_nanos)
+    saved = now.unmanaged_nanos - was.unmanaged_nanos - (now.spent_nanos - was.spent_nanos)
+    # Without a segment there is a difference where one was undone, or its messages edited: what
+    # comes back is written to the cache anew.
+    if turn.state.segments or turn.plan is not None or abs(saved + recall_nanos) >= 1:
         write(
             COMPACT,
             tokens_before=now.unmanaged_tokens,
@@ -78,6 +80,26 @@ def report_turn(
             tokens_after=turn.state.recalled.tokens,
             net_nanos=-round(recall_nanos) if priced else None,
         )
+
+
+def report_idle(
+    before: MemoryState, turn: Turn, history: History, *, priced: bool, exact: bool
+) -> None:
+    """What an idle conversation's summary has cost. It is no request, so it has no tokens; what it
+    saves is in the effect of the next call."""
+    if turn.plan is None:
+        return
+    cost = turn.state.account.spent_nanos - before.account.spent_nanos
+    report_effect(
+        COMPACT,
+        tokens_before=0,
+        tokens_after=0,
+        exact=exact,
+        model=history.model,
+        provider=history.provider,
+        net_nanos=-round(cost) if priced else None,
+        detail=_detail(turn),
+    )
 
 
 def _detail(turn: Turn) -> dict[str, str | int]:

@@ -1,6 +1,8 @@
-"""The prompt cache at work: markers for each request, for both adapters."""
+"""The prompt cache at work: markers for each request, and a word on what was not read, for both
+adapters."""
 
 from frugal_chains.dispatch.prompt_cache._blocks import PromptBlock
 from frugal_chains.dispatch.prompt_cache._keeper import CacheKeeper
+from frugal_chains.dispatch.prompt_cache._misses import CacheMiss, MissWatch
 
-__all__ = ["CacheKeeper", "PromptBlock"]
+__all__ = ["CacheKeeper", "CacheMiss", "MissWatch", "PromptBlock"]

@@ -88,6 +88,7 @@ class BlockReader:
         provider: str,
         kept: set[bytes],
         settings: Mapping[Level, str] = MappingProxyType({}),
+        digests: Sequence[bytes] | None = None,
     ) -> Read:
         """Facts for a plan.
 
@@ -96,12 +97,13 @@ class BlockReader:
             model, provider: Who reads it.
             kept: Hashes of beginnings that the provider's cache should still have.
             settings: What else the cache goes by, from each level on.
+            digests: `digest_of` each block, where that is known.
         """
         whole = hashlib.blake2b(f"{provider}:{model}".encode(), digest_size=12)
         found, prefixes = [], []
         told: set[Level] = set()
-        for block in blocks:
-            own = digest_of(block)
+        for at, block in enumerate(blocks):
+            own = digests[at] if digests is not None else digest_of(block)
             for level in _LEVELS[block.kind]:
                 if level not in told:
                     told.add(level)

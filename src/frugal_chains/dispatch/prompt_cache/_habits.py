@@ -27,7 +27,7 @@ class Part(NamedTuple):
     """So many at the beginning that nobody has called volatile."""
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return len(self.hashes) // _BYTES
 
     def at(self, place: int) -> bytes:
@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
     def begins(self, other: Part) -> bool:
         """Whether another one goes on where this one ends."""
-        return other.count > self.count and other.hashes.startswith(self.hashes)
+        return other.size > self.size and other.hashes.startswith(self.hashes)
 
 
 @dataclass(slots=True)
@@ -60,9 +60,9 @@ class Habits:
         self._known: OrderedDict[str, _Habit] = OrderedDict()
 
     def changing(
-        self, conversation: str, parts: dict[Kind, Part], *, named: bool
+        self, conversation: str, parts: dict[Kind, Part], *, named: bool, remember: bool = True
     ) -> dict[Kind, frozenset[int]]:
-        """By kind: places among its like of blocks that keep changing; remembers this request.
+        """By kind: places among its like of blocks that keep changing.
 
         Args:
             conversation: By which its requests are told from others'.
@@ -70,8 +70,12 @@ class Habits:
             named: The caller has given the name. Else two conversations may begin alike: only a
                 request that goes on where the one before ended says anything, and nothing of
                 messages.
+            remember: This request is one of the conversation.
         """
         with self._lock:
+            if not remember:
+                known = self._known.get(conversation)
+                return {kind: _mostly(known.changed if known else (), kind) for kind in KINDS}
             habit = self._known.setdefault(conversation, _Habit(parts))
             self._known.move_to_end(conversation)
             if len(self._known) > _CONVERSATIONS:
@@ -86,9 +90,9 @@ def _changed(kind: Kind, before: dict[Kind, Part], after: dict[Kind, Part]) -> f
     """Places at which a request differs from the one before. Of tools and messages the first is
     told: what stands behind it is not read either. Messages that are only more differ nowhere."""
     one, other = before[kind], after[kind]
-    if kind == "system" and one.count == other.count:
-        return frozenset(at for at in range(one.count) if one.at(at) != other.at(at))
-    length = one.stable if kind == "message" else max(one.count, other.count)
+    if kind == "system" and one.size == other.size:
+        return frozenset(at for at in range(one.size) if one.at(at) != other.at(at))
+    length = one.stable if kind == "message" else max(one.size, other.size)
     first = next((at for at in range(length) if one.at(at) != other.at(at)), None)
     return frozenset() if first is None else frozenset((first,))
 

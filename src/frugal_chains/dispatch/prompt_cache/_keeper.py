@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +14,22 @@ from frugal_chains.dispatch._prefix import CAREFUL
 from frugal_chains.dispatch.prompt_cache._blocks import BlockReader, PromptBlock, Read, digest_of
 from frugal_chains.dispatch.prompt_cache._habits import KINDS, Habits, part_of
 from frugal_chains.dispatch.prompt_cache._past import CachePast
+from frugal_chains.dispatch.prompt_cache._reads_only import reads_only as reads_only_plan
+from frugal_chains.dispatch.prompt_cache._requests import (
+    as_given,
+    begins_with,
+    by_level,
+    head_of,
+    static_first,
+)
 from frugal_chains.pricing import CacheTerms, PriceBook
 from frugal_chains.prompt_cache import (
-    CacheMarker,
     CachePlan,
     Traffic,
     plan_breakpoints,
     terms_by_ttl,
 )
-from frugal_chains.providers import CacheControls, Level, cache_controls, cache_rule
+from frugal_chains.providers import CacheControls, cache_controls, cache_rule
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect, shared_prices
 
@@ -111,10 +117,20 @@ class CacheKeeper:
             asked = self._asked(
                 blocks, model, provider, conversation, settings, may_reorder, reads_only
             )
-            plan = self._reading(asked) if reads_only else self._planned(asked)
+            plan = (
+                reads_only_plan(
+                    asked.read,
+                    asked.controls,
+                    asked.terms,
+                    salt=self._salt,
+                    prefix=head_of(asked.read),
+                )
+                if reads_only
+                else self._planned(asked)
+            )
             self._remember(plan, asked)
             self._report(plan, asked, model, provider, operation_id, trackers)
-            return _as_given(plan, asked.order, blocks)
+            return as_given(plan, asked.order, blocks)
         except Exception:
             logger.warning("prompt cache: nothing is marked", exc_info=True)
             return CachePlan(reasons=("failed",))
@@ -134,17 +150,20 @@ class CacheKeeper:
         now_s = self._clock()
         controls = cache_controls(provider, model)
         terms, priced = self._terms(model, provider, now_s)
-        name = f"{provider}:{model}:" + (conversation or _begins_with(blocks))
-        if not reads_only:
-            blocks = self._as_they_change(blocks, name, named=bool(conversation))
-        order = _static_first(blocks) if may_reorder else [*range(len(blocks))]
+        name = f"{provider}:{model}:" + (conversation or begins_with(blocks))
+        digests = [digest_of(block) for block in blocks]
+        blocks = self._as_they_change(
+            blocks, digests, name, named=bool(conversation), remember=not reads_only
+        )
+        order = static_first(blocks) if may_reorder else [*range(len(blocks))]
         sent = [blocks[at] for at in order]
         read = self._reader.read(
             sent,
+            digests=[digests[at] for at in order],
             model=model,
             provider=provider,
             kept=self._past.kept(now_s),
-            settings=_by_level(settings, controls),
+            settings=by_level(settings, controls),
         )
         return _Asked(
             blocks=sent, order=order, read=read, controls=controls, terms=terms, priced=priced,
@@ -152,19 +171,23 @@ class CacheKeeper:
         )  # fmt: skip
 
     def _as_they_change(
-        self, blocks: Sequence[PromptBlock], name: str, *, named: bool
+        self,
+        blocks: Sequence[PromptBlock],
+        digests: Sequence[bytes],
+        name: str,
+        *,
+        named: bool,
+        remember: bool,
     ) -> Sequence[PromptBlock]:
         """The blocks, those that keep changing called volatile."""
         places = {
             kind: [at for at, block in enumerate(blocks) if block.kind == kind] for kind in KINDS
         }
         parts = {
-            kind: part_of(
-                [digest_of(blocks[at]) for at in each], [blocks[at].volatile for at in each]
-            )
+            kind: part_of([digests[at] for at in each], [blocks[at].volatile for at in each])
             for kind, each in places.items()
         }
-        changing = self._habits.changing(name, parts, named=named)
+        changing = self._habits.changing(name, parts, named=named, remember=remember)
         found = [*blocks]
         for kind, changed in changing.items():
             behind = min(changed, default=None) if kind != "system" else None
@@ -182,44 +205,10 @@ class CacheKeeper:
             others=self._others,
             may_reorder=False,  # they stand so already
             salt=self._salt,
-            prefix=_head(asked.read),
+            prefix=head_of(asked.read),
         )
         self._past.sent(asked.conversation, asked.read.tokens, asked.now_s)
         return plan
-
-    def _reading(self, asked: _Asked) -> CachePlan:
-        """The same key as the conversation's, and one marker: on the last block where an earlier
-        request has left something."""
-        alone = plan_breakpoints(
-            asked.read.blocks, controls=asked.controls, terms=asked.terms, ahead=Traffic(),
-            may_reorder=False, salt=self._salt, prefix=_head(asked.read),
-        )  # fmt: skip
-        if not asked.controls.most_markers:
-            return alone
-        own = tuple(marker for marker in alone.markers if marker.reason == "callers")
-        slots = asked.controls.most_markers - len(own)
-        blocks, taken = asked.read.blocks, {marker.index for marker in own}
-        kept = [at for at, block in enumerate(blocks) if block.kept and block.markable]
-        last = kept[-1] if kept else None
-        marked = own
-        if last is not None and last not in taken and slots > 0:
-            ttl = self._ttl_between(own, last, asked.controls)
-            marked = tuple(
-                sorted(
-                    (*own, CacheMarker(index=last, ttl=ttl, reason="earlier-end")),
-                    key=lambda marker: marker.index,
-                )
-            )
-        read = sum(block.tokens for block in blocks[: last + 1]) if last is not None else 0
-        return replace(
-            alone, markers=marked, read_tokens=read, write_tokens=0, saving_nanos=0,
-            mode="explicit" if asked.controls.writes_unasked else "", reasons=("reads-only",),
-        )  # fmt: skip
-
-    def _ttl_between(self, own: Sequence[CacheMarker], at: int, controls: CacheControls) -> str:
-        """A short time to live, unless a caller's marker behind it has a long one."""
-        behind = [marker.ttl for marker in own if marker.index > at]
-        return behind[0] if behind else controls.ttls[0][0]
 
     def _terms(
         self, model: str, provider: str, now_s: float
@@ -227,7 +216,7 @@ class CacheKeeper:
         at = datetime.fromtimestamp(max(0.0, now_s), UTC)
         book = self._prices or shared_prices()
         found = terms_by_ttl(book, model=model, provider=provider, at=at)
-        if self._ttl in found:
+        if self._ttl is not None and self._ttl in found:
             found = {self._ttl: found[self._ttl]}
         if found:
             return found, True
@@ -279,54 +268,3 @@ class CacheKeeper:
             operation_id=operation_id,
             trackers=trackers,
         )
-
-
-def _static_first(blocks: Sequence[PromptBlock]) -> list[int]:
-    """Positions, with blocks of the system prompt that stay the same before those that do not."""
-    system = [at for at, block in enumerate(blocks) if block.kind == "system"]
-    moved = iter(sorted(system, key=lambda at: blocks[at].volatile))
-    return [next(moved) if block.kind == "system" else at for at, block in enumerate(blocks)]
-
-
-def _as_given(plan: CachePlan, order: Sequence[int], blocks: Sequence[PromptBlock]) -> CachePlan:
-    """The plan with the positions that the blocks were given at."""
-    if all(at == place for place, at in enumerate(order)):
-        return plan
-    return replace(
-        plan,
-        markers=tuple(replace(marker, index=order[marker.index]) for marker in plan.markers),
-        dropped=tuple(order[at] for at in plan.dropped),
-        order=tuple(at for at in order if blocks[at].kind == "system"),
-        reasons=("static-first", *plan.reasons),
-    )
-
-
-def _head(read: Read) -> str:
-    """Names tools and system prompt, less what differs the next time."""
-    last = b""
-    for block, prefix in zip(read.blocks, read.prefixes, strict=True):
-        if block.kind == "message" or block.volatile:
-            break
-        last = prefix
-    return last.hex()
-
-
-def _by_level(settings: Mapping[str, str], controls: CacheControls) -> dict[Level, str]:
-    """What is told of settings at each level: of those alone that lose something there."""
-    found: dict[Level, str] = {}
-    for name in sorted(settings):
-        level = controls.resets.get(name)
-        if level is not None:
-            found[level] = f"{found.get(level, '')}\0{name}={settings[name]}"
-    return found
-
-
-def _begins_with(blocks: Sequence[PromptBlock]) -> str:
-    """Names a conversation by its tools and its first message: the system prompt may change."""
-    whole = hashlib.blake2b(digest_size=12)
-    for block in blocks:
-        if block.kind != "system":
-            whole.update(digest_of(block))
-        if block.kind == "message":
-            break
-    return whole.hexdigest()

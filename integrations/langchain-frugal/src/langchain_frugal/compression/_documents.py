@@ -21,7 +21,7 @@ from frugal_chains.compression.words import WordScorer
 from frugal_chains.dispatch import ContextCompressor, kept_in
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.compression._around import Around, around
+from langchain_frugal._around import Around, around
 from langchain_frugal.compression._copies import own_copy
 from langchain_frugal.compression._labels import Label, label_of
 from langchain_frugal.compression._likeness import EmbedTexts, likeness_of

@@ -14,8 +14,8 @@ from langchain_core.prompts.message import BaseMessagePromptTemplate
 from frugal_chains.compression.prompt import ExampleOrder, ExamplePlan, PromptExample
 from frugal_chains.dispatch import ExampleChooser
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.compression._around import around
-from langchain_frugal.compression._content import texts_of
+from langchain_frugal._around import around
+from langchain_frugal._content import texts_of
 
 Example = Mapping[str, Any]
 ExamplePrompt = BasePromptTemplate[Any] | BaseMessagePromptTemplate

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_frugal.compression._content import is_marked, texts_of, with_texts, words_of
+from langchain_frugal._content import is_marked, texts_of, with_texts, words_of
 from langchain_frugal.compression._parts import Parts
 
 Split = Callable[[str], Parts]

@@ -15,7 +15,7 @@ from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
 from frugal_chains.errors import CompressionError
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import report_effect
-from langchain_frugal.compression._around import Around, around
+from langchain_frugal._around import Around, around
 from langchain_frugal.compression._frozen import Frozen, Squeezed
 from langchain_frugal.compression._messages import Piece, pieces_of, with_piece
 from langchain_frugal.compression._parts import Parts, question_last

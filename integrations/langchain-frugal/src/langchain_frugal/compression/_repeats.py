@@ -10,7 +10,7 @@ from typing import Final
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from frugal_chains.compression.shape import Count, fold_duplicates, reads_like_reference
-from langchain_frugal.compression._content import texts_of
+from langchain_frugal._content import texts_of
 from langchain_frugal.compression._frozen import Squeezed
 from langchain_frugal.compression._messages import Piece
 

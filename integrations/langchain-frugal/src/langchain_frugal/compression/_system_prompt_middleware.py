@@ -8,7 +8,7 @@ from typing import Any, cast
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, SystemMessage
 
-from langchain_frugal.compression._around import around
+from langchain_frugal._around import around
 from langchain_frugal.compression._system_prompts import SystemPromptCompressor
 
 Request = ModelRequest[Any]

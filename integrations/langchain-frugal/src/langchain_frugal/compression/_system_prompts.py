@@ -20,8 +20,8 @@ from frugal_chains.dispatch import Asked, PromptPolicy, ShortPrompt, SystemPromp
 from frugal_chains.errors import CompressionError
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.compression._around import Around, around
-from langchain_frugal.compression._content import is_marked, texts_of, with_texts
+from langchain_frugal._around import Around, around
+from langchain_frugal._content import is_marked, texts_of, with_texts
 
 Prompt = PromptValue | str | Sequence[Any]
 """What chat models take: a prompt value, messages (or what becomes some), or a text."""

@@ -17,8 +17,8 @@ from frugal_chains.dispatch import PayloadCompressor, PrefixFacts
 from frugal_chains.pricing import PriceBook
 from frugal_chains.providers import model_family
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.compression._around import Around, around
-from langchain_frugal.compression._content import is_marked, texts_of, with_texts, words_of
+from langchain_frugal._around import Around, around
+from langchain_frugal._content import is_marked, texts_of, with_texts, words_of
 from langchain_frugal.compression._originals import FETCH, fetch_original_tool
 from langchain_frugal.compression._parts import question_last
 

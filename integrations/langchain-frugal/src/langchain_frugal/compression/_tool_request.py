@@ -13,17 +13,15 @@ from langchain_core.tools import BaseTool
 
 from frugal_chains.compression.tools import Offered
 from frugal_chains.facts import RequestFacts
-from frugal_chains.providers import provider_id
+from langchain_frugal._around import Around, around
 from langchain_frugal._facts import request_facts, thread_of
-from langchain_frugal.compression._around import Around, around
+from langchain_frugal._tool_words import MARKER, ToolWords, marker_of
+from langchain_frugal._who import who
 from langchain_frugal.compression._tool_marks import offered_in
 from langchain_frugal.compression._tool_search import FindTool, messages_of
-from langchain_frugal.compression._tool_words import MARKER, ToolWords, marker_of
 
 _NO_NAMES: Final = frozenset({"auto", "any", "required", "none"})
 """Of `tool_choice`: what is no name of a tool."""
-_ROUTER: Final = "frugal"
-"""The provider of a model that asks others: whom, it decides later."""
 
 
 class ToolsAsked(NamedTuple):
@@ -70,7 +68,7 @@ def read_tools(
         offered=offered_in(messages_of(request.state), [each.name for each in shown], agent=agent),
         forced=frozenset((*always, *_named(request))),
         can_find=any(isinstance(tool, FindTool) for tool in request.tools),
-        who=_who(request),
+        who=who(request.model, request.model_settings),
         call=call,
     )
 
@@ -96,11 +94,3 @@ def _named(request: ModelRequest[Any]) -> list[str]:
         function = choice.get("function")
         choice = (function if isinstance(function, Mapping) else choice).get("name")
     return [choice] if isinstance(choice, str) and choice not in _NO_NAMES else []
-
-
-def _who(request: ModelRequest[Any]) -> tuple[str, str]:
-    settings = request.model_settings
-    named = {"model": settings["model"]} if "model" in settings else {}
-    params: Mapping[str, Any] = request.model._get_ls_params(**named)
-    provider = provider_id(str(params.get("ls_provider") or ""))
-    return ("", "") if provider == _ROUTER else (str(params.get("ls_model_name") or ""), provider)

@@ -16,12 +16,12 @@ from frugal_chains.dispatch.memory import History, SummaryRequest, Turn
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import RequestFacts
 from frugal_chains.memory import MemoryState
+from langchain_frugal._around import Around, around
 from langchain_frugal._facts import cache_ttl_of, message_facts
-from langchain_frugal.compression._around import Around, around
-from langchain_frugal.compression._tool_words import MARKER, marker_of
+from langchain_frugal._tool_words import MARKER, marker_of
+from langchain_frugal._who import facts_of_tools, who
 from langchain_frugal.memory._conversations import is_wanted, named_in
 from langchain_frugal.memory._messages import Pin, asked, history_of, sent
-from langchain_frugal.memory._models import facts_of_tools, who
 
 Request = ModelRequest[Any]
 FIELD: Final = "frugal_memory"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -16,17 +15,13 @@ from langchain_core.runnables.config import (
 )
 
 from frugal_chains.dispatch.memory import SummaryRequest
-from langchain_frugal.memory._messages import SOURCE, asked
+from langchain_frugal._long import worked
+from langchain_frugal._stand_ins import SOURCE
+from langchain_frugal.memory._messages import asked
 from langchain_frugal.memory._models import Model
 
 Ask: TypeAlias = Callable[[SummaryRequest], str]
 AskAsync: TypeAlias = Callable[[SummaryRequest], Awaitable[str]]
-R = TypeVar("R")
-
-LONG_CHARS: Final = 20_000
-"""Texts from which on counting and picking sentences takes milliseconds: not those of a loop."""
-MANY: Final = 200
-"""Messages from which on a history is read elsewhere than in an event loop."""
 _NOSTREAM: Final = "nostream"
 """LangGraph's tag on calls whose tokens are none of the answer's (langgraph.constants)."""
 
@@ -67,18 +62,6 @@ async def adriven(flow: Any, ask: AskAsync, *, long: bool) -> Any:
             answer = error
         request, end = await worked(_step, flow, answer, long=long)
     return end
-
-
-async def worked(work: Callable[..., R], *args: Any, long: bool) -> R:
-    """Done in a thread where it takes long."""
-    return await asyncio.to_thread(work, *args) if long else work(*args)
-
-
-def is_long(messages: Sequence[BaseMessage]) -> bool:
-    """Whether reading these messages is no work for an event loop."""
-    if len(messages) > MANY:
-        return True
-    return sum(_chars(message.content) for message in messages) > LONG_CHARS
 
 
 def answered(answer: Any, *, by_model: bool = False) -> str:
@@ -131,14 +114,12 @@ async def anobody(request: SummaryRequest) -> str:
     raise NoAnswerError("there is no model to ask")
 
 
-def summary_config(
-    config: RunnableConfig | None = None, more: Mapping[str, Any] | None = None
-) -> RunnableConfig:
+def summary_config(config: RunnableConfig | None = None) -> RunnableConfig:
     """Of a call for a summary: the ledger books it as one, and its tokens are in no stream."""
     around = ensure_config(config)
     around.pop("run_id", None)
     around.pop("run_name", None)
-    said: RunnableConfig = {"metadata": {**SOURCE, **(more or {})}, "tags": [_NOSTREAM]}
+    said: RunnableConfig = {"metadata": dict(SOURCE), "tags": [_NOSTREAM]}
     return merge_configs(around, said)
 
 
@@ -162,13 +143,3 @@ def _step(flow: Any, answer: str | Exception | None) -> tuple[SummaryRequest | N
 def _is_control(error: Exception) -> bool:
     """LangGraph interrupts a graph by an exception: that is no failure of a model."""
     return any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__)
-
-
-def _chars(content: Any) -> int:
-    if isinstance(content, str):
-        return len(content)
-    return sum(
-        len(part) if isinstance(part, str) else len(str(part.get("text") or ""))
-        for part in content
-        if isinstance(part, str | Mapping)
-    )

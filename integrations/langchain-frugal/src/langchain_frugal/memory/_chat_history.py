@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
@@ -15,61 +14,26 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, Lengths, Segment
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.compression._around import around
+from langchain_frugal._around import around
+from langchain_frugal._long import is_long
+from langchain_frugal._who import who
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,
     aasking,
     anobody,
     asking,
-    is_long,
     nobody,
     summary_config,
 )
-from langchain_frugal.memory._conversations import Conversations, Said
-from langchain_frugal.memory._keys import key_of
-from langchain_frugal.memory._messages import Pin, history_of, is_ours, sent
-from langchain_frugal.memory._models import (
-    SAME,
-    Model,
-    Summarizing,
-    SummaryModel,
-    summary_model,
-    who,
-)
+from langchain_frugal.memory._conversations import Conversations, Said, read_or_none
+from langchain_frugal.memory._kept import KeptMessages
+from langchain_frugal.memory._messages import Pin, history_of, sent
+from langchain_frugal.memory._models import Model, Summarizing, transcript_model
+from langchain_frugal.memory._views import Views
 
 _OWN = "history"
 """The name of the only conversation of a history with states of its own."""
-_SEEN = 8
-"""Views that were handed out last: of runs that may still be under way."""
-
-
-class KeptMessages(BaseChatMessageHistory):
-    """Messages in this process."""
-
-    def __init__(self, messages: Sequence[BaseMessage] = ()) -> None:
-        self.messages = list(messages)
-
-    async def aget_messages(self) -> list[BaseMessage]:
-        return self.messages
-
-    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        self.messages = [*self.messages, *messages]
-
-    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
-        self.add_messages(messages)
-
-    def clear(self) -> None:
-        self.messages = []
-
-    async def aclear(self) -> None:
-        self.clear()
-
-
-class _View(NamedTuple):
-    keys: tuple[str, ...]
-    """Of the history that it is of."""
-    messages: list[BaseMessage]
 
 
 class SummarizingChatHistory(BaseChatMessageHistory):
@@ -134,8 +98,7 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         )  # fmt: skip
         self._conversations = Conversations(compactor, states, again_s=0.0)
         self._who, self._pin = who(model), pin
-        self._lock = threading.Lock()
-        self._seen: list[_View] = []
+        self._views = Views()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -145,13 +108,16 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         full = self.full_messages
         if not self.enabled or not full:
             return full
-        said = self._said(full)
-        seen = self._view_of(said)
+        said = read_or_none(lambda: self._said(full))
+        if said is None:
+            return full
+        seen = self._views.of(said.history.keys)
         if seen is None:
             ask: Ask = nobody
             if self._asked_of is not None:
                 ask = asking(self._asked_of, full, summary_config())
-            seen = self._handed_out(said, self._conversations.turn(said, ask), full)
+            turn = self._conversations.turn(said, ask)
+            seen = self._views.hand_out(said.history.keys, _shown(turn, full))
         return list(seen)
 
     async def aget_messages(self) -> list[BaseMessage]:
@@ -159,14 +125,16 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         full = await self.aget_full_messages()
         if not self.enabled or not full:
             return full
-        said = self._said(full)
-        seen = self._view_of(said)
+        said = read_or_none(lambda: self._said(full))
+        if said is None:
+            return full
+        seen = self._views.of(said.history.keys)
         if seen is None:
             ask: AskAsync = anobody
             if self._asked_of is not None:
                 ask = aasking(self._asked_of, full, summary_config())
             turn = await self._conversations.aturn(said, ask, long=is_long(full))
-            seen = self._handed_out(said, turn, full)
+            seen = self._views.hand_out(said.history.keys, _shown(turn, full))
         return list(seen)
 
     @property
@@ -182,13 +150,13 @@ class SummarizingChatHistory(BaseChatMessageHistory):
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Goes to the inner history; what fails there is raised, and nothing has changed here."""
-        new = self._new(messages)
+        new = self._views.new_in(messages)
         if new:
             self.inner.add_messages(new)
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """As `add_messages`."""
-        new = self._new(messages)
+        new = self._views.new_in(messages)
         if new:
             await self.inner.aadd_messages(new)
 
@@ -216,8 +184,7 @@ class SummarizingChatHistory(BaseChatMessageHistory):
             MemoryPlanError: there is no such compaction.
         """
         self._conversations.undo(self._conversation, compaction_id)
-        with self._lock:
-            self._seen.clear()
+        self._views.forget()
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -227,61 +194,10 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         )
         return Said(self._conversation, history, around())
 
-    def _view_of(self, said: Said) -> list[BaseMessage] | None:
-        """The view that was handed out of this very history."""
-        keys = tuple(said.history.keys)
-        with self._lock:
-            found = next((one for one in self._seen if one.keys == keys), None)
-            if found is None:
-                return None
-            self._seen.remove(found)
-            self._seen.append(found)  # the last one is that of the history as it is
-            return found.messages
-
-    def _handed_out(self, said: Said, turn: Turn, full: list[BaseMessage]) -> list[BaseMessage]:
-        view = _View(tuple(said.history.keys), sent(turn, full) if turn.changed else full)
-        with self._lock:
-            first = next((one for one in self._seen if one.keys == view.keys), None)
-            if first is not None:
-                return first.messages
-            self._seen.append(view)
-            del self._seen[:-_SEEN]
-        return view.messages
-
-    def _new(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-        """Without what came from here.
-
-        `RunnableWithMessageHistory` adds what is behind as many messages as are handed out at the
-        end of its run; if another run has been compacted meanwhile, these are fewer than it began
-        with, and it would add old messages again.
-        """
-        own = [message for message in messages if not is_ours(message)]
-        with self._lock:
-            now = len(self._seen[-1].messages) if self._seen else 0
-            for view in self._seen[:-1]:
-                again = [one for one in view.messages[now:] if not is_ours(one)]
-                if again and _same(again, own[: len(again)]):
-                    return own[len(again) :]
-        return own
-
     def _forget(self) -> None:
         self._conversations.forget(self._conversation)
-        with self._lock:
-            self._seen.clear()
+        self._views.forget()
 
 
-def transcript_model(summarizer: Summarizing, model: Any) -> SummaryModel:
-    """Who is asked for summaries where requests cannot be seen, only messages.
-
-    Raises:
-        MemoryPlanError: "same" without a model to ask, or a summarizer that is none.
-    """
-    if summarizer != SAME:
-        return summary_model(summarizer)
-    if isinstance(model, str):
-        raise MemoryPlanError("summarizer='same' needs the model itself, to ask it: give model=")
-    return summary_model(model)
-
-
-def _same(these: Sequence[BaseMessage], those: Sequence[BaseMessage]) -> bool:
-    return [key_of(one) for one in these] == [key_of(one) for one in those]
+def _shown(turn: Turn, full: list[BaseMessage]) -> list[BaseMessage]:
+    return sent(turn, full) if turn.changed else full

@@ -16,27 +16,23 @@ from frugal_chains.dispatch.memory import Compaction, Compactor, MemoryStates, T
 from frugal_chains.memory import CompactionPolicy, Lengths, Segment
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.compression._around import around
+from langchain_frugal._around import around
+from langchain_frugal._long import is_long
+from langchain_frugal._stand_ins import is_ours, stands_for
+from langchain_frugal._who import who
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,
     aasking,
     anobody,
     asking,
-    is_long,
     nobody,
     summary_config,
 )
-from langchain_frugal.memory._chat_history import KeptMessages, transcript_model
-from langchain_frugal.memory._conversations import Conversations, Said
-from langchain_frugal.memory._messages import (
-    Pin,
-    history_of,
-    is_ours,
-    shown_messages,
-    stands_for,
-)
-from langchain_frugal.memory._models import Model, who
+from langchain_frugal.memory._conversations import Conversations, Said, read_or_none
+from langchain_frugal.memory._kept import KeptMessages
+from langchain_frugal.memory._messages import Pin, history_of, shown_messages
+from langchain_frugal.memory._models import Model, transcript_model
 
 _OWN = "memory"
 """The name of the only conversation of a memory with states of its own."""
@@ -118,7 +114,10 @@ class SummarizingMemory(BaseChatMemory):
         ask: Ask = nobody
         if self._asked_of is not None:
             ask = asking(self._asked_of, asked, summary_config())
-        turn = self._conversations.turn(self._said(asked), ask)
+        said = read_or_none(lambda: self._said(asked))
+        if said is None:
+            return self._given(full)
+        turn = self._conversations.turn(said, ask)
         return self._given(_without_question(turn, asked, len(full)))
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +129,10 @@ class SummarizingMemory(BaseChatMemory):
         ask: AskAsync = anobody
         if self._asked_of is not None:
             ask = aasking(self._asked_of, asked, summary_config())
-        turn = await self._conversations.aturn(self._said(asked), ask, long=is_long(asked))
+        said = read_or_none(lambda: self._said(asked))
+        if said is None:
+            return self._given(full)
+        turn = await self._conversations.aturn(said, ask, long=is_long(asked))
         return self._given(_without_question(turn, asked, len(full)))
 
     def clear(self) -> None:

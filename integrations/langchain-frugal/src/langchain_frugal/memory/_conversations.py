@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -12,10 +13,13 @@ from langchain_core.runnables import RunnableConfig
 
 from frugal_chains.dispatch.memory import Compactor, Flow, History, MemoryStates, Turn
 from frugal_chains.memory import MemoryState
+from langchain_frugal._around import Around
 from langchain_frugal._facts import thread_of
-from langchain_frugal.compression._around import Around
-from langchain_frugal.memory._asking import Ask, AskAsync, adriven, driven, worked
+from langchain_frugal._long import worked
+from langchain_frugal.memory._asking import Ask, AskAsync, adriven, driven
 from langchain_frugal.memory._snapshots import Snapshots
+
+logger = logging.getLogger("langchain_frugal")
 
 SWITCH: Final = "compact"
 """Under `configurable` or `metadata` of a config: False sends the history as it is."""
@@ -163,3 +167,12 @@ def is_wanted(config: Mapping[str, Any] | RunnableConfig) -> bool:
     """Whether a run wants its history compacted."""
     said = {**(config.get("metadata") or {}), **(config.get("configurable") or {})}
     return said.get(SWITCH) is not False
+
+
+def read_or_none(read: Callable[[], Said]) -> Said | None:
+    """A conversation as it was read; None where that fails: it is sent whole then."""
+    try:
+        return read()
+    except Exception:
+        logger.warning("a conversation could not be read: it is sent whole", exc_info=True)
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 
 def key_of(message: BaseMessage, *, ids: bool = True) -> str:
@@ -21,18 +21,15 @@ def key_of(message: BaseMessage, *, ids: bool = True) -> str:
         ids: False: ids say nothing. A graph without a checkpointer gives new ones in every run.
     """
     content: Any = message.content
-    more = _more(message)
+    more = 0 if type(message) is HumanMessage else _more(message)
     if ids and message.id:
         if type(content) is str:
             data = content.encode("utf-8", "surrogatepass")
             return f"{message.id}:{len(data):x}:{crc32(data, more):x}"
         return f"{message.id}:{_sum(content, more):x}"
-    digest = hashlib.blake2b(f"{message.type}:{more}:".encode(), digest_size=12)
-    if type(content) is str:
-        digest.update(content.encode("utf-8", "surrogatepass"))
-    else:
-        digest.update(repr(content).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    said = content if type(content) is str else repr(content)
+    data = f"{message.type}:{more}:{said}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
 
 
 def _more(message: BaseMessage) -> int:

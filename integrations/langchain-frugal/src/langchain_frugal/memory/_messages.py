@@ -11,15 +11,13 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from frugal_chains.dispatch.memory import History, SummaryRequest, Turn
 from frugal_chains.facts import MessageFacts, RequestFacts, ToolCallFacts
 from frugal_chains.memory import Shown
+from langchain_frugal._content import texts_of, with_texts
 from langchain_frugal._facts import as_json, message_facts
-from langchain_frugal.compression._content import texts_of, with_texts
+from langchain_frugal._stand_ins import stands_for
 from langchain_frugal.memory._keys import key_of
 
 PINNED: Final = "frugal_pinned"
 """In `response_metadata`, of which no integration sends anything to a provider."""
-SOURCE: Final = {"lc_source": "summarization"}
-"""In `additional_kwargs` of what stands for other messages, as LangChain's own summaries have it:
-integrations send entries that they know (`name`, `tool_calls`), and not this one."""
 
 Pin = Callable[[BaseMessage], bool]
 
@@ -103,18 +101,9 @@ def shown_messages(
     return found
 
 
-def stands_for(text: str, id: str | None = None) -> HumanMessage:
-    """A message in place of others."""
-    return HumanMessage(text, id=id, additional_kwargs=dict(SOURCE))
-
-
-def is_ours(message: BaseMessage) -> bool:
-    """Whether it is a summary or recalled text, and not the conversation's own."""
-    return message.additional_kwargs.get("lc_source") == SOURCE["lc_source"]
-
-
 def _is_pinned(message: BaseMessage, pin: Pin | None) -> bool:
-    return bool(message.response_metadata.get(PINNED)) or (pin is not None and bool(pin(message)))
+    said = message.response_metadata
+    return bool(said and said.get(PINNED)) or (pin is not None and bool(pin(message)))
 
 
 def _with_text(message: BaseMessage, text: str) -> BaseMessage:

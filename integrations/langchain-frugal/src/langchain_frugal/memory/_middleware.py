@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal
 
 from langchain.agents.middleware import AgentMiddleware
-from langchain.agents.middleware.internal_call_transformer import (
-    InternalCallTransformer,
-    internal_call_metadata,
-)
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
@@ -22,6 +15,7 @@ from frugal_chains.dispatch.memory import Compaction, Compactor, SummaryRequest,
 from frugal_chains.memory import CompactionPolicy, Decision, Lengths, MemoryState, Segment
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
+from langchain_frugal._long import is_long, worked
 from langchain_frugal.memory._agent import (
     AgentCall,
     CompactionState,
@@ -42,12 +36,11 @@ from langchain_frugal.memory._asking import (
     answered,
     asking,
     driven,
-    is_long,
     summary_config,
     under,
-    worked,
 )
 from langchain_frugal.memory._conversations import named_in
+from langchain_frugal.memory._last_calls import LastCall, LastCalls
 from langchain_frugal.memory._messages import Pin
 from langchain_frugal.memory._models import Summarizing, summary_model
 from langchain_frugal.memory._recent import RecentTurns
@@ -57,16 +50,6 @@ logger = logging.getLogger("langchain_frugal")
 
 Response = Any
 """What handlers return: a `ModelResponse`, with a command or without."""
-_THREADS: Final = 64
-"""Whose last request is remembered, for when they are idle."""
-
-
-class _Last(NamedTuple):
-    """The last request of a thread, and how to ask like it."""
-
-    request: Request
-    ask: Callable[[Request], Response] | None
-    aask: Callable[[Request], Awaitable[Response]] | None
 
 
 class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
@@ -111,7 +94,6 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
     """
 
     state_schema = CompactionState
-    transformers = (InternalCallTransformer,)
 
     def __init__(
         self,
@@ -138,14 +120,13 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         )  # fmt: skip
         self._pin = pin
         self._recent, self._snapshots = RecentTurns(), Snapshots()
-        self._lock = threading.Lock()
-        self._threads: OrderedDict[str, _Last] = OrderedDict()
+        self._threads = LastCalls()
 
     def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Response:
         call = self._read(request)
         if call is None:
             return handler(request)
-        self._remember(call.thread, _Last(request, handler, None))
+        self._threads.remember(call.thread, LastCall(request, handler, None))
         state = self._state(call)
         turn = self._recent.get(call.thread, call.history.keys, state)
         if turn is None:
@@ -160,7 +141,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         call = await worked(self._read, request, long=long)
         if call is None:
             return await handler(request)
-        self._remember(call.thread, _Last(request, None, handler))
+        self._threads.remember(call.thread, LastCall(request, None, handler))
         state = self._state(call)
         turn = self._recent.get(call.thread, call.history.keys, state)
         if turn is None:
@@ -203,7 +184,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
             None where the thread has had no call in this process: its model and tools are not
             known.
         """
-        last = self._last(config)
+        last = self._threads.of(config)
         if last is None:
             return None
         history = history_in(last.request, _messages(values), self._pin)
@@ -221,7 +202,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
             values: Of the agent's state.
             config: That names the thread.
         """
-        last, state = self._last(config), state_in(values)
+        last, state = self._threads.of(config), state_in(values)
         if last is None or state is None:
             return None
         history = history_in(last.request, _messages(values), self._pin)
@@ -241,7 +222,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         Returns:
             The compaction's id; None: nothing was done.
         """
-        last, before = self._last(config), agent.get_state(config)
+        last, before = self._threads.of(config), agent.get_state(config)
         if last is None or last.ask is None:
             return None
         request = last.request.override(messages=_messages(before.values))
@@ -256,11 +237,11 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         self, agent: Any, config: RunnableConfig, *, return_share: float = 0.5
     ) -> str | None:
         """As `compact_idle`, of a thread whose last call was made either way."""
-        last, before = self._last(config), await agent.aget_state(config)
+        last, before = self._threads.of(config), await agent.aget_state(config)
         if last is None:
             return None
         request = last.request.override(messages=_messages(before.values))
-        ask = self._aasking(request, last.aask or _threaded(last.ask), config)
+        ask = self._aasking(request, last.asynchronous(), config)
         flow = self._idle(request, before.values, config, return_share)
         turn = await adriven(flow, ask, long=is_long(request.messages))
         if turn.plan is None or (await agent.aget_state(config)).config != before.config:
@@ -310,10 +291,10 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         config: RunnableConfig | None = None,
     ) -> Ask:  # fmt: skip
         if self._summarizer is not None:
-            return asking(self._summarizer, request.messages, _config(config))
+            return asking(self._summarizer, request.messages, summary_config(config))
 
         def ask(summary: SummaryRequest) -> str:
-            with under(_config(config)):
+            with under(summary_config(config)):
                 response = handler(for_summary(request, summary, request.messages))
             return answered(response, by_model=True)
 
@@ -324,44 +305,16 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         config: RunnableConfig | None = None,
     ) -> AskAsync:  # fmt: skip
         if self._summarizer is not None:
-            return aasking(self._summarizer, request.messages, _config(config))
+            return aasking(self._summarizer, request.messages, summary_config(config))
 
         async def ask(summary: SummaryRequest) -> str:
-            with under(_config(config)):
+            with under(summary_config(config)):
                 response = await handler(for_summary(request, summary, request.messages))
             return answered(response, by_model=True)
 
         return ask
 
-    def _remember(self, thread: str, last: _Last) -> None:
-        if not thread:
-            return
-        with self._lock:
-            self._threads[thread] = last
-            self._threads.move_to_end(thread)
-            if len(self._threads) > _THREADS:
-                self._threads.popitem(last=False)
-
-    def _last(self, config: RunnableConfig | None) -> _Last | None:
-        with self._lock:
-            return self._threads.get(named_in(config or {}))
-
-
-def _config(config: RunnableConfig | None) -> RunnableConfig:
-    return summary_config(config, internal_call_metadata())
-
 
 def _messages(values: Mapping[str, Any]) -> list[Any]:
     found: list[BaseMessage] = list(values.get("messages") or ())
     return found
-
-
-def _threaded(
-    handler: Callable[[Request], Response] | None,
-) -> Callable[[Request], Awaitable[Response]]:
-    async def ask(request: Request) -> Response:
-        if handler is None:
-            raise RuntimeError("the thread has had no call in this process")
-        return await asyncio.to_thread(handler, request)
-
-    return ask

@@ -1,89 +1,20 @@
-"""Who answers, and who writes summaries: read off whatever LangChain calls a model."""
+"""Who writes summaries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.runnables import Runnable, RunnableBinding
-from langchain_core.runnables.fallbacks import RunnableWithFallbacks
-from langchain_core.tools import BaseTool
+from langchain_core.runnables import Runnable
 
 from frugal_chains.dispatch.memory import Summarizer
 from frugal_chains.errors import MemoryPlanError
-from frugal_chains.facts import ToolFacts
-from frugal_chains.providers import provider_id
-from langchain_frugal._facts import tool_facts
-from langchain_frugal.compression._tool_words import ToolWords
+from langchain_frugal._who import who
 
 Model: TypeAlias = Runnable[Any, Any]
 SAME = "same"
 Summarizing: TypeAlias = Model | Literal["same"] | None
 """Who writes summaries: a model of its own, the one that answers, or nobody."""
-
-_ROUTER = "frugal"
-"""The provider of a model that asks others: whom, it decides later."""
-_WORDS = ToolWords()
-
-
-class Who(NamedTuple):
-    """A model as price lists and cache rules know it; empty: not known."""
-
-    model: str = ""
-    provider: str = ""
-
-
-def who(model: Any, settings: Mapping[str, Any] | None = None) -> Who:
-    """Who will answer.
-
-    Args:
-        model: A chat model, with whatever was bound to it, or a name: `gpt-5.1`, `openai:gpt-5.1`.
-        settings: Of the call; they may name another model of the same client.
-    """
-    if isinstance(model, str):
-        provider, colon, name = model.partition(":")
-        known = provider_id(provider) if colon else ""
-        return Who(name, known) if known and "/" not in provider else Who(model)
-    named = dict(settings or {})
-    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
-        if isinstance(model, RunnableBinding):
-            named = {**model.kwargs, **named}
-            model = model.bound
-        else:
-            model = model.runnable
-    told = {"model": named["model"]} if "model" in named else {}
-    try:
-        params: Mapping[str, Any] = model._get_ls_params(**told)
-        provider = provider_id(str(params.get("ls_provider") or ""))
-        name = str(params.get("ls_model_name") or "")
-    except Exception:  # it is no model of LangChain's own making
-        return Who()
-    return Who() if provider == _ROUTER else Who(name, provider)
-
-
-def bound_tools(model: Any) -> tuple[ToolFacts, ...]:
-    """The tools that were bound to a model."""
-    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
-        if isinstance(model, RunnableWithFallbacks):
-            model = model.runnable
-            continue
-        tools = model.kwargs.get("tools")
-        if tools:
-            return facts_of_tools(tools)
-        model = model.bound
-    return ()
-
-
-def facts_of_tools(tools: Sequence[Any]) -> tuple[ToolFacts, ...]:
-    """What a provider is told of tools."""
-    return tuple(_tool(tool) for tool in tools)
-
-
-def _tool(tool: Any) -> ToolFacts:
-    if not isinstance(tool, BaseTool):
-        return tool_facts(tool)
-    return _WORDS.facts(tool) or ToolFacts(name=tool.name, description=tool.description)
 
 
 class SummaryModel(NamedTuple):
@@ -111,3 +42,16 @@ def summary_model(given: Summarizing) -> SummaryModel:
         )
     name, provider = who(given)
     return SummaryModel(Summarizer(model=name, provider=provider), given)
+
+
+def transcript_model(summarizer: Summarizing, model: Any) -> SummaryModel:
+    """Who is asked for summaries where requests cannot be seen, only messages.
+
+    Raises:
+        MemoryPlanError: "same" without a model to ask, or a summarizer that is none.
+    """
+    if summarizer != SAME:
+        return summary_model(summarizer)
+    if isinstance(model, str):
+        raise MemoryPlanError("summarizer='same' needs the model itself, to ask it: give model=")
+    return summary_model(model)

@@ -16,29 +16,28 @@ from frugal_chains.facts import RequestFacts
 from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
+from langchain_frugal._around import around
 from langchain_frugal._facts import cache_ttl_of
-from langchain_frugal.compression._around import around
+from langchain_frugal._long import is_long, worked
+from langchain_frugal._who import bound_tools, facts_of_tools, who
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,
     aasking,
     anobody,
     asking,
-    is_long,
     nobody,
     summary_config,
 )
-from langchain_frugal.memory._conversations import Conversations, Said, is_wanted, named_in
-from langchain_frugal.memory._messages import Pin, history_of, sent
-from langchain_frugal.memory._models import (
-    SAME,
-    Model,
-    Summarizing,
-    bound_tools,
-    facts_of_tools,
-    summary_model,
-    who,
+from langchain_frugal.memory._conversations import (
+    Conversations,
+    Said,
+    is_wanted,
+    named_in,
+    read_or_none,
 )
+from langchain_frugal.memory._messages import Pin, history_of, sent
+from langchain_frugal.memory._models import SAME, Model, Summarizing, summary_model
 
 Given: TypeAlias = PromptValue | Sequence[Any] | Mapping[str, Any]
 """A prompt, messages, or the state of a graph with `messages` in it."""
@@ -159,15 +158,21 @@ class MessageCompactor(Runnable[Any, Any]):
         messages = _messages(given)
         if not (self.enabled and messages and is_wanted(config)):
             return _like(given, messages)
-        turn = self._conversations.turn(self._said(messages, config), self._ask(messages, config))
+        said = read_or_none(lambda: self._said(messages, config))
+        if said is None:
+            return _like(given, messages)
+        turn = self._conversations.turn(said, self._ask(messages, config))
         return _like(given, _view(turn, messages))
 
     async def _acompacted(self, given: Given, run_manager: object, config: RunnableConfig) -> Any:
         messages = _messages(given)
         if not (self.enabled and messages and is_wanted(config)):
             return _like(given, messages)
-        said, ask = self._said(messages, config), self._aask(messages, config)
-        turn = await self._conversations.aturn(said, ask, long=is_long(messages))
+        long = is_long(messages)
+        said = await worked(read_or_none, lambda: self._said(messages, config), long=long)
+        if said is None:
+            return _like(given, messages)
+        turn = await self._conversations.aturn(said, self._aask(messages, config), long=long)
         return _like(given, _view(turn, messages))
 
     def _said(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> Said:

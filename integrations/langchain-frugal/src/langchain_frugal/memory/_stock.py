@@ -11,6 +11,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from frugal_chains.dispatch.memory import summarized
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.tokens import TokenCounter
+from langchain_frugal._long import is_long
+from langchain_frugal._who import who
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,
@@ -19,12 +21,11 @@ from langchain_frugal.memory._asking import (
     anobody,
     asking,
     driven,
-    is_long,
     nobody,
     summary_config,
 )
 from langchain_frugal.memory._messages import facts_at
-from langchain_frugal.memory._models import Model, who
+from langchain_frugal.memory._models import Model
 
 NOTHING = "(nothing to note)"
 

@@ -11,7 +11,8 @@ from langchain_core.tools import BaseTool
 
 from frugal_chains.prompt_cache import CachePlan
 from frugal_chains.providers import CacheControls
-from langchain_frugal.compression._tool_words import with_marker
+from langchain_frugal._tool_words import with_marker
+from langchain_frugal.prompt_cache._blocks import WHOLE
 from langchain_frugal.prompt_cache._forms import (
     ANTHROPIC,
     BEDROCK,
@@ -22,7 +23,7 @@ from langchain_frugal.prompt_cache._forms import (
     Form,
     marker,
 )
-from langchain_frugal.prompt_cache._read import WHOLE, Place, Read
+from langchain_frugal.prompt_cache._read import Place, Read
 
 _OF_FORM: Final[Mapping[Form, str]] = {
     "anthropic": ANTHROPIC,
@@ -65,9 +66,7 @@ def own_only(parts: Parts, form: Form, controls: CacheControls) -> Parts:
     )
 
 
-def applied(
-    plan: CachePlan, read: Read, parts: Parts, form: Form, *, tail_marked: bool
-) -> Parts:
+def applied(plan: CachePlan, read: Read, parts: Parts, form: Form, *, tail_marked: bool) -> Parts:
     """The request as it is sent. Nothing of what was given is changed.
 
     Args:
@@ -106,9 +105,7 @@ def applied(
             )
             for at, message in enumerate(parts.messages)
         ],
-        settings={
-            k: v for k, v in settings.items() if not (k in beside and v is None)
-        },
+        settings={k: v for k, v in settings.items() if not (k in beside and v is None)},
     )
 
 
@@ -208,9 +205,11 @@ def _without(message: BaseMessage, foreign: frozenset[str]) -> BaseMessage:
 
 def _tool_without(tool: Any, foreign: frozenset[str]) -> Any:
     if isinstance(tool, BaseTool):
-        return with_marker(tool, None) if ANTHROPIC in foreign and _names(
-            tool.extras, frozenset({ANTHROPIC})
-        ) else tool
+        return (
+            with_marker(tool, None)
+            if ANTHROPIC in foreign and _names(tool.extras, frozenset({ANTHROPIC}))
+            else tool
+        )
     if isinstance(tool, Mapping) and _names(tool, foreign):
         return {k: v for k, v in tool.items() if k not in foreign}
     return tool

@@ -8,10 +8,10 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
+from langchain_frugal._around import around as books_around
 from langchain_frugal._books import operation_of, trackers_of
 from langchain_frugal._facts import thread_of
-from langchain_frugal.compression._around import around as books_around
-from langchain_frugal.memory._messages import SOURCE
+from langchain_frugal._stand_ins import SOURCE
 from langchain_frugal.prompt_cache._marking import SWITCH, Around
 
 
@@ -41,7 +41,8 @@ def around_run(run: Any) -> Around:
         conversation=_conversation(metadata, configured),
         wanted={**metadata, **configured}.get(SWITCH) is not False,
         summary=_is_summary(metadata),
-        operation_id=operation_of(run),
+        # A run that stands alone is an operation of its own.
+        operation_id=operation_of(run) if run.parent_run_id is not None else run.run_id.hex,
         trackers=trackers_of(run.handlers),
     )
 

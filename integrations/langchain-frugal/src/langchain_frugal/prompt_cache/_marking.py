@@ -11,12 +11,12 @@ from typing import Any, Final
 from langchain_core.messages import BaseMessage
 
 from frugal_chains.dispatch import CacheKeeper
-from frugal_chains.prompt_cache import CachePlan, Traffic
 from frugal_chains.pricing import PriceBook
+from frugal_chains.prompt_cache import CachePlan, Traffic
 from frugal_chains.providers import CacheControls, cache_controls
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker
-from langchain_frugal.memory._models import who
+from langchain_frugal._who import who
 from langchain_frugal.prompt_cache._apply import Parts, applied, own_only
 from langchain_frugal.prompt_cache._forms import (
     ANTHROPIC,
@@ -28,7 +28,8 @@ from langchain_frugal.prompt_cache._forms import (
     takes_key,
     takes_options,
 )
-from langchain_frugal.prompt_cache._read import Read, RequestReader, Volatile, settings_of
+from langchain_frugal.prompt_cache._read import Read, RequestReader, Volatile
+from langchain_frugal.prompt_cache._settings import settings_of
 
 logger = logging.getLogger("langchain_frugal")
 
@@ -108,7 +109,8 @@ class Marking:
     def _marked(self, model: Any, parts: Parts, call: Around, schema: Any) -> Marked:
         name, provider = who(model, parts.settings)
         controls, form = cache_controls(provider, name), form_of(model)
-        if not name or controls.control == "none":
+        reaches = controls.control == "automatic" or marks(form, controls)
+        if not name or controls.control == "none" or not reaches:
             return Marked(parts=parts)
         clean = own_only(parts, form, controls)
         tail = clean.settings.get(ANTHROPIC) if form == "anthropic" else None
@@ -124,8 +126,7 @@ class Marking:
         )  # fmt: skip
         if "failed" in plan.reasons:
             return Marked(parts=clean, model=name, provider=provider)
-        put = plan if marks(form, controls) else _order_alone(plan)
-        sent = applied(put, read, clean, form, tail_marked=tail is not None)
+        sent = applied(plan, read, clean, form, tail_marked=tail is not None)
         sent = Parts(
             tools=sent.tools,
             messages=sent.messages,
@@ -134,10 +135,6 @@ class Marking:
         return Marked(
             parts=sent, model=name, provider=provider, plan=plan, read=read, settings=settings
         )
-
-
-def _order_alone(plan: CachePlan) -> CachePlan:
-    return CachePlan(order=plan.order)
 
 
 def _options(
@@ -179,8 +176,6 @@ def _described(schema: Any) -> str:
         return f"{type(schema).__name__}\n{inner!r}"
 
 
-def messages_with(
-    system: BaseMessage | None, messages: Sequence[BaseMessage]
-) -> list[BaseMessage]:
+def messages_with(system: BaseMessage | None, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """As they are sent: the system prompt first."""
     return [*([system] if system is not None else []), *messages]

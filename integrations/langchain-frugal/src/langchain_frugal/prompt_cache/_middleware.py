@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
-from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AIMessage, BaseMessage
 
-from frugal_chains.prompt_cache import Traffic
+from frugal_chains.dispatch.prompt_cache import CacheMiss
 from frugal_chains.pricing import PriceBook
+from frugal_chains.prompt_cache import Traffic
 from frugal_chains.tokens import TokenCounter
-from langchain_frugal.memory._asking import is_long, worked
-from langchain_frugal.prompt_cache._around import around_agent
+from langchain_frugal._long import is_long, worked
 from langchain_frugal.prompt_cache._apply import Parts
+from langchain_frugal.prompt_cache._around import around_agent
 from langchain_frugal.prompt_cache._marking import Around, Marked, Marking, messages_with
-from langchain_frugal.prompt_cache._misses import CacheMiss, Misses
+from langchain_frugal.prompt_cache._misses import Misses
 from langchain_frugal.prompt_cache._read import Volatile
 
 Request = ModelRequest[Any]
@@ -123,13 +123,7 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             messages=messages_with(request.system_message, request.messages),
             settings=settings,
         )
-        return self._marking.marked(request.model, parts, call, schema=_schema(request))
-
-
-def _schema(request: Request) -> Any:
-    """Of an answer that is asked for as a tool, whatever the agent chooses in the end."""
-    found = request.response_format
-    return found if isinstance(found, ToolStrategy) or found is not None else None
+        return self._marking.marked(request.model, parts, call, schema=request.response_format)
 
 
 def _with(request: Request, marked: Marked) -> Request:

@@ -3,40 +3,29 @@ tools and messages."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.tools import BaseTool
 
 from frugal_chains.dispatch import PromptBlock
-from frugal_chains.facts import ToolFacts
 from frugal_chains.providers import CacheControls, tokenizer_facts
-from langchain_frugal._facts import as_json, tool_facts
-from langchain_frugal.compression._tool_words import MARKER, ToolWords
-from langchain_frugal.memory._messages import is_ours
-from langchain_frugal.prompt_cache._forms import BEDROCK, MARKS, Form, ttl_in
+from langchain_frugal._stand_ins import is_ours
+from langchain_frugal._tool_words import MARKER, ToolWords
+from langchain_frugal.prompt_cache._blocks import (
+    WHOLE,
+    can_mark_tool,
+    parts_of,
+    schema_block,
+    tool_text,
+)
+from langchain_frugal.prompt_cache._forms import BEDROCK, Form, ttl_in
 
 Volatile = Callable[[BaseMessage], bool]
 """Whether a message, or a system message with one block of the system prompt, will have changed by
 the next call."""
-
-WHOLE: Final = -1
-"""The place of a block that is all of its message: its content is a text, or a tool's result."""
-_DEFERRED: Final = "defer_loading"
-_OWN_DEFINITION: Final = "provider_tool_definition"
-_REASONING: Final = frozenset(
-    {"thinking", "redacted_thinking", "reasoning", "reasoning_content", "function_call"}
-)
-_MEDIA: Final = frozenset({"image", "image_url", "document", "file", "video", "media", "audio",
-                           "input_audio", "input_image", "input_file"})  # fmt: skip
-_KEEPS_MARKER: Final = frozenset(
-    {"text", "image", "document", "file", "search_result", "tool_result"}
-)
-"""Blocks of langchain-anthropic that leave a marker where it is: an `image_url` is rewritten
-without it, a `tool_use` from the message's calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +86,15 @@ class RequestReader:
         media = tokenizer_facts(model).image_tokens
         found = [*self._tools(tools, form, controls)]
         if schema:
-            found.append((_tool_block(schema), Place(where="tools", item=len(tools))))
+            found.append((schema_block(schema), Place(where="tools", item=len(tools))))
         leading = _leading(messages)
         for at, message in enumerate(messages):
             system = isinstance(message, SystemMessage) and (at < leading or not in_place)
             kind: Literal["system", "message"] = "system" if system else "message"
-            each = _parts(message, form, controls, kind, media)
+            each = parts_of(message, form, controls, kind, media)
             later = at + 1 < len(messages)
-            found += [(self._told(block, message, part, later), Place(
+            name = "" if system else f"message {at - leading + 1}"
+            found += [(self._told(replace(block, name=name), message, part, later), Place(
                 where="messages", item=at, part=part)) for block, part in each]  # fmt: skip
         found.sort(key=lambda pair: ("tools", "system", "message").index(pair[0].kind))
         if tail_marker is not None:
@@ -125,7 +115,7 @@ class RequestReader:
                 continue  # it stands for no tool; the one before it is marked
             extras = given if isinstance(given, Mapping) else {}
             facts = self._words.facts(tool) if isinstance(tool, BaseTool) else None
-            text, name = _tool_text(tool, facts, extras)
+            text, name = tool_text(tool, facts, extras)
             behind = tools[at + 1] if form == "bedrock" and at + 1 < len(tools) else None
             own = behind.get(BEDROCK) if isinstance(behind, Mapping) else extras.get(MARKER)
             block = PromptBlock(
@@ -133,7 +123,7 @@ class RequestReader:
                 text=text,
                 name=name,
                 marker=ttl_in(own, controls),
-                markable=_can_mark_tool(tool, extras, form),
+                markable=can_mark_tool(tool, extras, form),
             )
             yield block, Place(where="tools", item=at)
 
@@ -160,203 +150,9 @@ def _leading(messages: Sequence[BaseMessage]) -> int:
     )
 
 
-def _tool_text(
-    tool: Any, facts: ToolFacts | None, extras: Mapping[str, Any]
-) -> tuple[str, str]:
-    """What is sent of a tool, as near as can be told, and its name."""
-    if isinstance(tool, BaseTool):
-        more = {name: value for name, value in extras.items() if name not in MARKS}
-        beside = as_json(more) if more else ""
-        if facts is None:
-            return f"{tool.name}\n{tool.description}\n{beside}", tool.name
-        return f"{facts.name}\n{facts.description}\n{facts.parameters}{beside}", facts.name
-    if isinstance(tool, Mapping):
-        shown = {name: value for name, value in tool.items() if name not in MARKS}
-        return as_json(shown), tool_facts(tool).name
-    name = str(getattr(tool, "__name__", "") or type(tool).__name__)
-    return f"{name}\n{getattr(tool, '__doc__', '') or ''}", name
-
-
-def _tool_block(schema: str) -> PromptBlock:
-    return PromptBlock(kind="tools", text=schema, markable=False)
-
-
-def _can_mark_tool(tool: Any, extras: Mapping[str, Any], form: Form) -> bool:
-    """Anthropic refuses a marker on a tool that it finds by itself; a function or a class has no
-    place for one."""
-    if form == "bedrock":
-        return True
-    if form != "anthropic" or extras.get(_DEFERRED) or _OWN_DEFINITION in extras:
-        return False
-    if isinstance(tool, BaseTool):
-        return True
-    # Of a tool in OpenAI's words langchain-anthropic sends on what it knows, and no marker.
-    return isinstance(tool, Mapping) and "function" not in tool and (
-        "input_schema" in tool or isinstance(tool.get("type"), str)
-    )
-
-
-def _parts(
-    message: BaseMessage,
-    form: Form,
-    controls: CacheControls,
-    kind: Literal["system", "message"],
-    media_tokens: int,
-) -> Iterator[tuple[PromptBlock, int]]:
-    """The blocks that a provider is sent of one message, in order."""
-    role = message.type
-    if isinstance(message, ToolMessage) and not _is_results(message.content):
-        yield _result(message, form, controls, media_tokens), WHOLE
-        return
-    content: Any = message.content
-    can = _can_mark(message, form, kind)
-    if isinstance(content, str):
-        if content or not isinstance(message, AIMessage):
-            text = PromptBlock(
-                kind=kind, text=f"{role}\n{content}", markable=can and bool(content.strip())
-            )
-            yield text, WHOLE
-    else:
-        for part, each in enumerate(content):
-            block = _block(each, role, kind, message, can, media_tokens, controls, form)
-            if block is not None:
-                yield _with_point(block, content, part, controls), part
-    if isinstance(message, AIMessage):
-        for call in message.tool_calls:
-            text_of = f"{role}\n{call['name']}\n{as_json(call['args'])}\n{call.get('id') or ''}"
-            yield PromptBlock(kind=kind, text=text_of, run="calls", markable=False), WHOLE
-
-
-def _can_mark(message: BaseMessage, form: Form, kind: str) -> bool:
-    """Whether a text of this message can carry a marker."""
-    if form == "anthropic":
-        if isinstance(message, SystemMessage):
-            return kind == "system"
-        made_by_v1 = message.response_metadata.get("output_version") == "v1"
-        return isinstance(message, HumanMessage | ToolMessage | AIMessage) and not (
-            isinstance(message, AIMessage) and made_by_v1
-        )
-    # OpenAI takes breakpoints on input, Bedrock's points stand behind what people say.
-    return form in ("openai", "bedrock") and isinstance(message, SystemMessage | HumanMessage)
-
-
-def _block(
-    each: Any,
-    role: str,
-    kind: Literal["system", "message"],
-    message: BaseMessage,
-    can: bool,
-    media_tokens: int,
-    controls: CacheControls,
-    form: Form,
-) -> PromptBlock | None:
-    """None: the provider is sent nothing of it, or it is told elsewhere."""
-    if isinstance(each, str):
-        return PromptBlock(kind=kind, text=f"{role}\n{each}", markable=can and bool(each.strip()))
-    if not isinstance(each, Mapping) or BEDROCK in each:
-        return None
-    name = str(each.get("type") or "")
-    own = ttl_in(next((each[m] for m in MARKS if each.get(m) is not None), None), controls)
-    if name in ("", "text") and isinstance(each.get("text"), str):
-        text = str(each["text"])
-        if not text.strip() and isinstance(message, AIMessage | HumanMessage):
-            return None
-        return PromptBlock(
-            kind=kind, text=f"{role}\n{text}", marker=own, markable=can and bool(text.strip())
-        )
-    if name in ("tool_use", "tool_call", "input_json_delta"):
-        return None
-    rest = {key: value for key, value in each.items() if key not in MARKS}
-    if name in _MEDIA:
-        keeps = name in _KEEPS_MARKER if form == "anthropic" else form == "bedrock"
-        return PromptBlock(
-            kind=kind, text=f"{role}\n{name}", hidden=as_json(rest), media_tokens=media_tokens,
-            marker=own, markable=can and keeps,
-        )  # fmt: skip
-    return PromptBlock(
-        kind=kind, text=f"{role}\n{as_json(rest)}", marker=own,
-        markable=can and name not in _REASONING and form == "anthropic" and name in _KEEPS_MARKER,
-        run="results" if name == "tool_result" else "",
-    )  # fmt: skip
-
-
-def _with_point(
-    block: PromptBlock, content: Sequence[Any], part: int, controls: CacheControls
-) -> PromptBlock:
-    """With the caller's marker, where Bedrock's stands behind the block."""
-    behind = content[part + 1] if part + 1 < len(content) else None
-    if isinstance(behind, Mapping) and BEDROCK in behind and controls.control == BEDROCK:
-        return replace(block, marker=ttl_in(behind[BEDROCK], controls))
-    return block
-
-
-def _result(
-    message: ToolMessage, form: Form, controls: CacheControls, media_tokens: int
-) -> PromptBlock:
-    """A tool's result: one block, whatever it is made of."""
-    content: Any = message.content
-    head = f"{message.type}\n{message.tool_call_id}\n{message.status}\n"
-    if isinstance(content, str):
-        return PromptBlock(
-            kind="message", text=head + content, run="results",
-            markable=form == "anthropic" and bool(content.strip()),
-        )  # fmt: skip
-    texts, media, hidden, own = [], 0, [], ""
-    for each in content:
-        if not isinstance(each, Mapping):
-            texts.append(str(each))
-            continue
-        own = ttl_in(next((each[m] for m in MARKS if each.get(m) is not None), None), controls) or own
-        rest = {key: value for key, value in each.items() if key not in MARKS}
-        if str(each.get("type") or "") in _MEDIA:
-            media += 1
-            hidden.append(as_json(rest))
-        else:
-            texts.append(str(each["text"]) if "text" in each else as_json(rest))
-    return PromptBlock(
-        kind="message", text=head + "\n".join(texts), hidden="\n".join(hidden), run="results",
-        media_tokens=media * media_tokens, marker=own,
-        markable=form == "anthropic" and bool(content),
-    )  # fmt: skip
-
-
-def _is_results(content: Any) -> bool:
-    """Whether a tool message holds Anthropic's own blocks already."""
-    return isinstance(content, list) and bool(content) and all(
-        isinstance(block, Mapping) and block.get("type") == "tool_result" for block in content
-    )
-
-
-def _with_tail(
-    found: list[tuple[PromptBlock, Place]], ttl: str
-) -> list[tuple[PromptBlock, Place]]:
+def _with_tail(found: list[tuple[PromptBlock, Place]], ttl: str) -> list[tuple[PromptBlock, Place]]:
     """With the marker that stands beside the messages on the block that the provider puts it."""
     if not found or not ttl or found[-1][0].marker:
         return found
     block, place = found[-1]
     return [*found[:-1], (replace(block, marker=ttl), place)]
-
-
-def settings_of(settings: Mapping[str, Any], model: Any) -> dict[str, str]:
-    """What else the provider's cache goes by, by the names of `CacheControls.resets`."""
-    while hasattr(model, "bound"):
-        model = model.bound
-    found: dict[str, str] = {}
-    for name, keys in _SETTINGS.items():
-        values = [settings.get(key, getattr(model, key, None)) for key in keys]
-        if any(value is not None for value in values):
-            found[name] = json.dumps(values, default=repr, sort_keys=True)
-    return found
-
-
-_SETTINGS: Final[Mapping[str, Sequence[str]]] = {
-    "tool_choice": ("tool_choice",),
-    "thinking": ("thinking",),
-    "effort": ("reasoning_effort", "effort", "output_config", "reasoning"),
-    "format": ("response_format",),
-    "speed": ("speed",),
-    "service_tier": ("service_tier",),
-    "verbosity": ("verbosity",),
-    "parallel_tool_calls": ("parallel_tool_calls",),
-}
-"""By name of a setting: the keywords and fields in which it may be said."""

@@ -13,7 +13,7 @@ from llama_index.core.prompts import BasePromptTemplate
 from frugal_chains.compression.prompt import ExampleOrder, ExamplePlan, PromptExample
 from frugal_chains.dispatch import ExampleChooser
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._around import Around, around
+from llama_index_frugal._around import Around, around
 
 Example = str | Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from llama_index.core.tools import ToolMetadata, ToolOutput
 
 from frugal_chains.compression.payload import argument_words
 from frugal_chains.dispatch import PayloadCompressor, Prefix
-from llama_index_frugal.compression._around import Around
+from llama_index_frugal._around import Around
 
 Arguments = Sequence[tuple[str, Any]]
 """Of a call, with their names; the name of a positional one is empty."""

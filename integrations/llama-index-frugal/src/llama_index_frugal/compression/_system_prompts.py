@@ -13,7 +13,7 @@ from frugal_chains.compression.prompt import DiffView
 from frugal_chains.dispatch import Asked, PromptPolicy, ShortPrompt, SystemPrompts
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._around import around
+from llama_index_frugal._around import around
 from llama_index_frugal.compression._short_llm import short_llm
 
 L = TypeVar("L", bound=LLM)

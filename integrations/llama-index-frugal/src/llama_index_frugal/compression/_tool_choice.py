@@ -19,12 +19,13 @@ from frugal_chains.dispatch import TextVectors, ToolChoice, ToolChooser
 from frugal_chains.facts import RequestFacts, ToolFacts
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
+from llama_index_frugal._about import facts_of, who_answers
+from llama_index_frugal._around import Around, around
 from llama_index_frugal._request import chat_facts
-from llama_index_frugal.compression._around import Around, around
 from llama_index_frugal.compression._likeness import EmbedTexts
 from llama_index_frugal.compression._originals import FETCH
-from llama_index_frugal.compression._tool_step import Step, step_around, who_answers, with_names
-from llama_index_frugal.compression._tool_words import facts_of, find_tool, worded
+from llama_index_frugal.compression._tool_step import Step, step_around, with_names
+from llama_index_frugal.compression._tool_words import find_tool, worded
 from llama_index_frugal.compression._tools import Tool
 
 logger = logging.getLogger("llama_index_frugal")

@@ -14,7 +14,6 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from frugal_chains.compression.tools import Action, Offered
 from frugal_chains.facts import MessageFacts, RequestFacts
-from frugal_chains.providers import provider_id
 from llama_index_frugal._request import as_json, tool_calls_of
 
 logger = logging.getLogger("llama_index_frugal")
@@ -27,8 +26,6 @@ _CALLS: Final = "current_tool_calls"
 _RUN_TAG: Final = "llamaindex.run_id"
 _STEP_TAG: Final = "llamaindex.step.input_event"
 """Tags that workflows put around their steps."""
-_ROUTER: Final = "RoutingLLM"
-"""It asks others: whom, it decides later."""
 _ACTIONS: Final[tuple[Action, ...]] = ("leave", "slim", "prune")
 
 
@@ -109,16 +106,6 @@ async def step_around(asked: str) -> Step | None:
         llm=llm if isinstance(llm, LLM) else None,
         forced=(forced,) if isinstance(forced, str) else (),
     )
-
-
-def who_answers(llm: LLM) -> tuple[str, str]:
-    """Model and provider; empty where that is not known."""
-    if llm.class_name() == _ROUTER:
-        return "", ""
-    try:
-        return llm.metadata.model_name, provider_id(llm.class_name())
-    except Exception:  # a model that is newer than its class
-        return str(getattr(llm, "model", "")), provider_id(llm.class_name())
 
 
 def with_names(messages: Sequence[MessageFacts]) -> tuple[MessageFacts, ...]:

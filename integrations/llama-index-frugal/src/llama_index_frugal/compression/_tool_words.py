@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from frugal_chains.dispatch import ToolChoice, ToolChooser
 from frugal_chains.facts import ToolFacts
-from llama_index_frugal._request import as_json
 
 
 @dataclass
@@ -55,16 +54,6 @@ class Task(BaseModel):
     """Arguments of `find_tool`."""
 
     task: str
-
-
-def facts_of(tool: BaseTool) -> ToolFacts:
-    """What a model is told of a tool."""
-    metadata = tool.metadata
-    return ToolFacts(
-        name=metadata.name or "",
-        description=metadata.description or "",
-        parameters=as_json(metadata.get_parameters_dict()),
-    )
 
 
 def worded(tool: BaseTool, text: ToolFacts) -> BaseTool:

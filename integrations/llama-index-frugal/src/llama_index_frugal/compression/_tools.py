@@ -16,7 +16,7 @@ from frugal_chains.compression.shape import LOSSLESS_FORMS, checked_lossless
 from frugal_chains.dispatch import PayloadCompressor, Prefix
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._around import around
+from llama_index_frugal._around import around
 from llama_index_frugal.compression._originals import FETCH, fetch_original_tool
 from llama_index_frugal.compression._outputs import Outputs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms import LLM
@@ -20,10 +20,6 @@ logger = logging.getLogger("llama_index_frugal")
 
 Ask: TypeAlias = Callable[[SummaryRequest], "str | BaseException"]
 AAsk: TypeAlias = Callable[[SummaryRequest], "Awaitable[str | BaseException]"]
-
-LARGE_CHARS: Final = 100_000
-"""Of messages that no summary covers: from so many on, an event loop is left to others meanwhile.
-To weigh them takes about 0.2 us a character, and to pick sentences up to 5 us."""
 
 
 class Asks:
@@ -130,14 +126,3 @@ def _next(flow: Flow, given: str | BaseException | None) -> SummaryRequest | Tur
 
 async def _at_once(flow: Flow, given: str | BaseException | None) -> SummaryRequest | Turn:
     return _next(flow, given)
-
-
-def is_large(messages: Sequence[ChatMessage]) -> bool:
-    """Whether what is done with these messages may hold up an event loop."""
-    chars = 0
-    for message in messages:
-        for block in message.blocks:
-            chars += len(getattr(block, "text", None) or "")
-        if chars > LARGE_CHARS:
-            return True
-    return False

@@ -13,8 +13,8 @@ from pydantic import Field
 from frugal_chains.dispatch.memory import SummaryRequest, summarized
 from frugal_chains.memory import merge_summaries, parse_summary
 from frugal_chains.tokens import TokenCounter
+from llama_index_frugal._about import who_answers
 from llama_index_frugal._request import message_facts
-from llama_index_frugal.compression._tool_step import who_answers
 from llama_index_frugal.memory._asking import Asks
 
 HEADING: Final = "[Summary of earlier messages]\n"

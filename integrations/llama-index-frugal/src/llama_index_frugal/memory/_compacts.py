@@ -16,13 +16,14 @@ from frugal_chains.dispatch.memory import (
     MemoryStates,
     SummaryRequest,
     Turn,
+    head_key,
 )
-from frugal_chains.dispatch.memory._history import head_key
 from frugal_chains.memory import MemoryState
 from frugal_chains.tracking import decided
+from llama_index_frugal._about import is_large
+from llama_index_frugal._around import around
 from llama_index_frugal._request import chat_facts, longest_ttl
-from llama_index_frugal.compression._around import around
-from llama_index_frugal.memory._asking import Asks, adriven, driven, is_large, note, text_of
+from llama_index_frugal.memory._asking import Asks, adriven, driven, note, text_of
 from llama_index_frugal.memory._messages import Head, Pin, asked, history_of, sent
 from llama_index_frugal.memory._steps import with_steps
 

@@ -14,9 +14,9 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from frugal_chains.dispatch.memory import Compaction, Compactor, Flow, History, MemoryStates, Turn
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import Decision, MemoryState
-from llama_index_frugal.compression._around import around
-from llama_index_frugal.compression._tool_step import who_answers
-from llama_index_frugal.memory._asking import adriven, driven, is_large
+from llama_index_frugal._about import is_large, who_answers
+from llama_index_frugal._around import around
+from llama_index_frugal.memory._asking import adriven, driven
 from llama_index_frugal.memory._messages import history_of, sent
 from llama_index_frugal.memory._options import (
     Options,

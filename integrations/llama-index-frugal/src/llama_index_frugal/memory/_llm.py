@@ -20,7 +20,7 @@ from frugal_chains.dispatch.memory import Compaction, Compactor, Summarizer
 from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._tool_step import who_answers
+from llama_index_frugal._about import who_answers
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._compacts import Compacts
 from llama_index_frugal.memory._messages import Pin

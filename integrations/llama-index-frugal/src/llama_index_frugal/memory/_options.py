@@ -10,14 +10,12 @@ from llama_index.core.llms import LLM
 from llama_index.core.memory.chat_memory_buffer import DEFAULT_TOKEN_LIMIT_RATIO
 
 from frugal_chains.archive import Archive
-from frugal_chains.dispatch.memory import Compaction, Summarizer
-from frugal_chains.dispatch.memory._history import head_key
+from frugal_chains.dispatch.memory import Compaction, Summarizer, head_key
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._tool_step import who_answers
-from llama_index_frugal.compression._tool_words import facts_of
+from llama_index_frugal._about import facts_of, who_answers
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._messages import Head, Pin
 
@@ -80,5 +78,7 @@ def within_window(policy: CompactionPolicy, llm: LLM | None) -> CompactionPolicy
 
 
 def own_ttl(llm: LLM | None) -> Literal["", "5m"]:
-    """Anthropic's class marks messages while it sends them, if it is told which."""
-    return "5m" if getattr(llm, "cache_idx", None) is not None else ""
+    """Anthropic's class marks messages while it sends them, if it is told which; so does an LLM of
+    `cached_llm`."""
+    marks = bool(str(getattr(llm, "frugal_cache_ttl", "")))
+    return "5m" if marks or getattr(llm, "cache_idx", None) is not None else ""

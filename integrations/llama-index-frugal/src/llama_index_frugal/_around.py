@@ -1,4 +1,4 @@
-"""What stands around a compression: whether it is wanted, for whom, and whose books."""
+"""What stands around a lever at work: whether it is wanted, for whom, and whose books."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUTE: Final = "route"
 
 
 class Around(NamedTuple):
-    """The place where something is compressed."""
+    """The place where something is decided."""
 
     wanted: bool = True
     tier: str = ""
