@@ -283,7 +283,7 @@ def test_openai_by_its_longest_prefix(missing: Missing, chat_openai: Callable[..
     config: Any = {"callbacks": [handler], "metadata": {"thread_id": "o"}}
     model, plain = chat_openai("gpt-4o"), words("You work for a company.", 2_000)
     for turns, hour in ((1, 1), (2, 1), (3, 2)):
-        text = [HumanMessage(f"{m.content}") for m in history(turns)]
+        text = [HumanMessage(str(m.text)) for m in history(turns)]
         model.invoke([SystemMessage(f"{plain} It is {hour}"), *text], config)
         missing.wait()
     miss = only_miss(missing)
@@ -311,7 +311,9 @@ def test_the_providers_own_reason_is_kept_beside_without_its_text(
     *_, row = missing.ledger.attempts()
     assert row.prints is not None
     assert row.prints["r"] == {
-        "cache_miss_reason": {"type": "tools_changed", "cache_missed_input_tokens": 2_222}
+        "diagnostics": {
+            "cache_miss_reason": {"type": "tools_changed", "cache_missed_input_tokens": 2_222}
+        }
     }
 
 

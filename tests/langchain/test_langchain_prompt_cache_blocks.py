@@ -67,6 +67,12 @@ ODD: dict[str, list[BaseMessage]] = {
         AIMessage([text("Done.")]),
         HumanMessage("q"),
     ],
+    "calls-before-texts": [
+        HumanMessage("q"),
+        AIMessage([used(1), text("Meanwhile."), used(2)], tool_calls=[call(1), call(2)]),
+        ToolMessage("7", tool_call_id="toolu_1"),
+        ToolMessage("8", tool_call_id="toolu_2"),
+    ],
     "streamed": [
         HumanMessage("q"),
         AIMessage([{**used(1), "input": {}, "partial_json": '{"at": 1}', "index": 0}]),

@@ -209,6 +209,27 @@ def test_breakpoints_reach_the_wire_from_gpt_5_6_on(
     assert "prompt_cache_breakpoint" not in json.dumps(last)
 
 
+@pytest.mark.parametrize("responses", [False, True], ids=["chat", "responses"])
+def test_markers_for_others_never_reach_openai(
+    responses: bool, chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply("Yes."))
+    marker = {"cache_control": {"type": "ephemeral"}}
+    tools = [look.model_copy(update={"extras": dict(marker)})]
+    model = cached(chat_openai("gpt-4.1", use_responses_api=responses)).bind_tools(tools)
+    asks = HumanMessage(
+        [{"type": "text", "text": "One.", **marker}, {"cachePoint": {"type": "default"}}]
+    )
+    before = asks.model_copy(deep=True)
+    point = {"type": "text", "text": "Two.", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    model.invoke([asks, AIMessage("Yes."), HumanMessage([point])], **marker)
+    sent = json.dumps(scripted.requests[0].body)
+    assert "cache_control" not in sent
+    assert "cachePoint" not in sent
+    assert "breakpoint" not in sent  # an older model takes none
+    assert asks == before
+
+
 def test_options_of_the_callers_stay(chat_openai: MakeModel, scripted: ScriptedServer) -> None:
     scripted.always(Reply(said(1)))
     options = {"mode": "implicit", "ttl": "30m"}

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.structured_output import ToolStrategy
 from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
 from langchain_core.messages import AIMessage, HumanMessage
+from pydantic import BaseModel
 
 from frugal_chains import Ledger
 from frugal_chains.memory import CompactionPolicy
 from frugal_chains.pricing import PriceBook
+from frugal_chains.prompt_cache import CachePlan
 from frugal_chains.routing import Keywords, RoutingPolicy, Rule
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal import (
@@ -23,6 +26,8 @@ from langchain_frugal import (
     PromptCacheMiddleware,
     RoutingMiddleware,
 )
+from langchain_frugal.prompt_cache._apply import Parts
+from langchain_frugal.prompt_cache._marking import Around, Marking
 from tests.langchain.caching import (
     SONNET,
     MakeModel,
@@ -44,7 +49,14 @@ from tests.langchain.remembering import (
     refused,
     said,
 )
-from tests.servers import AnthropicPromptCache, Reply, ScriptedServer
+from tests.servers import AnthropicPromptCache, Reply, ScriptedServer, ToolCall
+
+
+class Found(BaseModel):
+    """What was found."""
+
+    grams: int
+
 
 BOTH = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 
@@ -225,6 +237,45 @@ def test_recalled_text_is_not_written(chat_anthropic: MakeModel, scripted: Scrip
         assert each.fresh > 100
     reads = [each.cache_read for each in tokens_of(bodies(scripted))]
     assert reads[2] > reads[1] > 1200
+
+
+def test_what_follows_recalled_text_within_a_turn_is_read_again(
+    chat_anthropic: MakeModel, scripted: ScriptedServer
+) -> None:
+    """Recalled once, behind the question: the calls and results behind it are the turn's own."""
+    recalled = HumanMessage("Earlier: " + said(9), additional_kwargs={"lc_source": "summarization"})
+
+    class Recalls(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            first, *rest = request.messages
+            return handler(request.override(messages=[first, recalled, *rest]))
+
+    scripted.script(
+        *(Reply(tool_calls=(ToolCall("look", {"at": n}, f"toolu_{n}"),)) for n in range(4)),
+        Reply("Done."),
+    )
+    made = agent(chat_anthropic(SONNET), Recalls(), PromptCacheMiddleware())
+    made.invoke({"messages": [HumanMessage(said(0))]}, thread())
+    found = tokens_of(bodies(scripted))
+    assert found[0].fresh > 100
+    assert [b.cache_read for b in found[2:]] == [a.input for a in found[1:-1]]
+
+
+def test_an_answer_of_a_schema_is_asked_for_with_other_tools(
+    chat_anthropic: MakeModel,
+) -> None:
+    """Without the schema nothing of that is read: a summary is not marked where it cannot be."""
+    marking, parts = (
+        Marking(),
+        Parts(tools=[look], messages=[HumanMessage(said(0, 90))], settings={}),
+    )
+    model, call = chat_anthropic(SONNET), Around(conversation="one")
+    first = marking.marked(model, parts, call, schema=ToolStrategy(Found))
+    again = marking.marked(model, parts, call, schema=ToolStrategy(Found))
+    other = marking.marked(model, parts, Around(conversation="one", summary=True))
+    plans = [each.plan or CachePlan() for each in (first, again, other)]
+    assert plans[1].read_tokens == plans[0].write_tokens > 1200
+    assert (plans[2].read_tokens, plans[2].markers) == (0, ())
 
 
 def test_each_model_of_a_router_is_marked_by_its_own_rules(

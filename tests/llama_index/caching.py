@@ -21,6 +21,7 @@ from tests.servers import (
 
 Body = Mapping[str, Any]
 
+CHATS = ("chat", "stream_chat", "achat", "astream_chat")
 MODEL = "claude-sonnet-5"
 """Keeps 1,024 tokens and more."""
 RULES = words("You help people with parcels", 3_000)
@@ -117,6 +118,17 @@ def look_up(order: str) -> str:
 def weigh(order: str) -> str:
     """Weigh the parcel of an order, in grams."""
     return "320"
+
+
+async def chat_in(llm: Any, way: str, messages: list[ChatMessage], **options: Any) -> None:
+    """Asks in one of `CHATS`, and reads a stream to its end."""
+    answer = getattr(llm, way)(messages, **options)
+    if way.startswith("a"):
+        answer = await answer
+    if "astream" in way:
+        assert [chunk async for chunk in answer]
+    elif "stream" in way:
+        assert list(answer)
 
 
 def system(text: str) -> ChatMessage:

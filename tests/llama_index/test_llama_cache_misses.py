@@ -170,10 +170,11 @@ def test_openais_own_reason_is_kept_beside(
         "cache_missed_tokens": 9,
         "x": SECRET,
     }
-    for hour in (1, 2):
+    for hour, turns in ((1, 1), (2, 2)):
+        said = [message(m.role.value, m.content or "") for m in history(turns)]
         missing.scripted.script(Reply("fine", beside={"prompt_cache_diagnostics": reason}))
         with track_cost(missing.ledger, fingerprints=True):
-            llm.chat([message("system", f"{hour} {LONG.content}"), *history(1)])
+            llm.chat([message("system", f"{hour} {LONG.content}"), *said])
         missing.wait()
     miss = only_miss(missing)
     assert (miss.cause, miss.theirs) == ("system-changed", (("input_changed", 1),))

@@ -208,14 +208,20 @@ def _cut(
     new = half if merge else policy.summary_tokens
     front = sizes.head + new + (sizes.kept - left if merge else sizes.segments + sizes.kept)
     # A summary may turn out shorter than it may be: the cache's minimum is reached without it.
+    missing = terms.least_tokens - front + new - _fixed_tokens(messages, state.end)
     cut = split(
         messages,
         groups,
         start=state.end,
-        keep_tokens=max(policy.keep_tokens, terms.least_tokens - front + new),
+        keep_tokens=max(policy.keep_tokens, missing),
         room_tokens=None if limit is None else limit - front - facts.tail_tokens,
     )
     return (merged(messages, cut, stays, leaves), True) if merge else (cut, False)
+
+
+def _fixed_tokens(messages: Sequence[HeldMessage], start: int) -> int:
+    """Of messages from a position on that stay whatever leaves."""
+    return sum([each.tokens for each in messages[start:] if each.pinned or each.role == "system"])
 
 
 def _shared_tokens(

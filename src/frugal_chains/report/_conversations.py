@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from frugal_chains.errors import CachePlanError
 from frugal_chains.ledger import Attempt
@@ -21,8 +21,8 @@ from frugal_chains.prompt_cache import (
     RequestPrint,
     SentRequest,
     first_difference,
-    from_json,
 )
+from frugal_chains.tracking import read_prints
 
 _REMEMBERED: Final = 8
 """Requests of one conversation that the next may follow."""
@@ -31,6 +31,8 @@ _CONVERSATIONS: Final = 20_000
 _NEARLY_ALL: Final = 0.9
 """Of the tokens that are shared at most: stored hashes tell the place of a change only roughly, and
 the later of two requests that share as much is the one before."""
+_SPEAKERS: Final = ("agent", "node")
+"""Tags that LangChain's adapter reads off a run."""
 _KEPT_APART: Final = frozenset({"llama_index"})
 """Frameworks whose thread is one run, and a conversation many: llama-index-workflows names runs."""
 
@@ -43,6 +45,10 @@ class Request:
     sent: SentRequest
     first: str
     """The hash of its first message, as text."""
+    tail: tuple[bytes, ...]
+    """Those of its last messages, the last one at the end."""
+    reason: Mapping[str, Any] | None
+    """The provider's own, where it was kept."""
 
     @property
     def model(self) -> str:
@@ -68,18 +74,17 @@ class Followed:
 
 def request_of(attempt: Attempt) -> Request | None:
     """None: no fingerprints, or of a form that is not known."""
-    prints = attempt.prints
-    if prints is None:
+    if attempt.prints is None:
         return None
     try:
-        read = from_json(prints)
+        stored = read_prints(attempt.prints)
     except CachePlanError:
         return None
     tier = hashlib.blake2b(attempt.service_tier.encode(), digest_size=8).digest()
     read = replace(
-        read,
+        stored.request,
         model=f"{attempt.provider}:{attempt.model_asked or attempt.model}",
-        settings={**read.settings, "service_tier": tier},
+        settings={**stored.request.settings, "service_tier": tier},
     )
     at_s = attempt.at_us / 1e6
     began_s = attempt.latency_s if attempt.first_token_s is None else attempt.first_token_s
@@ -87,10 +92,10 @@ def request_of(attempt: Attempt) -> Request | None:
         print=read,
         usage=attempt.usage,
         at_s=at_s,
-        ttl=str(prints.get("l") or ""),
+        ttl=stored.ttl,
         answered_s=None if began_s is None else at_s + began_s,
     )
-    return Request(attempt, sent, str(prints.get("f") or ""))
+    return Request(attempt, sent, stored.first, stored.tail, stored.reason)
 
 
 class Conversations:
@@ -156,18 +161,24 @@ def _shared(other: Request, request: Request) -> int:
 
 
 def _goes_on(other: Request, request: Request, named: bool) -> bool:
-    """Whether a request goes on from an earlier one, or was meant to."""
+    """Whether a request goes on from an earlier one, or was meant to.
+
+    It has all of its messages, or the last of them, whatever has become of those before. In a
+    conversation with a name the same instructions are enough, as messages may have been cut or
+    summed up. Who answers under another name, as several agents do, does not go on.
+    """
+    one, two = other.attempt.tags, request.attempt.tags
+    if any(one.get(tag) != two.get(tag) for tag in _SPEAKERS):
+        return False
     before, after = other.sent.print.messages, request.sent.print.messages
-    if other.first == request.first:
-        if named:
-            return True
-        # Two people may begin alike: what was said since decides.
-        found = _difference(before, after)
-        same = before.count if found is None else found.index or 0
-        return after.count >= before.count and 2 * same >= before.count
-    together = named or other.attempt.operation_id == request.attempt.operation_id
+    head = _same_head(other, request)
+    begins = other.first == request.first
+    if begins and before.count <= after.count and _difference(before, after) is None:
+        return head or before.count < after.count
+    if other.tail and other.tail[-1] in request.tail[:-1]:
+        return True
     # Questions of one message each, with the same instructions, are conversations of their own.
-    return together and _same_head(other, request) and before.count >= 2 and after.count >= 3
+    return named and head and (begins or (before.count >= 2 and after.count >= 3))
 
 
 def _difference(before: MessagesPrint, after: MessagesPrint) -> Difference | None:
@@ -178,4 +189,4 @@ def _same_head(other: Request, request: Request) -> bool:
     before, after = (
         RequestPrint(tools=r.sent.print.tools, system=r.sent.print.system) for r in (other, request)
     )
-    return bool(before.tools or before.system) and first_difference(before, after, {}) is None
+    return first_difference(before, after, {}) is None

@@ -190,12 +190,11 @@ class _Look:
             attempt.at.replace(minute=0, second=0, microsecond=0),
             tokens if tokens > _LONG_PROMPT else 10_000,
         )
-        theirs = (attempt.prints or {}).get("r")
         found: list[tuple[Request, Diagnosis, bool]] = []
         for before in (followed.same_model, followed.latest):
             if before is not None:
                 told = diagnose(
-                    before.sent, request.sent, controls=controls, terms=terms, theirs=theirs
+                    before.sent, request.sent, controls=controls, terms=terms, theirs=request.reason
                 )
                 found.append((before, told, priced))
         own = found[0]

@@ -21,6 +21,7 @@ from frugal_chains.tracking._total import RunningTotal
 from frugal_chains.tracking._tracker import Tracker
 
 if TYPE_CHECKING:
+    from frugal_chains.tracking._prints import read_prints
     from frugal_chains.tracking._watch import CallWatch
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "decided",
     "fingerprints_around",
     "operation",
+    "read_prints",
     "report_effect",
     "shared_ledger",
     "shared_prices",
@@ -53,4 +55,8 @@ def __getattr__(name: str) -> Any:
         from frugal_chains.tracking._watch import CallWatch
 
         return CallWatch
+    if name == "read_prints":  # few keep fingerprints
+        from frugal_chains.tracking._prints import read_prints
+
+        return read_prints
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

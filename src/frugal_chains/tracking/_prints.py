@@ -13,11 +13,18 @@ import os
 import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.ledger import Ledger
-from frugal_chains.prompt_cache import BlockText, fingerprints, to_json
+from frugal_chains.prompt_cache import (
+    BlockText,
+    CachePlanError,
+    RequestPrint,
+    fingerprints,
+    from_json,
+    to_json,
+)
 from frugal_chains.tracking._call import CallEnd, CallStart
 
 logger = logging.getLogger("frugal_chains.tracking")
@@ -26,6 +33,9 @@ KEY_NOTE: Final = "fingerprint_key"
 _KEY_BYTES: Final = 32
 _FIRST_BYTES: Final = 5
 """Of the hash of the first message: it groups the requests of a conversation without a name."""
+_LAST: Final = 8
+_LAST_BYTES: Final = 3
+"""Of the hash of each of so many last messages: what goes on from here has some of them."""
 _CHARS_PER_TOKEN: Final = 4
 """Sizes say how far into a prompt a change lies; what was lost is told by the provider's counts."""
 _PURPOSES_LEFT_OUT: Final = frozenset({"embed"})
@@ -73,8 +83,9 @@ class Prints:
 def request_prints(
     request: RequestFacts, key: bytes, options: Iterable[tuple[str, str]] = ()
 ) -> dict[str, Any]:
-    """What is kept of a request: `prompt_cache.to_json`, the time to live of its markers (`l`) and
-    the first message (`f`). The model stands on the row."""
+    """What is kept of a request: `prompt_cache.to_json`, the time to live of its markers (`l`), and
+    hashes of its first message (`f`) and of each of the last ones (`e`): they tell which requests
+    are of one conversation, whatever was changed in between. The model stands on the row."""
     settings = dict(options)
     settings["images"] = str(any(message.images for message in request.messages))
     if request.output_schema:
@@ -84,9 +95,46 @@ def request_prints(
     if request.cache_ttl:
         stored["l"] = request.cache_ttl
     if made.messages.each:
-        first = made.messages.each[0][:_FIRST_BYTES]
-        stored["f"] = base64.b85encode(first).decode("ascii")
+        each = made.messages.each
+        stored["f"] = base64.b85encode(each[0][:_FIRST_BYTES]).decode("ascii")
+        last = b"".join(one[:_LAST_BYTES] for one in each[-_LAST:])
+        stored["e"] = base64.b85encode(last).decode("ascii")
     return stored
+
+
+class StoredPrints(NamedTuple):
+    """What the row of an attempt keeps of its request."""
+
+    request: RequestPrint
+    """Without its model, which stands on the row."""
+    ttl: str
+    """The longest time to live among its markers; empty: none."""
+    first: str
+    """The hash of its first message, as text."""
+    tail: tuple[bytes, ...]
+    """Those of its last messages, the last one at the end."""
+    reason: Mapping[str, Any] | None
+    """The provider's own, as `prompt_cache.read_reason` takes it."""
+
+
+def read_prints(stored: Mapping[str, Any]) -> StoredPrints:
+    """What `Prints` has made (`Attempt.prints`).
+
+    Raises:
+        CachePlanError: something else, or of a version that is not known.
+    """
+    request, last, reason = from_json(stored), stored.get("e", ""), stored.get("r")
+    try:
+        data = base64.b85decode(last)
+    except (ValueError, TypeError) as error:
+        raise CachePlanError(f"no hashes of messages: {error!r}") from error
+    return StoredPrints(
+        request=request,
+        ttl=str(stored.get("l", "")),
+        first=str(stored.get("f", "")),
+        tail=tuple(data[at : at + _LAST_BYTES] for at in range(0, len(data), _LAST_BYTES)),
+        reason=reason if isinstance(reason, Mapping) else None,
+    )
 
 
 def _blocks(request: RequestFacts) -> Iterator[BlockText]:

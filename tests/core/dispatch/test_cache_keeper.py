@@ -116,12 +116,15 @@ def test_images_count_by_their_bytes_and_not_as_text() -> None:
 # -- what changes ----------------------------------------------------------------------------------
 
 
-def test_a_block_of_the_system_prompt_that_changes_goes_behind_and_is_not_written() -> None:
+@pytest.mark.parametrize("named", ["one", ""])
+def test_a_block_of_the_system_prompt_that_changes_goes_behind_and_is_not_written(
+    named: str,
+) -> None:
     made = keeper()
     plans = [
         made.plan(
             [system(f"at {number}", 20), system(), message("q0"), *talk(number + 1)[3:]],
-            conversation="one",
+            conversation=named,
             **SONNET,
         )
         for number in range(4)
@@ -346,14 +349,19 @@ def test_a_change_that_stays_is_dated_and_added_up() -> None:
 
 
 def test_blocks_that_were_put_in_another_order_are_compared_as_they_were_sent() -> None:
+    """The second block is sent first: what differs first is it, and not the time."""
     told: list[CacheMiss] = []
     watch = MissWatch(told.append, clock=ManualClock(START_S))
-    for number in range(3):
-        blocks = [system(f"at {number}", 20), system(), message("m")]
-        usage = used(1500 if number else 0, 0 if number else 1500)
-        plan = CachePlan(order=(1, 0))
-        watch.answered(blocks, plan, usage=usage, at_s=START_S, conversation="one", **SONNET)
-    assert told == []
+    for name in ("a", "b"):
+        blocks = [system(f"at {name}", 20), system(name), message("m")]
+        watch.answered(
+            blocks, CachePlan(order=(1, 0)), usage=used(0, 1800), at_s=START_S,
+            conversation="one", **SONNET,
+        )  # fmt: skip
+    (miss,) = told
+    assert miss.block == "system prompt, block 1"
+    assert miss.diagnosis.difference is not None
+    assert miss.diagnosis.difference.same_tokens == 0
 
 
 def test_a_model_without_a_price_costs_nothing_that_could_be_told() -> None:

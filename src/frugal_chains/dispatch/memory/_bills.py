@@ -47,6 +47,7 @@ def memory_terms(
     at = datetime.fromtimestamp(max(0.0, at_s), UTC)
     known = TokenPrices.of(book, model=model, provider=provider or None, at=at, ttl=ttl)
     prices, rule = known or CAREFUL, cache_rule(provider, model)
+    caches = caches or known is None  # of what is not known the worst: that cheap reads are lost
     cache = CacheTerms.of(prices, rule if caches else None)
     terms = MemoryTerms(
         cache=cache,

@@ -43,6 +43,8 @@ logger = logging.getLogger("frugal_chains.dispatch")
 
 LONGEST_WAIT_CALLS: Final = 32
 """After a failed summary so many calls pass before a model is asked again, at most: 2, 4, 8..."""
+_RECALLED_SHARE: Final = 0.25
+"""Of the window, for recalled text, at most."""
 BEFORE_EXPIRY_S: Final = 30.0
 """So long before the cache expires an idle conversation is looked at: a summary takes seconds."""
 
@@ -100,7 +102,7 @@ class Compactor:
         self.summarizer, self.cache_ttl = summarizer, cache_ttl
         self._lengths = lengths or Lengths()
         self._weights = Weights(counter)
-        self._recalls = Recalls(recall_tokens, self._weights)
+        self._recalls = Recalls(_recall_tokens(recall_tokens, self.policy), self._weights)
         self._summaries = Summaries(self._weights, archive)
         self._prices, self._clock = prices, clock
         self._on_compaction = on_compaction
@@ -135,7 +137,7 @@ class Compactor:
         turn = replace(turn, event=event)
         report_turn(
             state, turn, history, priced=case.priced, exact=self._weights.exact(history),
-            recall_nanos=tail_nanos(case.facts, case.terms),
+            recall_nanos=_recall_nanos(case, turn),
             operation_id=operation_id, trackers=trackers,
         )  # fmt: skip
         self._tell(event)
@@ -276,6 +278,13 @@ class Compactor:
             waits_until = state.waits_until_call
             after = replace(after, failures=state.failures, waits_until_call=waits_until)
             plan = replace(plan, way=replace(plan.way, kind="digest"))
+        after = self._recalls.with_dropped(
+            case.history,
+            case.facts,
+            after,
+            fresh_nanos=case.terms.cache.prices.fresh,
+            limit_tokens=self.policy.limit_tokens,
+        )
         return self._turn(case, after, decision.reason, plan), handle
 
     def _turn(
@@ -339,6 +348,21 @@ def whole(history: History, state: MemoryState) -> Turn:
     """The history as it is: what is sent when nothing can be decided, or nothing may be done."""
     shown = tuple(Shown(position=at) for at in range(len(history.keys)))
     return Turn(view=shown, state=state, reason="off")
+
+
+def _recall_nanos(case: _Case, turn: Turn) -> float:
+    """What recalled text costs in this call."""
+    recalled = turn.state.recalled
+    if recalled is None or recalled == case.state.recalled or case.facts.tail_tokens:
+        return tail_nanos(case.facts, case.terms)
+    return recalled.tokens * case.terms.cache.prices.fresh
+
+
+def _recall_tokens(asked: int, policy: CompactionPolicy) -> int:
+    """What is recalled is no reason for the window to be too small."""
+    if policy.limit_tokens is None:
+        return asked
+    return min(asked, int(policy.limit_tokens * _RECALLED_SHARE))
 
 
 def _up_to(question: int | None, state: MemoryState, facts: ConversationFacts) -> MemoryState:

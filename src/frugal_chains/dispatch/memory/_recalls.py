@@ -56,6 +56,37 @@ class Recalls:
             return replace(state, recalled=None)
         return replace(state, recalled=self._found(history, state, question, self._policy))
 
+    def with_dropped(
+        self,
+        history: History,
+        facts: ConversationFacts,
+        state: MemoryState,
+        *,
+        fresh_nanos: float,
+        limit_tokens: int | None,
+    ) -> MemoryState:
+        """The state right after a compaction: what has left just now may be what the question is
+        about. What was recalled for it before stays as it is.
+
+        Args:
+            history: The question included.
+            facts: Of it.
+            state: With the new segment.
+            fresh_nanos: Of a token of input.
+            limit_tokens: Of a whole request.
+        """
+        question, before = last_question(facts.messages), state.recalled
+        if self._policy is None or question is None or question != len(history.keys) - 1:
+            return state
+        if before is not None and before.text:
+            return state
+        found = self._found(history, state, question, self._policy)
+        account = state.account
+        if limit_tokens is not None and account.sent_tokens + found.tokens > limit_tokens:
+            return state
+        spent = account.spent_nanos + found.tokens * fresh_nanos
+        return replace(state, recalled=found, account=replace(account, spent_nanos=spent))
+
     def _found(
         self, history: History, state: MemoryState, question: int, policy: RecallPolicy
     ) -> Recalled:

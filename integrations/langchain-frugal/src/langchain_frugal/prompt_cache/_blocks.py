@@ -87,15 +87,34 @@ def parts_of(
                 kind=kind, text=f"{role}\n{content}", markable=can and bool(content.strip())
             )
             yield text, WHOLE
-    else:
-        for part, each in enumerate(content):
-            block = _block(each, role, kind, message, can, media_tokens, controls, form)
-            if block is not None:
-                yield _with_point(block, content, part, controls), part
-    if isinstance(message, AIMessage):
-        for call in message.tool_calls:
-            text_of = f"{role}\n{call['name']}\n{as_json(call['args'])}\n{call.get('id') or ''}"
-            yield PromptBlock(kind=kind, text=text_of, run="calls", markable=False), WHOLE
+        content = ()
+    calls = _calls(message)
+    for part, each in enumerate(content):
+        if isinstance(each, Mapping) and each.get("type") in ("tool_use", "tool_call"):
+            own = {k: v for k, v in each.items() if k not in (*MARKS, "index")}
+            yield _call(calls.pop(str(each.get("id") or ""), as_json(own)), role, kind), WHOLE
+            continue
+        block = _block(each, role, kind, message, can, media_tokens, controls, form)
+        if block is not None:
+            yield _with_point(block, content, part, controls), part
+    for call in calls.values():
+        yield _call(call, role, kind), WHOLE
+
+
+def _calls(message: BaseMessage) -> dict[str, str]:
+    """By id: what is sent of a message's calls. They stand where its content has them, or behind
+    it."""
+    if not isinstance(message, AIMessage):
+        return {}
+    whole: list[Any] = [*message.tool_calls, *message.invalid_tool_calls]
+    return {
+        str(call.get("id") or at): f"{call['name']}\n{as_json(call['args'])}\n{call.get('id')}"
+        for at, call in enumerate(whole)
+    }
+
+
+def _call(text: str, role: str, kind: Literal["system", "message"]) -> PromptBlock:
+    return PromptBlock(kind=kind, text=f"{role}\n{text}", run="calls", markable=False)
 
 
 def _can_mark(message: BaseMessage, form: Form, kind: str) -> bool:
@@ -135,7 +154,7 @@ def _block(
         return PromptBlock(
             kind=kind, text=f"{role}\n{text}", marker=own, markable=can and bool(text.strip())
         )
-    if name in ("tool_use", "tool_call", "input_json_delta"):
+    if name == "input_json_delta":
         return None
     rest = {key: value for key, value in each.items() if key not in MARKS}
     if name in _MEDIA:

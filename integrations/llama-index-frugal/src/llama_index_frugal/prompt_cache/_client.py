@@ -62,6 +62,22 @@ class MarkedClient:
 
         return asked
 
+    # Clients that serve one request are closed behind it.
+
+    def __enter__(self) -> MarkedClient:
+        self._whole.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> Any:
+        return self._whole.__exit__(*raised)
+
+    async def __aenter__(self) -> MarkedClient:
+        await self._whole.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: Any) -> Any:
+        return await self._whole.__aexit__(*raised)
+
     def __repr__(self) -> str:
         return f"MarkedClient({type(self._whole).__name__})"
 

@@ -194,6 +194,6 @@ def _kind(base: type[Any]) -> type[Any]:
     # What goes on top of it, by others' names: a shorter system prompt, and a compaction, each in
     # the place of one that is there already.
     for name in ("_frugal_base", "_frugal_whole"):
-        below: type[Any] = getattr(base, name, base)
+        below: Any = getattr(base, name, base)
         setattr(Cached, name, Cached if below is base else _kind(below))
     return Cached
