@@ -5,7 +5,7 @@ Adapters read these off framework objects; nothing below an adapter ever sees a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -35,8 +35,8 @@ class MessageFacts:
     images: int = 0
     audio: int = 0
     """Recordings."""
-    text_lengths: tuple[int, ...] = ()
-    """Characters of each text block, where there are several."""
+    text_lengths: tuple[int, ...] = field(default=(), compare=False)
+    """Of a system message: characters of each of its text blocks; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,3 +120,38 @@ def test_calibration_from_a_log(scripted: ScriptedServer, tmp_path: Path) -> Non
     assert "Routing is recommended" in said
     assert "large (specialist) answers" in said
     assert (tmp_path / "routing.frugal").exists()
+
+
+def sizes(scripted: ScriptedServer) -> list[int]:
+    """Characters of each chat that reached the provider."""
+    return [len(str(request.body)) for request in scripted.requests if "chat" in request.path]
+
+
+def test_long_chat_agent(scripted: ScriptedServer, tmp_path: Path) -> None:
+    scripted.always(Reply("Noted. " * 60, usage=Tokens(fresh=900, visible=120)))
+    said = run("long_chat_agent.py", tmp_path, scripted)
+    assert "62 messages kept" in said
+    assert int(said.split(" summaries stand")[0].split()[-1]) >= 1
+    sent = sizes(scripted)
+    assert len(sent) == 31
+    assert max(sent) < 0.7 * (sent[0] + 30 * (sent[1] - sent[0]))
+    assert "found 3 loose bolts" in str(scripted.requests[-1].body)  # picked, or recalled
+
+
+def test_long_chat_chain(scripted: ScriptedServer, tmp_path: Path) -> None:
+    scripted.always(Reply("Logged. " * 60, usage=Tokens(fresh=900, visible=120)))
+    said = run("long_chat_chain.py", tmp_path, scripted)
+    assert "60 messages in the log" in said
+    assert said.count(" tokens") >= 1
+    sent = sizes(scripted)
+    assert max(sent) < 0.7 * (sent[0] + 29 * (sent[1] - sent[0]))
+
+
+def test_long_chat_engine(scripted: ScriptedServer, tmp_path: Path) -> None:
+    scripted.always(Reply("Booked. " * 60, usage=Tokens(fresh=900, visible=120)))
+    said = run("long_chat_engine.py", tmp_path, scripted)
+    assert "60 messages kept" in said
+    kept, sent_messages = (int(said.split(word)[0].split()[-1]) for word in (" messages", " sent"))
+    assert sent_messages < kept / 2
+    sent = sizes(scripted)
+    assert max(sent) < 0.7 * (sent[0] + 29 * (sent[1] - sent[0]))

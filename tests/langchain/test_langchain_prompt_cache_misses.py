@@ -125,6 +125,22 @@ def test_models_say_it_as_well_and_whole_conversations_say_nothing(
     assert (miss.block, miss.diagnosis.cause) == ("system prompt", "system-changed")
 
 
+def test_requests_for_summaries_and_other_agents_of_the_thread_are_not_compared(
+    chat_anthropic: MakeModel, caching: ScriptedServer, misses: list[CacheMiss]
+) -> None:
+    model = cached(chat_anthropic(SONNET), on_miss=misses.append)
+    about = {
+        "one": {"thread_id": "one", "lc_agent_name": "one"},
+        "two": {"thread_id": "one", "lc_agent_name": "two"},
+        "summary": {"thread_id": "one", "lc_agent_name": "one", "lc_source": "summarization"},
+    }
+    for name in ("one", "two", "summary", "one", "two"):
+        talk = [SystemMessage(f"You are {name}. {SYSTEM}"), HumanMessage("Well?")]
+        model.invoke(talk, {"metadata": about[name]})
+    assert misses == []
+    assert len(caching.requests) == 5
+
+
 def test_openais_are_told_too(
     chat_openai: MakeModel, scripted: ScriptedServer, misses: list[CacheMiss]
 ) -> None:

@@ -112,6 +112,21 @@ def test_five_markers_of_the_callers_become_four_and_no_message_is_changed(
     assert tools[0].extras == {"cache_control": {"type": "ephemeral"}}
 
 
+def test_a_long_marker_of_the_callers_behind_a_short_one_becomes_short(
+    chat_anthropic: MakeModel, scripted: ScriptedServer
+) -> None:
+    """The provider refuses the request as it was."""
+    scripted.always(Reply("Yes."))
+    scripted.cache = AnthropicPromptCache()
+    long = {**marked_text(said(2, 30)), "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    asks = HumanMessage([marked_text(said(1, 30)), long])
+    made = agent(chat_anthropic(SONNET), PromptCacheMiddleware())
+    made.invoke({"messages": [asks]}, thread())
+    content = scripted.requests[0].body["messages"][0]["content"]
+    assert [block["cache_control"] for block in content] == [{"type": "ephemeral"}] * 2
+    assert long["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+
+
 def test_the_stock_middleware_before_it_keeps_its_markers(
     chat_anthropic: MakeModel, scripted: ScriptedServer
 ) -> None:
@@ -183,6 +198,17 @@ def test_images_thinking_and_empty_texts_are_sent_and_never_marked_where_they_ma
             assert block["type"] == "text" or "cache_control" not in block
     kinds = [[block["type"] for block in m["content"]] for m in body["messages"]]
     assert kinds == [["text", "image"], ["thinking"], ["image"]]
+
+
+def test_another_image_is_another_request(chat_anthropic: MakeModel) -> None:
+    marking, plans = Marking(), []
+    for data in ("iVBORw0KGgo=", "iVBORw0KGgp=", "iVBORw0KGgp="):
+        image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+        asks = HumanMessage([image, {"type": "text", "text": said(0, 90)}])
+        parts = Parts(tools=[], messages=[asks], settings={})
+        marked = marking.marked(chat_anthropic(SONNET), parts, Around(conversation=data))
+        plans.append(marked.plan or CachePlan())
+    assert [plan.read_tokens > 0 for plan in plans] == [False, False, True]
 
 
 # -- together with others --------------------------------------------------------------------------

@@ -102,6 +102,10 @@ def test_a_key_of_the_caller_stays(scripted: ScriptedServer, openai_llm: Make) -
     llm = cached_llm(openai_llm(additional_kwargs={KEY: "mine"}))
     llm.chat([system(RULES), user("Hi.")])
     assert asked(scripted)[KEY] == "mine"
+    llm = cached_llm(openai_llm())
+    llm.chat([system(RULES), user("Hi.")], extra_body={"more": 1})
+    assert KEY in asked(scripted)
+    assert asked(scripted)["more"] == 1
     llm.chat([system(RULES), user("Hi.")], extra_body={KEY: "yours", "more": 1})
     assert (asked(scripted)[KEY], asked(scripted)["more"]) == ("yours", 1)
 
@@ -195,6 +199,14 @@ def test_a_server_that_only_speaks_alike_is_sent_nothing_new(
         cached_llm(llm).chat([system(RULES), ChatMessage(blocks=[TextBlock(text="Hi."), POINT])])
         plain, cached = (request.body for request in scripted.requests[-2:])
         assert cached == plain
+
+
+def test_a_model_that_is_not_openais_has_no_key(
+    scripted: ScriptedServer, responses_llm: Make
+) -> None:
+    llm = cached_llm(responses_llm("llama-3.3-70b", context_window=8_000))
+    llm.chat([system(RULES), user("Hi.")])
+    assert KEY not in asked(scripted)
 
 
 def test_the_switch(scripted: ScriptedServer, openai_llm: Make, responses_llm: Make) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from anthropic import AnthropicBedrock, AsyncAnthropicBedrock
 from llama_index.core.base.llms.types import CacheControl, CachePoint, ImageBlock
 from llama_index.core.llms import ChatMessage, MockLLM, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.anthropic import Anthropic
+from llama_index.llms.anthropic.utils import messages_to_anthropic_messages
 from llama_index_instrumentation.dispatcher import instrument_tags
 from pydantic import BaseModel
 
@@ -36,6 +38,7 @@ from tests.llama_index.caching import (
     without_markers,
 )
 from tests.llama_index.remembering import assistant, question, talk, user, words
+from tests.own_time import own_seconds
 from tests.servers import Reply, ScriptedServer, Tokens, ToolCall
 
 Make = Callable[..., Any]
@@ -351,8 +354,10 @@ def test_a_conversation_can_be_named(scripted: ScriptedServer, anthropic_llm: Ma
     llm = cached_llm(anthropic_llm(), keeper=Listens())
     with instrument_tags({"thread_id": "t1"}):
         llm.chat(long_talk())
+    with instrument_tags({"session_id": "s1"}):
+        llm.chat(long_talk())
     llm.chat(long_talk())
-    assert names == ["t1", ""]
+    assert names == ["t1", "s1", ""]
 
 
 def test_a_time_to_live_can_be_asked_for(scripted: ScriptedServer, anthropic_llm: Make) -> None:
@@ -366,3 +371,32 @@ def test_a_time_to_live_can_be_asked_for(scripted: ScriptedServer, anthropic_llm
 def test_memories_know_of_the_markers(anthropic_llm: Make, openai_llm: Make) -> None:
     assert own_ttl(cached_llm(anthropic_llm())) == "5m"
     assert own_ttl(anthropic_llm()) == own_ttl(cached_llm(openai_llm())) == ""
+
+
+def test_who_serves_the_model_is_told_by_the_client() -> None:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    served = Anthropic(model="anthropic.claude-sonnet-4-5-20250929-v1:0", aws_region="x", **keys)
+    llm = cached_llm(served)
+    assert isinstance(llm._client, AnthropicBedrock)
+    assert isinstance(llm._aclient, AsyncAnthropicBedrock)
+    request = {"model": llm.model, "system": RULES, "messages": [{"role": "user", "content": "Hi"}]}
+    given = copy.deepcopy(request)
+    providers: list[str] = []
+
+    class Listens(CacheKeeper):
+        def plan(self, *args: Any, **kwargs: Any) -> Any:
+            providers.append(kwargs["provider"])
+            return super().plan(*args, **kwargs)
+
+    body = cached_llm(served, keeper=Listens())._marking.marked(request)
+    assert providers == ["aws"]
+    assert 1 <= markers(body) <= 4
+    assert request == given
+
+
+def test_a_thousand_messages_are_marked_in_time(anthropic_llm: Make) -> None:
+    marking = cached_llm(anthropic_llm())._marking
+    messages, _ = messages_to_anthropic_messages([*talk(500)])
+    request = {"model": "claude-sonnet-5", "system": RULES, "messages": messages}
+    marking.marked(request)  # each text is counted once
+    assert own_seconds(lambda: marking.marked(request)) < 0.5

@@ -21,7 +21,7 @@ class RentEqualsBuy:
     regret: float = 0.08
     """All in all, a conversation may at no moment have cost more than without any memory by more
     than this share, if a compaction costs more at once than it saves at once."""
-    first: float = 1.5
+    first: float = 2.25
     """The first compaction waits for so many times its price: until then it is not known that the
     conversation is a long one."""
 

@@ -119,6 +119,7 @@ def attempts(draw: st.DrawFn) -> Attempt:
         thread_id=draw(_TEXT),
         tags=draw(st.dictionaries(_TEXT, _TEXT, max_size=3)),
         decision=draw(st.one_of(st.none(), st.dictionaries(_TEXT, _JSON, max_size=3))),
+        prints=draw(st.one_of(st.none(), st.dictionaries(_TEXT, _JSON, max_size=3))),
     )
 
 

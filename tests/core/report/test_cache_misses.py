@@ -42,8 +42,8 @@ class Books:
     def sent(
         self, messages: tuple[MessageFacts, ...], read: int, tokens: int = 5_000, **more: Any
     ) -> Attempt:
-        tools = more.pop("tools", ())
-        prints = request_prints(RequestFacts(messages=messages, tools=tools), KEY)
+        asked = {"tools": more.pop("tools", ()), "cache_ttl": more.pop("ttl", "")}
+        prints = request_prints(RequestFacts(messages=messages, **asked), KEY)
         facts = {
             "operation_id": new_id(self.at_us),
             "framework": "langchain",
@@ -152,6 +152,65 @@ def test_a_router_is_named_with_the_models_it_switches(books: Books) -> None:
         ("claude-opus-4-8", "claude-haiku-4-5"),
     }
     assert {m.cause for m in found.misses} == {"model-changed"}
+
+
+@pytest.mark.parametrize("node", ["writer", "critic"])
+def test_who_answers_under_another_name_does_not_go_on(books: Books, node: str) -> None:
+    books.sent(talk("a"), read=0, tags={"node": "writer"})
+    books.sent(talk("a", "b", "c", system=f"{node}. {SYSTEM}"), read=0, tags={"node": node})
+    assert causes(books.found()) == ([("system-changed", 1)] if node == "writer" else [])
+
+
+def test_one_question_to_two_experts_is_no_conversation(books: Books) -> None:
+    for expert in ("lawyer", "doctor"):
+        books.sent(talk("a", system=f"You are a {expert}. {SYSTEM}"), read=0)
+    assert books.found().judged == 0
+
+
+def test_a_message_that_changed_where_no_thread_is_named(books: Books) -> None:
+    books.sent(talk("a", "b", "c"), read=0, thread_id="")
+    books.sent(talk("a", "b", "c", "d", "e"), read=5_000, thread_id="")
+    books.sent(talk("a", "other", "c", "d", "e", "f", "g"), read=3_000, thread_id="")
+    (miss,) = books.found().misses
+    assert (miss.cause, miss.first_index, miss.missed_tokens) == ("message-changed", 1, 2_000)
+
+
+def test_a_change_is_named_before_the_switch_of_models_it_came_with(books: Books) -> None:
+    opus = {"model": "claude-opus-4-8"}
+    books.sent(talk("a"), read=0)
+    books.sent(talk("a", "b", "c"), read=0, **opus)
+    books.sent(talk("a", "b", "c", "d", "e"), read=0, tools=(ToolFacts(name="x"),))
+    assert sorted(causes(books.found())) == [("model-changed", 1), ("tool-added", 1)]
+
+
+def test_an_entry_that_expired_while_another_model_answered(books: Books) -> None:
+    said = list("abcdefghijklmno")
+    books.sent(talk("a"), read=0)
+    for n in range(3, 15, 2):  # six minutes
+        books.sent(talk(*said[:n]), read=5_000 if n > 3 else 0, model="claude-opus-4-8")
+    books.sent(talk(*said), read=0)
+    assert {(m.cause, m.name) for m in books.found().misses} == {
+        ("model-changed", "claude-sonnet-4-5"),
+        ("model-changed", "claude-opus-4-8"),
+    }
+
+
+@pytest.mark.parametrize(("ttl", "cause"), [("", "expired"), ("5m", "expired"), ("1h", "evicted")])
+def test_how_long_a_prompt_is_kept_is_asked_of_the_request(
+    books: Books, ttl: str, cause: str
+) -> None:
+    books.sent(talk("a"), read=0, ttl=ttl)
+    books.at_us += 400_000_000
+    books.sent(talk("a", "b", "c"), read=0, ttl=ttl)
+    assert causes(books.found()) == [(cause, 1)]
+
+
+def test_another_service_tier_is_a_setting(books: Books) -> None:
+    gpt = {"provider": "openai", "model": "gpt-4o"}
+    books.sent(talk("a"), read=0, **gpt)
+    books.sent(talk("a", "b", "c"), read=0, **gpt, service_tier="flex")
+    (miss,) = books.found().misses
+    assert (miss.cause, miss.name) == ("setting-changed", "service_tier")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def message_facts(message: BaseMessage) -> MessageFacts:
         name=message.name or "",
         images=content.images,
         audio=content.audio,
-        text_lengths=tuple(map(len, content.texts)) if len(content.texts) > 1 else (),
+        text_lengths=tuple(map(len, content.texts)) if role == "system" else (),
     )
 
 

@@ -149,15 +149,16 @@ def message_facts(message: Any) -> MessageFacts:
     """The facts of one `ChatMessage`."""
     more = message.additional_kwargs
     content = content_of(message.blocks)
+    role = _ROLES.get(str(getattr(message.role, "value", message.role)), "user")
     return MessageFacts(
-        role=_ROLES.get(str(getattr(message.role, "value", message.role)), "user"),
+        role=role,
         text="\n".join(content.texts),
         tool_calls=tuple(tool_calls_of(message)),
         tool_call_id=str(more.get("tool_call_id") or ""),
         name=str(more.get("name") or ""),
         images=content.images,
         audio=content.audio,
-        text_lengths=tuple(map(len, content.texts)) if len(content.texts) > 1 else (),
+        text_lengths=tuple(map(len, content.texts)) if role == "system" else (),
     )
 
 

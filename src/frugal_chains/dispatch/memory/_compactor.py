@@ -217,7 +217,9 @@ class Compactor:
         state = still_true(state, facts.messages)
         terms, priced = self._terms(history, now_s)
         asked = state.recalled.question if state.recalled is not None else None
-        state = self._recalls.remembered(history, facts, state)
+        state = self._recalls.remembered(
+            history, facts, state, fresh_nanos=terms.cache.prices.fresh
+        )
         if state.recalled is not None:
             facts = replace(
                 facts,

@@ -20,12 +20,17 @@ from frugal_chains.memory import (
     recall,
 )
 
+_LEAST_TOKENS: Final = 64
+"""Less has no room for an answer."""
 _REMEMBERED: Final = 64
 """Conversations whose words are indexed; about 100 kB for 1,000 messages each."""
 
 
 class Recalls:
     """Finds dropped messages that a question needs. Safe for threads.
+
+    Recalled text is paid for by what the memory has saved so far: however often questions seem to
+    need it, a conversation does not become dearer by it than without a memory.
 
     Args:
         budget_tokens: Of what is recalled for one question, at most; 0: nothing is.
@@ -39,10 +44,22 @@ class Recalls:
         self._indexes: OrderedDict[str, _Indexed] = OrderedDict()
 
     def remembered(
-        self, history: History, facts: ConversationFacts, state: MemoryState
+        self,
+        history: History,
+        facts: ConversationFacts,
+        state: MemoryState,
+        *,
+        fresh_nanos: float,
     ) -> MemoryState:
         """The state with what is recalled for the last question: the same as long as it is being
-        answered, so that calls of tools find the same bytes in front of them."""
+        answered, so that calls of tools find the same bytes in front of them.
+
+        Args:
+            history: The question included.
+            facts: Of it.
+            state: From the last turn.
+            fresh_nanos: Of a token of input.
+        """
         question = last_question(facts.messages)
         before = state.recalled
         key = history.keys[question] if question is not None else ""
@@ -54,7 +71,8 @@ class Recalls:
             state = replace(state, account=replace(state.account, sent_tokens=sent))
         if self._policy is None or question is None or not state.segments:
             return replace(state, recalled=None)
-        return replace(state, recalled=self._found(history, state, question, self._policy))
+        found = self._found(history, state, question, self._policy, fresh_nanos)
+        return replace(state, recalled=found)
 
     def with_dropped(
         self,
@@ -80,7 +98,7 @@ class Recalls:
             return state
         if before is not None and before.text:
             return state
-        found = self._found(history, state, question, self._policy)
+        found = self._found(history, state, question, self._policy, fresh_nanos)
         account = state.account
         if limit_tokens is not None and account.sent_tokens + found.tokens > limit_tokens:
             return state
@@ -88,9 +106,20 @@ class Recalls:
         return replace(state, recalled=found, account=replace(account, spent_nanos=spent))
 
     def _found(
-        self, history: History, state: MemoryState, question: int, policy: RecallPolicy
+        self,
+        history: History,
+        state: MemoryState,
+        question: int,
+        policy: RecallPolicy,
+        fresh_nanos: float,
     ) -> Recalled:
         model, provider = history.model, history.provider
+        saved_nanos = state.account.unmanaged_nanos - state.account.spent_nanos
+        if fresh_nanos * policy.budget_tokens > saved_nanos:
+            paid_tokens = int(saved_nanos / fresh_nanos)
+            if paid_tokens < _LEAST_TOKENS:
+                return Recalled(question=history.keys[question], text="")
+            policy = replace(policy, budget_tokens=paid_tokens)
         kept = {at for segment in state.segments for at in segment.kept}
         with self._entry(history) as indexed:
             index = indexed.up_to_date(history, question)

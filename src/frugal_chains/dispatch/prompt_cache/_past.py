@@ -18,8 +18,9 @@ FIRST_GAP_S: Final = 60.0
 """Between two calls of a conversation of which only one is known: a person who reads and types.
 Agents call every few seconds; what is marked for five minutes lasts for both."""
 LEAST_AHEAD: Final = 4.0
-"""Further calls of a conversation that begins; later as many as it has had (what has lasted for
-long will, J. R. Gott, "Implications of the Copernican principle", Nature 363, 1993)."""
+"""Further calls of a conversation that begins, of which nothing is known; later as many as it has
+had (what has lasted for long will, J. R. Gott, "Implications of the Copernican principle", Nature
+363, 1993)."""
 
 
 @dataclass(slots=True)
@@ -49,13 +50,20 @@ class CachePast:
         with self._lock:
             talk = self._talks.get(conversation)
             if talk is None:
-                return Traffic(calls=LEAST_AHEAD, gaps_s=(FIRST_GAP_S,))
+                return Traffic(calls=self._usual(now_s), gaps_s=(FIRST_GAP_S,))
             gaps = (*talk.gaps_s, max(0.0, now_s - talk.at_s))[-_GAPS:]
             return Traffic(
                 calls=max(LEAST_AHEAD, float(talk.calls)),
                 gaps_s=gaps,
                 growth_tokens=talk.growth_tokens,
             )
+
+    def _usual(self, now_s: float) -> float:
+        """Further calls of a conversation that begins: `LEAST_AHEAD`, or fewer, where others had
+        fewer. Questions that stand alone are marked in vain. The guess counts as one of them."""
+        over = [t for t in self._talks.values() if t.calls > 1 or now_s - t.at_s > FIRST_GAP_S]
+        further = sum(talk.calls - 1 for talk in over)
+        return min(LEAST_AHEAD, (LEAST_AHEAD + further) / (1 + len(over)))
 
     def sent(self, conversation: str, tokens: int, now_s: float) -> None:
         """A request of a conversation was sent."""

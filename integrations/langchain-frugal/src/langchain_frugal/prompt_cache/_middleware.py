@@ -34,11 +34,13 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     left decide where markers stand, and for how long. They are put on copies.
 
     - Anthropic: `cache_control` on tools, on blocks of the system prompt and of messages.
-    - OpenAI from GPT-5.6 on: `prompt_cache_breakpoint` on blocks, and `prompt_cache_options`.
-    - OpenAI: `prompt_cache_key`.
+    - OpenAI from GPT-5.6 on: `prompt_cache_breakpoint` on the system prompt and on what people say
+      (tools, answers and tool results take none), and `prompt_cache_options` where the provider's
+      own marker at the end does not pay.
+    - OpenAI: `prompt_cache_key`, the same for requests that begin alike.
     - Bedrock (`ChatBedrockConverse`): `cachePoint` behind tools, the system prompt, and what people
       say.
-    - Others cache by themselves or not at all: only the order of the system prompt is seen to.
+    - Others that cache by themselves: only the order of the system prompt is seen to.
 
     Your own markers stay; there are never more than the provider takes. What keeps changing from
     call to call is seen, and not marked. A request for a summary of the conversation, as
@@ -61,7 +63,7 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         counter: The token counter.
         prices: None: list prices behind the user's `prices.toml`.
         diagnose: Say in the log why less was read than an earlier call had left.
-        on_miss: Told of it as well; implies `diagnose`.
+        on_miss: Told of it instead; implies `diagnose`.
         enabled: False: requests are sent as they are.
     """
 

@@ -27,8 +27,8 @@ logger = logging.getLogger("llama_index_frugal")
 
 SWITCH: Final = "prompt_cache"
 """A tag of `instrument_tags`: False sends requests inside the block as they are."""
-THREAD: Final = "thread_id"
-"""A tag: names the conversation, as `RoutingLLM` takes it."""
+THREADS: Final = ("thread_id", "conversation_id", "session_id")
+"""Tags that name the conversation, as `RoutingLLM` takes them; the first that is there does."""
 _ASKED: Final = frozenset({"messages", "input"})
 """Where a request has its messages; what has none is a text to be completed."""
 _END: Final = object()
@@ -56,7 +56,7 @@ class Call:
         tags, place = active_instrument_tags.get(), around()
         return cls(
             wanted=tags.get(SWITCH) is not False,
-            conversation=str(tags.get(THREAD) or ""),
+            conversation=next((str(tags[name]) for name in THREADS if tags.get(name)), ""),
             operation_id=place.operation_id,
             trackers=place.trackers,
             system=tuple(system_parts(messages)),
@@ -185,5 +185,4 @@ class Marking:
         )  # fmt: skip
         if anthropic:
             return _anthropic.applied(plan, found, request, controls)
-        keyed = _openai.takes_key(self._provider, model)
-        return _openai.applied(plan, found, request, controls, keyed=keyed)
+        return _openai.applied(plan, found, request, controls, keyed=_openai.takes_key(model))

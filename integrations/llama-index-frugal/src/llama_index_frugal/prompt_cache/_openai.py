@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from frugal_chains.dispatch import PromptBlock
 from frugal_chains.prompt_cache import CachePlan
-from frugal_chains.providers import CacheControls, model_family, provider_id
+from frugal_chains.providers import CacheControls, model_family
 from llama_index_frugal._request import as_json
 from llama_index_frugal.prompt_cache._wire import (
     WHOLE,
@@ -30,9 +30,8 @@ from llama_index_frugal.prompt_cache._wire import (
 MARK: Final = "prompt_cache_breakpoint"
 OPTIONS: Final = "prompt_cache_options"
 KEY: Final = "prompt_cache_key"
-_OWN: Final = frozenset({"openai", "azure"})
-"""Who knows these settings: servers that only speak as OpenAI does may refuse them."""
 _OWN_MODELS: Final = ("gpt-", "o1", "o3", "o4", "chatgpt-")
+"""Servers that only speak as OpenAI does may refuse a setting that they do not know."""
 _SYSTEM: Final = frozenset({"system", "developer"})
 _SAYS: Final = frozenset({"system", "developer", "user"})
 """Roles whose texts take a breakpoint."""
@@ -48,9 +47,9 @@ _SETTINGS: Final[Mapping[str, Sequence[str]]] = {
 }
 
 
-def takes_key(provider: str, model: str) -> bool:
+def takes_key(model: str) -> bool:
     """Whether a key may be sent."""
-    return provider_id(provider) in _OWN and model_family(model).startswith(_OWN_MODELS)
+    return model_family(model).startswith(_OWN_MODELS)
 
 
 def read(
