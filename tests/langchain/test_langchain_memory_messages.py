@@ -39,7 +39,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "arguments": {"tool_calls": [{**CALL, "args": {"at": 2}}]},
     "call id": {"tool_calls": [{**CALL, "id": "c2"}]},
     "no calls": {"tool_calls": []},
-    "blocks": {"content": [{"type": "text", "text": "Hello"}]},
+    "blocks": {"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]},
     "function": {"tool_calls": [], "additional_kwargs": {"function_call": {"name": "x"}}},
 }
 
@@ -195,3 +195,23 @@ def test_images_and_reasoning_count() -> None:
     )  # fmt: skip
     assert facts_at([message], 0).images == 1
     assert facts_at([thought], 0).text == "Let me see\nA cat"
+
+
+def test_cache_markers_make_no_other_message() -> None:
+    """They move from call to call; a middleware makes a block of a text to hold one."""
+    marker = {"type": "ephemeral"}
+    plain = HumanMessage("Where is my parcel?", id="m1")
+    marked = HumanMessage(
+        [{"type": "text", "text": "Where is my parcel?", "cache_control": marker}], id="m1"
+    )
+    other = HumanMessage(
+        [{"type": "text", "text": "Where is it?", "cache_control": marker}], id="m1"
+    )
+    assert key_of(plain) == key_of(marked) != key_of(other)
+    assert key_of(plain, ids=False) == key_of(marked, ids=False)
+    assert key_of(other, ids=False) != key_of(plain, ids=False)
+    two: list[Any] = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    ended = [two[0], {**two[1], "cache_control": marker}]
+    pointed = [*two, {"cachePoint": {"type": "default"}}]
+    keys = {key_of(HumanMessage(content, id="m2")) for content in (two, ended, pointed)}
+    assert len(keys) == 1

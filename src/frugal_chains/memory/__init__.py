@@ -24,6 +24,7 @@ from frugal_chains.memory._plan import (
 from frugal_chains.memory._policy import CompactionPolicy, RentEqualsBuy, WaterMark
 from frugal_chains.memory._recall import RecallPlan, RecallPolicy, RecallReason, recall
 from frugal_chains.memory._recall_index import RecallIndex
+from frugal_chains.memory._recall_render import HEADING as RECALL_HEADING
 from frugal_chains.memory._request import (
     ALIGNED_TOKENS,
     FLAT_TOKENS,
@@ -51,6 +52,7 @@ __all__ = [
     "COMPACTING",
     "FLAT_TOKENS",
     "LEAST_SUMMARY_TOKENS",
+    "RECALL_HEADING",
     "Account",
     "CompactionPlan",
     "CompactionPolicy",

@@ -6,7 +6,8 @@ from frugal_chains.report._doctor import WATCHED, DoctorFacts, Finding, LedgerFa
 from frugal_chains.report._facts import Question, ReportFacts, grouping, questions, report_facts
 from frugal_chains.report._json import doctor_json, prices_json, report_json
 from frugal_chains.report._json_misses import misses_json
-from frugal_chains.report._misses import CacheMiss, CacheMisses, cache_misses
+from frugal_chains.report._misses import cache_misses
+from frugal_chains.report._misses_facts import CacheMiss, CacheMisses
 from frugal_chains.report._period import moment_of
 from frugal_chains.report._prices import PriceFacts
 from frugal_chains.report._terminal import report_view

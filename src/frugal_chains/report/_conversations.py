@@ -130,8 +130,10 @@ class Conversations:
 
 
 def _followed(request: Request, known: Sequence[Request], key: str, *, named: bool) -> Followed:
+    if known and _only_adds(known[-1], request):
+        return Followed(key, "follows", known[-1])
     linked = [
-        (other, _shared(other, request)) for other in known if _goes_on(other, request, named)
+        (other, _shared(other, request)) for other in known if _goes_on(other, request, named=named)
     ]
     before = [(other, shared) for other, shared in linked if not _overlaps(other, request)]
     if not before:
@@ -160,7 +162,7 @@ def _shared(other: Request, request: Request) -> int:
     return one.tokens if found is None else found.same_tokens
 
 
-def _goes_on(other: Request, request: Request, named: bool) -> bool:
+def _goes_on(other: Request, request: Request, *, named: bool) -> bool:
     """Whether a request goes on from an earlier one, or was meant to.
 
     It has all of its messages, or the last of them, whatever has become of those before. In a
@@ -179,6 +181,20 @@ def _goes_on(other: Request, request: Request, named: bool) -> bool:
         return True
     # Questions of one message each, with the same instructions, are conversations of their own.
     return named and head and (begins or (before.count >= 2 and after.count >= 3))
+
+
+def _only_adds(last: Request, request: Request) -> bool:
+    """The usual case, told at once: the latest request, with more behind it."""
+    before, after = last.sent.print.messages, request.sent.print.messages
+    return (
+        last.who == request.who
+        and last.first == request.first
+        and before.count < after.count
+        and not _overlaps(last, request)
+        and _difference(before, after) is None
+        and _same_head(last, request)
+        and _goes_on(last, request, named=False)
+    )
 
 
 def _difference(before: MessagesPrint, after: MessagesPrint) -> Difference | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from frugal_chains.money import usd_from_nanos
-from frugal_chains.report._misses import CacheMiss, CacheMisses
+from frugal_chains.report._misses_facts import CacheMiss, CacheMisses
 from frugal_chains.report._misses_texts import TURN_ON, advice_text, what_text
 from frugal_chains.report._money import exact_text
 

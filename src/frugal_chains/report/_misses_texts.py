@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from frugal_chains.providers import cache_controls, cache_rule
-from frugal_chains.report._misses import CacheMiss, CacheMisses
+from frugal_chains.report._misses_facts import CacheMiss, CacheMisses
 
 TURN_ON: Final = (
     "Turn fingerprints on where calls are booked: track_cost(fingerprints=True) or "

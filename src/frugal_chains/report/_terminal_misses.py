@@ -11,7 +11,7 @@ from rich.text import Text
 
 from frugal_chains.money import usd_from_nanos, usd_text
 from frugal_chains.report._layout import indented, title
-from frugal_chains.report._misses import NOTHING_KEPT, CacheMiss, CacheMisses
+from frugal_chains.report._misses_facts import NOTHING_KEPT, CacheMiss, CacheMisses
 from frugal_chains.report._misses_texts import advice_text, coverage_text, what_text
 from frugal_chains.report._money import plain_text
 

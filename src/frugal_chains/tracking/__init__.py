@@ -11,7 +11,7 @@ from frugal_chains.tracking._ambient import (
 from frugal_chains.tracking._call import CallEnd, CallStart
 from frugal_chains.tracking._effects import report_effect
 from frugal_chains.tracking._errors import ErrorFacts, classify_error
-from frugal_chains.tracking._lever import decided
+from frugal_chains.tracking._lever import current_lever, decided
 from frugal_chains.tracking._operation import Operation, current_operation, operation
 from frugal_chains.tracking._prices import shared_prices
 from frugal_chains.tracking._settings import cache_settings
@@ -36,6 +36,7 @@ __all__ = [
     "cache_settings",
     "carry",
     "classify_error",
+    "current_lever",
     "current_operation",
     "current_tracker",
     "decided",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+_MARKERS: Final = frozenset(("cache_control", "prompt_cache_breakpoint"))
 
 
 def key_of(message: BaseMessage, *, ids: bool = True) -> str:
@@ -20,7 +22,7 @@ def key_of(message: BaseMessage, *, ids: bool = True) -> str:
         message: Any.
         ids: False: ids say nothing. A graph without a checkpointer gives new ones in every run.
     """
-    content: Any = message.content
+    content: Any = _unmarked(message.content)
     more = 0 if type(message) is HumanMessage else _more(message)
     if ids and message.id:
         if type(content) is str:
@@ -30,6 +32,22 @@ def key_of(message: BaseMessage, *, ids: bool = True) -> str:
     said = content if type(content) is str else repr(content)
     data = f"{message.type}:{more}:{said}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+def _unmarked(content: Any) -> Any:
+    """Without cache markers, which move from call to call and make a block of a text."""
+    if type(content) is str:
+        return content
+    blocks = [
+        {name: part for name, part in block.items() if name not in _MARKERS}
+        if isinstance(block, Mapping)
+        else block
+        for block in content
+        if not (isinstance(block, Mapping) and "cachePoint" in block)
+    ]
+    if len(blocks) == 1 and isinstance(blocks[0], dict) and blocks[0].keys() == {"type", "text"}:
+        return blocks[0]["text"]
+    return blocks
 
 
 def _more(message: BaseMessage) -> int:

@@ -68,8 +68,8 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
 
     Whatever fails, the call is made: with the history as it is.
 
-    Put it behind `RoutingMiddleware` and `ModelRetryMiddleware`, behind middleware that sets cache
-    markers, and before `BudgetMiddleware`. A run is left alone with `enabled=False`, or
+    Put it behind `RoutingMiddleware` and `ModelRetryMiddleware`, and before `PromptCacheMiddleware`
+    (then say `cache_ttl="5m"`) and `BudgetMiddleware`. A run is left alone with `enabled=False`, or
     `{"compact": False}` under `configurable` or `metadata` of its config.
 
     Args:

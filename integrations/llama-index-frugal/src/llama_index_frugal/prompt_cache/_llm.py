@@ -120,16 +120,7 @@ def _served_by(client: Any) -> str:
 
 def _router(llm: Any, make: Callable[[Form, str], Marking]) -> LLM:
     """A router over copies of its models."""
-    from llama_index_frugal.routing._planner import Planner
-
-    made = llm.model_copy()
-    made.tiers = {
-        tier: [_copy(model, make) for model in models] for tier, models in llm.tiers.items()
-    }
-    made._planner = Planner(
-        made.tiers, llm.policy, llm.candidates, llm.embedder, llm.embedding_timeout_s, llm.prices
-    )
-    return cast(LLM, made)
+    return cast(LLM, llm.with_models(lambda model: _copy(model, make)))
 
 
 @cache

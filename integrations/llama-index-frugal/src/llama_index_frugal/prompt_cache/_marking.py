@@ -15,8 +15,7 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from frugal_chains.dispatch import CacheKeeper
 from frugal_chains.providers import cache_controls, tokenizer_facts
-from frugal_chains.tracking import Tracker
-from frugal_chains.tracking._lever import current_lever
+from frugal_chains.tracking import Tracker, current_lever
 from llama_index_frugal._about import is_large
 from llama_index_frugal._around import around
 from llama_index_frugal.prompt_cache import _anthropic, _openai

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from frugal_chains.dispatch import PromptBlock
-from frugal_chains.memory._recall_render import HEADING
+from frugal_chains.memory import RECALL_HEADING
 from frugal_chains.providers import CacheControls
 
 Request: TypeAlias = Mapping[str, Any]
@@ -54,7 +54,7 @@ def ttl_in(mark: Any, controls: CacheControls) -> str:
 
 def is_recalled(text: str) -> bool:
     """Whether a memory shows earlier messages here, for one question."""
-    return text.startswith(HEADING)
+    return text.startswith(RECALL_HEADING)
 
 
 def chosen(request: Request, names: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -134,6 +134,22 @@ class RoutingLLM(FunctionCallingLLM):
             self.tiers, policy, self.candidates, embedder, embedding_timeout_s, prices
         )
 
+    def with_models(self, change: Callable[[LLM], LLM]) -> Self:
+        """A copy that routes by the same policy between other models.
+
+        Args:
+            change: What stands for each model: a copy of it that does something besides.
+        """
+        made = self.model_copy()
+        made.tiers = {
+            tier: [change(model) for model in models] for tier, models in self.tiers.items()
+        }
+        made._planner = Planner(
+            made.tiers, self.policy, self.candidates, self.embedder, self.embedding_timeout_s,
+            self.prices,
+        )  # fmt: skip
+        return made
+
     @classmethod
     def class_name(cls) -> str:
         return "RoutingLLM"
