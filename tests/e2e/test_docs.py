@@ -75,6 +75,7 @@ def test_the_prices_toml_of_the_readme_is_valid_and_does_what_it_says(tmp_path: 
 COMMANDS = {
     # 12 tokens at $0.15 and 4 at $0.60 per million.
     "report": r"by model +feature.*gpt-4o-mini +faq +1 .*\$0\.0000042",
+    "cache": r"fingerprints=True",
     # Sonnet 4.5 in a batch: half of $3 and $15 (platform.claude.com pricing, read 2026-11-21).
     "prices": r"batch tier.*input +\$1\.50.*output +\$7\.50",
     "doctor": r"ledger: sqlite:///\S+frugal.db \(\$FRUGAL_LEDGER\): 1 attempts",

@@ -349,3 +349,40 @@ def test_the_answer_is_an_ai_message_of_the_models(
     end = made.invoke({"messages": [HumanMessage("Well?")]}, thread())
     assert isinstance(end["messages"][-1], AIMessage)
     assert set(end) == {"messages"}
+
+
+@BOTH
+async def test_a_provider_that_is_switched_in_the_middle(
+    sync: bool, chat_openai: MakeModel, chat_anthropic: MakeModel, scripted: ScriptedServer,
+    ledger: Ledger, handler: CostCallbackHandler,
+) -> None:  # fmt: skip
+    """Summaries stay, word for word; only the cache is another one, and the account knows it."""
+    scripted.always(answers_and_summaries())
+    models = [chat_openai("gpt-4o")]
+
+    class Switch(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return handler(request.override(model=models[-1]))
+
+        async def awrap_model_call(self, request: ModelRequest, handler: Any) -> Any:
+            return await handler(request.override(model=models[-1]))
+
+    memory = CompactionMiddleware(LONG, summarizer="same", cache_ttl="5m", recall_tokens=0)
+    made = agent(models[0], Switch(), memory)
+    config = thread(callbacks=[handler])
+    for number in range(18):
+        messages = await turn(made, sync, said(number, 12), config)
+        if number == 11:
+            before = [one.text for one in memory.compactions(made.get_state(thread()).values)]
+            models.append(chat_anthropic("claude-sonnet-4-5"))
+    assert before
+    assert len(messages) == 36
+    paths = [r.path for r in scripted.requests if not asks_for_summary(r.body)]
+    assert [path.endswith("messages") for path in paths] == [False] * 12 + [True] * 6
+    bodies = [r.body for r in scripted.requests if not asks_for_summary(r.body)]
+    assert {refused(body) for body in bodies} == {""}
+    assert segments_in(bodies[12])[: len(before)] == before
+    account = made.get_state(thread()).values["frugal_memory"]["account"]
+    nets = [e.net_nanos or 0 for e in ledger.effects() if e.lever == "memory.compact"]
+    saved = account["unmanaged_nanos"] - account["spent_nanos"]
+    assert sum(nets) == pytest.approx(saved, abs=len(nets))

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
@@ -380,3 +382,67 @@ def test_pieces_are_json(chat_openai: MakeModel) -> None:
     compact.invoke([*conversation(10), HumanMessage("Well?")], named("s1"))
     state = states.get("s1")
     assert type(state).from_json(json.loads(json.dumps(state.to_json()))) == state
+
+
+# -- an embedder for what is recalled --------------------------------------------------------------
+
+TIGHT = CompactionPolicy(keep_tokens=200, least_dropped_tokens=50, limit_tokens=2_400)
+
+
+class Cupboards(Embeddings):
+    """Knows that a cupboard is a locker, and nothing else; slow, if it has to be."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        time.sleep(self.seconds)
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return [1.0, 0.0] if "locker" in text or "cupboard" in text else [0.1, 1.0]
+
+
+def asked_for_cupboard() -> list[BaseMessage]:
+    locker = [HumanMessage("My locker is 8812-KX."), AIMessage("Noted. " + "rain " * 60)]
+    return [*locker, *conversation(16), HumanMessage("Which cupboard is mine?")]
+
+
+@pytest.mark.parametrize("embedder", [Cupboards(), Cupboards().embed_documents],
+                         ids=["embeddings", "function"])  # fmt: skip
+@BOTH
+async def test_an_embedder_recalls_what_was_said_in_other_words(sync: bool, embedder: Any) -> None:
+    def made(**options: Any) -> Any:
+        return compact_messages("unheard-of", policy=TIGHT, recall_tokens=400, **options)
+
+    async def sent(step: Any) -> str:
+        given = asked_for_cupboard()
+        step.invoke(given[:-1])
+        found = step.invoke(given) if sync else await step.ainvoke(given)
+        return "\n".join(message.text for message in found[-2:])
+
+    assert "8812-KX" in await sent(made(embedder=embedder, alike=0.9))
+    assert "8812-KX" not in await sent(made())
+
+
+async def test_an_embedder_that_is_slow_holds_up_no_event_loop() -> None:
+    step = compact_messages(
+        "unheard-of", policy=TIGHT, recall_tokens=400, embedder=Cupboards(0.3), alike=0.9
+    )
+    pauses: list[float] = []
+
+    async def others() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.005)
+            now = time.monotonic()
+            pauses.append(now - last)
+            last = now
+
+    task = asyncio.create_task(others())
+    found = await step.ainvoke(asked_for_cupboard())
+    found = await step.ainvoke([*asked_for_cupboard(), AIMessage("It is."), HumanMessage("Sure?")])
+    task.cancel()
+    assert found
+    assert len(pauses) > 20
+    assert max(pauses) < 0.25

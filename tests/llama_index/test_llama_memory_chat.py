@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import ChatMessage
 
 from frugal_chains import Ledger
@@ -269,3 +270,37 @@ def test_an_idle_conversation_is_compacted_before_its_cache_expires(
     assert memory.compactions == (event,)
     assert str(memory.get()[0].content).startswith("[Summary")
     assert asyncio.run(memory.acompact_idle()) is None  # there is nothing left to drop
+
+
+class Cupboards(MockEmbedding):
+    """Knows that a cupboard is a locker, and nothing else."""
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return [1.0, 0.0] if "locker" in text or "cupboard" in text else [0.1, 1.0]
+
+    _get_query_embedding = _get_text_embedding
+
+
+def near_cupboards(texts: Sequence[str]) -> list[list[float]]:
+    return [Cupboards(embed_dim=2)._get_text_embedding(text) for text in texts]
+
+
+@pytest.mark.parametrize("way", ["get", "aget"])
+@pytest.mark.parametrize("embedder", [Cupboards(embed_dim=2), near_cupboards],
+                         ids=["embedding", "function"])  # fmt: skip
+async def test_an_embedder_recalls_what_was_said_in_other_words(embedder: Any, way: str) -> None:
+    async def sent(**options: Any) -> str:
+        tight = CompactionPolicy(keep_tokens=400, limit_tokens=2_400)
+        memory = memory_of(
+            model="unheard-of", provider="", policy=tight, recall_tokens=400, **options
+        )
+        memory.put(user("My locker is 8812-KX."))
+        memory.put(assistant(words("Noted", 300)))
+        goes_on_with(memory, 12)
+        memory.put(user("Which cupboard is mine?"))
+        found = memory.get() if way == "get" else await memory.aget()
+        assert memory.state.segments
+        return "\n".join(str(message.content) for message in found[-2:])
+
+    assert "8812-KX" in await sent(embedder=embedder, alike=0.9)
+    assert "8812-KX" not in await sent()

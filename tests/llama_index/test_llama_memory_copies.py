@@ -19,6 +19,7 @@ from llama_index.core.storage.chat_store import BaseChatStore, SimpleChatStore
 from workflows.context.serializers import JsonSerializer
 
 from frugal_chains.errors import MemoryPlanError
+from frugal_chains.memory import CompactionPolicy, WaterMark
 from llama_index_frugal import SummarizingMemory
 from tests.llama_index.remembering import (
     EARLY,
@@ -26,11 +27,13 @@ from tests.llama_index.remembering import (
     answers,
     ask,
     asks_for_summary,
+    check_tool_pairs,
     goes_on_with,
     memory_of,
     question,
     summaries,
     talk,
+    texts,
     user,
     words,
 )
@@ -226,3 +229,40 @@ async def test_an_answer_that_is_given_up_loses_nothing(
     assert len(memory.get_all()) == 13
     assert len(await memory.aget()) < 13  # the next one may compact
     assert len(memory.compactions) == 1
+
+
+def test_a_provider_that_is_switched_in_the_middle(
+    scripted: ScriptedServer, openai_llm: Make, anthropic_llm: Make
+) -> None:
+    """Summaries stay, word for word; only the cache is another one, and the account knows it."""
+    answers(scripted)
+    memory = SummarizingMemory.from_defaults(
+        llm=openai_llm("gpt-4o"), policy=EARLY, summarizer="same", system_prompt=""
+    )
+    for at in range(9):
+        ask(memory, openai_llm("gpt-4o"), at)
+    segments = memory.state.segments
+    assert segments
+    spent_before = memory.state.account.spent_nanos
+    other = anthropic_llm("claude-sonnet-4-5")
+    memory = SummarizingMemory.from_dict(
+        memory.to_dict(),
+        llm=other,
+        summarizer="same",
+        cache_ttl="5m",
+        policy=CompactionPolicy(trigger=WaterMark(high_tokens=10**6)),
+    )
+    ask(memory, other, 9)
+    account = memory.state.account
+    assert memory.state.segments == segments
+    # Written anew as a whole: 3.75 dollars for a million tokens (platform.claude.com, 2026-11).
+    paid = account.spent_nanos - spent_before
+    assert paid == pytest.approx(account.sent_tokens * 3_750, rel=0.01)
+    last = scripted.requests[-1]
+    assert last.path.endswith("messages")
+    check_tool_pairs(last.body)
+    assert json.dumps(segments[0].text)[1:-1] in texts(last.body)
+    for at in range(10, 14):
+        ask(memory, other, at)
+    assert len(memory.get_all()) == 28
+    assert memory.state.account.calls == 14

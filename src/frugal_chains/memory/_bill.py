@@ -138,8 +138,8 @@ def bill_of(
     shared = min(shared_tokens, sizes.cached) if terms.reads_parts else 0
     growth = max(0, min(sizes.view - sizes.cached, short)) if warm else short
     return Bill(
-        keep_nanos=cache.call_nanos(sizes.view, min(sizes.cached, sizes.view)),
-        keep_read_tokens=cache.read_tokens(sizes.view, min(sizes.cached, sizes.view)),
+        keep_nanos=cache.call_nanos(sizes.view, sizes.cached),
+        keep_read_tokens=cache.read_tokens(sizes.view, sizes.cached),
         now_read_tokens=cache.read_tokens(short, shared),
         now_nanos=summary_nanos + cache.call_nanos(short, shared),
         steady_nanos=_steady_nanos(short, growth, terms),
@@ -159,7 +159,7 @@ def summary_tokens(dropped_tokens: int, policy: CompactionPolicy) -> int:
 
 def unmanaged_nanos(sizes: Sizes, terms: MemoryTerms) -> float:
     """Of this call without a memory."""
-    return terms.cache.call_nanos(sizes.unmanaged, min(sizes.unmanaged_cached, sizes.unmanaged))
+    return terms.cache.call_nanos(sizes.unmanaged, sizes.unmanaged_cached)
 
 
 def _steady_nanos(tokens: int, growth_tokens: int, terms: MemoryTerms) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from frugal_chains.errors import MemoryPlanError
-from frugal_chains.memory._decide import Case
+from frugal_chains.memory._case import Case
 from frugal_chains.memory._plan import ConversationFacts, Decision, Reason
 from frugal_chains.memory._policy import CompactionPolicy
 from frugal_chains.memory._state import MemoryState

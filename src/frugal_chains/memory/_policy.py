@@ -21,7 +21,7 @@ class RentEqualsBuy:
     regret: float = 0.08
     """All in all, a conversation may at no moment have cost more than without any memory by more
     than this share, if a compaction costs more at once than it saves at once."""
-    first: float = 2.25
+    first: float = 2.5
     """The first compaction waits for so many times its price: until then it is not known that the
     conversation is a long one."""
 
@@ -29,7 +29,7 @@ class RentEqualsBuy:
     """Of what has been sent before, at least so much should come from the provider's cache between
     two compactions: quicker answers, and easier on rate limits. Where reads cost half a fresh token
     the bill alone would compact so often that it is less;"""
-    patience: float = 1.75
+    patience: float = 1.6
     """but a compaction waits for it no longer than until the rent is so many times its price."""
 
     def __post_init__(self) -> None:

@@ -39,7 +39,7 @@ class SummaryWay:
         if self.kind == "flat":
             return (dropped_tokens + self.instruction_tokens) * self.prices.fresh + output
         prompt = front.tokens + dropped_tokens
-        read = front.cache.read_tokens(prompt, min(prompt, front.cached_tokens))
+        read = front.cache.read_tokens(prompt, front.cached_tokens)
         fresh = prompt - read + self.instruction_tokens
         return read * front.cache.prices.cache_read + fresh * self.prices.fresh + output
 

@@ -17,6 +17,7 @@ from frugal_chains.memory import (
     CompactionPolicy,
     ConversationFacts,
     Decision,
+    Front,
     HeldMessage,
     MemoryState,
     MemoryTerms,
@@ -24,9 +25,11 @@ from frugal_chains.memory import (
     SummaryWay,
     WaterMark,
     decide,
+    group_messages,
     view,
     with_segment,
 )
+from frugal_chains.memory._keep import Split, merged, split
 from frugal_chains.pricing import CacheTerms, TokenPrices
 from tests.core.memory.conversations import (
     DEEPSEEK,
@@ -236,6 +239,15 @@ def test_it_compacts_when_the_rent_reaches_the_price(model: Model) -> None:
     assert outcome.compacted == rent_or_buy(model, 200)
 
 
+def test_the_cache_is_read_for_a_while_before_it_is_thrown_away() -> None:
+    def times(model: Model, share: float) -> int:
+        policy = replace(PLAIN, trigger=RentEqualsBuy(cached_share=share))
+        return len(played(model, constant(120), policy=policy).compacted)
+
+    assert times(GPT_4O, 1e-9) > times(GPT_4O, 0.9) > times(GPT_4O, 0.96)
+    assert times(UNCACHED, 1e-9) == times(UNCACHED, 1.0)  # it has nothing to lose
+
+
 SOME_TURNS = st.lists(
     st.builds(
         Turn,
@@ -427,6 +439,62 @@ def test_what_is_pinned_takes_its_part_of_the_window() -> None:
     assert fits(messages, state)
 
 
+@pytest.mark.parametrize(
+    ("question", "limit", "merge"),
+    [(600, None, False), (600, 3_000, True), (300, 3_000, False), (600, 9_000, False)],
+)
+def test_an_old_question_leaves_early_only_where_that_makes_room(
+    question: int, limit: int | None, merge: bool
+) -> None:
+    """A merged segment may have 400 tokens: what is freed has to be more."""
+    messages = tool_run(8, question=question)
+    state = gone_on(messages)
+    assert shown(state, messages)[:2] == ["q", "segment"]
+    for n in range(4):
+        messages += [said("assistant", 400, f"a{n}"), said("user", 300, f"u{n}")]
+    plan = decided(messages, state, replace(EAGER, limit_tokens=limit)).plan
+    assert plan is not None
+    assert plan.merge == merge
+    assert (0 in plan.summarize) == merge
+
+
+def test_what_stays_is_as_much_as_the_window_has_room_for() -> None:
+    """Whole groups: of the next older one there would be too much."""
+    messages = tool_run(8, question=600)
+    state = gone_on(messages)
+    for n in range(6):
+        messages += [said("assistant", 350, f"a{n}"), said("user", 250, f"u{n}")]
+    policy = replace(EAGER, limit_tokens=3_000, keep_tokens=9_000)
+    for tail in (0, 50, 260, 500, 900):
+        for before in (MemoryState(), state):
+            decision = decided(messages, before, policy, tail=tail)
+            plan = decision.plan
+            assert plan is not None
+            assert plan.merge == bool(before.segments)
+            next_older = messages[plan.end - 1].tokens
+            assert plan.after_tokens + tail <= 3_000 < plan.after_tokens + tail + next_older
+            assert decision.compacted is not None
+            assert decision.compacted.shortened == ()
+
+
+def test_what_merged_segments_have_kept_stays_or_leaves_with_the_rest() -> None:
+    messages = [said("user", tokens, f"m{tokens}") for tokens in (1, 20, 300, 4_000, 50_000)]
+    cut = Split(
+        end=4, kept=(2,), dropped=(3,), kept_tokens=300, dropped_tokens=4_000, newest_tokens=50_000
+    )
+    assert merged(messages, cut, stays=(1,), leaves=(0,)) == replace(
+        cut, kept=(1, 2), dropped=(0, 3), kept_tokens=320, dropped_tokens=4_001
+    )
+
+
+@pytest.mark.parametrize(("room", "end"), [(300, 2), (299, 3), (99, 4)])
+def test_as_much_stays_as_there_is_room_for(room: int, end: int) -> None:
+    messages = [said("user", 100, f"u{n}") for n in range(5)]
+    groups = group_messages(messages)
+    cut = split(messages, groups, start=0, keep_tokens=10_000, room_tokens=room)
+    assert (cut.end, cut.newest_tokens) == (end, 500 - 100 * end)
+
+
 def test_recalled_text_counts_for_the_window() -> None:
     messages = [said("user", 1_000, "u0"), said("assistant", 1_000, "a0"), said("user", 500, "u1")]
     policy = replace(LIMITED, trigger=RentEqualsBuy())
@@ -555,6 +623,14 @@ def test_a_compacted_request_would_be_too_short_for_the_cache() -> None:
     assert 6_000 <= state.account.sent_tokens < 6_700
 
 
+def test_where_the_newest_is_pinned_it_does_not_fall_out_of_the_cache_either() -> None:
+    messages = [*history(30), said("user", 3_000, "p", pinned=True)]
+    terms = replace(SONNET.terms("digest"), floor_tokens=6_000)
+    decision = decided(messages, terms=terms)
+    assert (decision.plan, decision.reason) == (None, "too_early")
+    assert decided(messages, terms=replace(terms, floor_tokens=3_000)).reason == "water_mark"
+
+
 def test_clocks_that_jump_do_no_harm() -> None:
     state, messages = MemoryState(), history(60)
     times = (0.0, 1e12, -1e12, 5.0, float("inf"), 5.0, float("nan"), 7.0)
@@ -584,6 +660,25 @@ def test_the_cheapest_way_is_taken() -> None:
             "aligned": (100 + dropped) * 0.1 + 50 + 100 * 5,
         }
         assert plan.summary_nanos == pytest.approx(expected[kind])
+
+
+def test_what_a_way_costs() -> None:
+    prices = TokenPrices(fresh=3.0, cache_read=0.5, cache_write=4.0, output=7.0)
+    cache = CacheTerms(prices=prices, min_tokens=1_024)
+    for cached, paid in (
+        (1_500, 1_500 * 0.5 + 520 * 3),  # of 2,000 tokens in front and dropped, and 20 asked
+        (9_000, 2_000 * 0.5 + 20 * 3),
+        (1_023, 2_020 * 3),  # too short to be found
+    ):
+        aligned = SummaryWay(kind="aligned", instruction_tokens=20, prices=prices)
+        front = Front(cache, 1_200, cached)
+        assert aligned.nanos(800, front, 60) == paid + 60 * 7
+    flat = SummaryWay(kind="flat", instruction_tokens=20, prices=prices)
+    assert flat.nanos(800, front, 60) == 820 * 3 + 60 * 7
+    digest = SummaryWay(kind="digest", instruction_tokens=20)
+    assert digest.nanos(800, front, 60) == 0
+    ways = (flat, digest, SummaryWay(kind="digest"))  # of equals the first
+    assert MemoryTerms(cache=cache, ttl_s=300, ways=ways).cheapest(800, front, 60) == (digest, 0)
 
 
 def test_a_plan_says_what_it_does() -> None:
@@ -620,6 +715,53 @@ def test_recalled_text_is_paid_and_not_cached() -> None:
     plain = decided(messages, policy=DEFAULT, model=SONNET).state.account
     recalled = decided(messages, policy=DEFAULT, model=SONNET, tail=500).state.account
     assert recalled == replace(plain, spent_nanos=plain.spent_nanos + 500)
+
+
+def test_recalled_text_costs_fresh_once_and_then_as_read() -> None:
+    prices = TokenPrices(fresh=3.0, cache_read=0.5, cache_write=4.0)
+    terms = MemoryTerms(cache=CacheTerms(prices=prices), ttl_s=300)
+    facts = ConversationFacts(messages=history(12), head_tokens=100, head="h")
+
+    def spent(facts: ConversationFacts) -> float:
+        return decide(facts, MemoryState(), terms, DEFAULT, now_s=0.0).state.account.spent_nanos
+
+    for new, price in ((True, 3.0), (False, 0.5)):
+        recalled = replace(facts, tail_tokens=500, tail_is_new=new)
+        assert spent(recalled) - spent(facts) == pytest.approx(500 * price)
+
+
+def test_what_a_period_should_have_read_and_has() -> None:
+    never = replace(PLAIN, trigger=WaterMark(high_tokens=10**9))
+    state, sent, should, has = MemoryState(), 0, 0, 0
+    for turns, now_s in ((1, 0.0), (2, 10.0), (3, 20.0), (4, 30.0), (5, 900.0), (6, 910.0)):
+        messages = history(turns)
+        state = decided(messages, state, never, model=SONNET, now_s=now_s).state
+        # Where the cache has nothing any more, all of a request should have been read.
+        warm, whole = now_s not in (0.0, 900.0), 100 + sum(one.tokens for one in messages)
+        should += sent if warm else whole
+        has += sent if warm and sent >= SONNET.least else 0
+        sent = whole
+        assert (state.account.period_tokens, state.account.period_read_tokens) == (should, has)
+    decision = decided(messages, state, model=SONNET, now_s=2_000.0)
+    assert decision.compacted is not None
+    assert decision.plan is not None
+    after = decision.compacted.account
+    assert (after.period_tokens, after.period_read_tokens) == (decision.plan.after_tokens, 0)
+    assert decision.state.account.period_tokens == should + sent  # if no summary comes
+
+
+def test_where_the_last_request_was_longer_nothing_is_new() -> None:
+    messages = history(31)
+    whole = 3_000 + sum(one.tokens for one in messages)
+    state = MemoryState(account=Account(calls=30, sent_tokens=whole + 500, head="h", at_s=300.0))
+    facts = ConversationFacts(messages=messages, head_tokens=3_000, head="h")
+    policy = replace(DEFAULT, trigger=WaterMark(high_tokens=1))
+    decision = decide(facts, state, SONNET.terms("digest"), policy, now_s=310.0)
+    plan = decision.plan
+    assert plan is not None
+    assert decision.state.account.period_tokens == whole
+    # All of both requests is read: the one as it is, and the next after a compaction.
+    assert plan.saves_nanos == pytest.approx((whole - plan.after_tokens) * 0.1)
 
 
 def test_a_cache_that_finds_only_whole_requests() -> None:

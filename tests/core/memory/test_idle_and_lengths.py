@@ -110,7 +110,7 @@ def gain(model: Model, turns: int, share: float) -> float:
 
 
 @by_name
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5, 1.0])
 def test_it_compacts_where_that_is_cheaper_on_average(model: Model, share: float) -> None:
     for turns in (6, 10, 20, 60):
         decision, state = idle(model, turns, share=share)
@@ -167,8 +167,15 @@ def test_a_share_is_between_none_and_all(share: float) -> None:
 
 def test_there_must_be_something_to_drop() -> None:
     assert idle(SONNET, 2)[0].reason == "nothing_to_drop"
-    policy = replace(NEVER, least_dropped_tokens=5_000)
-    assert idle(SONNET, 9, share=1.0, policy=policy)[0].reason == "little_to_drop"
+    dropped = 700 * 9 - kept_of(9)
+    for least, reason in ((dropped, "idle"), (dropped + 1, "little_to_drop")):
+        policy = replace(NEVER, least_dropped_tokens=least)
+        assert idle(SONNET, 9, share=1.0, policy=policy)[0].reason == reason
+
+
+def test_it_does_not_matter_how_early_before_the_cache_expires() -> None:
+    for now_s in (0.0, 1.0, 299.0, 300.0):
+        assert idle(SONNET, 60, now_s=now_s)[0].reason == "idle"
 
 
 def test_after_an_undo_it_is_quiet() -> None:

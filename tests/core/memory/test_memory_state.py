@@ -98,7 +98,7 @@ DAMAGE: list[tuple[tuple[str | int, ...], Any]] = [
         for value in (..., None, 5, [["k"]], [["k", "64"]], [[1, 64]], ["k"])
     ),
     *((("quiet_until_tokens",), value) for value in (..., None, INF, -1, "5")),
-    *((("failures",), value) for value in (..., None, INF, -1)),
+    *((("failures",), value) for value in (..., None, INF, -1, True)),
     *((("waits_until_call",), value) for value in (..., None, INF)),
     *((("recalled",), value) for value in (..., "abc", 5, [], {})),
     (("recalled", "tokens"), None),

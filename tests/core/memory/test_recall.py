@@ -15,7 +15,7 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import MessageFacts, ToolCallFacts
 from frugal_chains.memory._recall import RecallPlan, RecallPolicy, recall
 from frugal_chains.memory._recall_index import RecallIndex
-from frugal_chains.memory._recall_render import HEADING
+from frugal_chains.memory._recall_render import HEADING, excerpt
 from tests.core.memory.asked_later import Turn, asked_later, distinctive
 from tests.own_time import own_seconds
 
@@ -74,12 +74,32 @@ def test_a_question_for_what_was_said_recalls_its_turn(question: str, reason: st
     assert plan.text.startswith(HEADING)
 
 
+@pytest.mark.parametrize(
+    ("more", "fewer"),
+    [
+        ("The door code of the office?", "The door code of the office."),
+        ("Write a haiku about the code, as I said.", "Write a haiku about the code."),
+        ("Write a haiku about my code.", "Write a haiku about a code."),
+        ("Write a haiku about the code we have.", "Write a haiku about the code."),
+    ],
+    ids=["asks", "points_back", "own", "we"],
+)
+def test_how_it_is_said_counts_beside_the_words(more: str, fewer: str) -> None:
+    assert asked(more).text
+    assert not asked(fewer).text
+
+
+def test_what_the_person_does_is_an_own_matter() -> None:
+    assert asked("Which code opens the door when we get to the office?").reason == "own_matter"
+
+
 REFUSED = [
     ("How do glaciers move?", "not_said"),
     ("Thanks!", "asks_nothing"),
     ("How does yeast make dough rise?", "in_context"),
     ("Write a haiku about a code.", "weak"),
     ("I bought a red door.", "weak"),
+    ("The door code of the office.", "weak"),  # it tells: asked, the same words are enough
 ]
 
 
@@ -147,6 +167,18 @@ def test_a_turn_that_does_not_fit_is_there_in_part() -> None:
     assert (none.reason, none.text) == ("no_room", "")
 
 
+@pytest.mark.parametrize(
+    ("passage", "shown"),
+    [(0, "Zero is it? [...]"), (1, "[...] One is it? [...]"), (2, "[...] Two is it?"), (3, None)],
+)
+def test_a_part_says_on_which_side_more_was_said(passage: int, shown: str | None) -> None:
+    message = MessageFacts(role="user", text="Zero is it? One is it? Two is it?")
+    part = excerpt(message, passage, lambda text: len(text) <= 30)
+    assert part == (f"user: {shown}" if shown else "")
+    assert excerpt(message, 1, lambda _: True) == f"user: {message.text}"
+    assert excerpt(message, 1, lambda _: False) == ""
+
+
 def test_calls_of_tools_are_told_as_text() -> None:
     call = ToolCallFacts(name="find_flight", arguments='{"to": "OSL"}', id="1")
     messages = [
@@ -191,6 +223,7 @@ def test_an_embedder_ranks_and_may_decide() -> None:
     question = "How do I get into the building?"
 
     assert asked(question, cosines=cosines).text == ""
+    assert asked(question, cosines=cosines, policy=RecallPolicy(alike=0.81)).text == ""
     plan = asked(question, cosines=cosines, policy=RecallPolicy(alike=0.7))
     assert plan.reason == "alike"
     assert plan.messages == (FACT_AT, FACT_AT + 1)

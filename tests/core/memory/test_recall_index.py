@@ -141,6 +141,24 @@ def test_a_step_of_an_agent_is_a_turn_with_its_results() -> None:
     ]
 
 
+def test_a_history_that_begins_with_a_result() -> None:
+    index = indexed([said("tool", "SK 801"), said("assistant", "", calls=1), said("tool", "no")])
+
+    assert [index.turn(number) for number in range(index.turns)] == [range(1), range(1, 3)]
+
+
+def test_scores_of_what_is_left_after_the_oldest_were_forgotten() -> None:
+    texts = ["door", "door door door", "red door", "door door", "blue", "door door door door"]
+    index = RecallIndex(max_passages=4)
+    for text in texts:
+        index.add([said("user", text)])
+
+    left = [texts[each] for each in index.message_of_passages().tolist()]
+    assert len(left) <= 4
+    expected = bm25(["door"], [text.split() for text in left])
+    assert index.scores(["door"]).tolist() == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_turn_that_was_cut_before_its_results_goes_on() -> None:
     index = indexed([said("user", "Fly me."), said("assistant", "", calls=1), said("tool", "no")])
 
@@ -193,6 +211,7 @@ def test_the_oldest_messages_are_forgotten_whole() -> None:
 
 
 def test_fewer_than_four_passages_are_refused() -> None:
+    assert RecallIndex(max_passages=4).passages == 0
     with pytest.raises(MemoryPlanError, match="max_passages is 3"):
         RecallIndex(max_passages=3)
 

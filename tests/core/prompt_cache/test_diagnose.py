@@ -336,6 +336,71 @@ def test_another_cause_in_between_ends_the_row() -> None:
     assert (found.cause, found.requests) == ("expired", 1)
 
 
+def behind_what_was_kept(
+    at_s: float, *, system: tuple[str, str] = ("a ", "b "), read: int = 0
+) -> SentRequest:
+    """Marked behind the tools alone, some 1,000 tokens of 2,900."""
+    body = chat()
+    body["system"] = [text_block(text, 800) for text in system]
+    usage = Usage(input_tokens=2_900, cache_read_tokens=read, cache_write_5m_tokens=1_000 - read)
+    return SentRequest(print=prints(body), usage=usage, at_s=at_s, ttl="5m", marked=(2,))
+
+
+def test_changes_behind_what_was_kept_do_not_end_a_row() -> None:
+    first = behind_what_was_kept(0)
+    second = behind_what_was_kept(400, system=("other ", "b "))
+    third = behind_what_was_kept(800, system=("other ", "more "))
+    found = claude(second, third, earlier=[first])
+    assert found.difference is not None
+    assert (found.cause, found.difference.change) == ("expired", "system-changed")
+    assert (found.requests, found.since_s) == (2, 400)
+    assert found.total_nanos == 2 * 1_000 * (3750 - 300)
+
+
+@pytest.mark.parametrize(("read", "cause"), [(0, "expired"), (1_000, "hit")])
+def test_of_a_change_behind_what_was_kept_a_provider_need_not_tell(read: int, cause: str) -> None:
+    before = behind_what_was_kept(0)
+    after = behind_what_was_kept(400, system=("a ", "other "), read=read)
+    for theirs, agrees in (
+        ({"diagnostics": None}, True),
+        (reason("system_changed"), True),
+        (reason("tools_changed"), False),
+    ):
+        found = claude(before, after, theirs=theirs)
+        assert (found.cause, found.agrees) == (cause, agrees)
+
+
+def test_what_was_written_for_an_hour_is_paid_as_that() -> None:
+    before = behind_what_was_kept(0)
+    for short, paid in ((900, 400 * 3750), (100, 100 * 3750 + 300 * 3000)):
+        usage = Usage(input_tokens=2_900, cache_write_5m_tokens=short, cache_write_1h_tokens=600)
+        found = claude(before, replace(before, at_s=9.0, usage=usage))
+        assert found.cost_nanos == 600 * 6000 + paid - 1_000 * 300
+
+
+def test_where_markers_are_not_known_none_is_missed() -> None:
+    before, after = behind_what_was_kept(0), behind_what_was_kept(9)
+    assert claude(before, replace(after, marked=None)).cause == "evicted"
+    assert claude(before, replace(after, marked=())).cause == "unmarked"
+
+
+@pytest.mark.parametrize(
+    ("controls", "terms", "least"),
+    [(CLAUDE, SONNET, 1), (GPT_4O, FOUR_O, 128)],
+    ids=["claude", "gpt-4o"],
+)
+def test_a_whole_step_less_is_a_miss(
+    controls: CacheControls, terms: dict[str, Any], least: int
+) -> None:
+    usage = Usage(input_tokens=2_560, cache_write_5m_tokens=2_560)
+    before = replace(behind_what_was_kept(0), usage=usage)
+    for missed, cause in ((least, "evicted"), (least - 1, "hit")):
+        usage = Usage(input_tokens=2_900, cache_read_tokens=2_560 - missed)
+        after = replace(before, at_s=9.0, usage=usage)
+        found = diagnose(before, after, controls=controls, terms=terms)
+        assert (found.cause, found.missed_tokens) == (cause, missed if cause == "evicted" else 0)
+
+
 # Providers that cache by themselves, and OpenAI's breakpoints.
 
 

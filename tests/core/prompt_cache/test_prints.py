@@ -229,6 +229,39 @@ def test_the_last_blocks_are_told_exactly_from_what_is_stored(more: int) -> None
     assert (found.index, found.last_index) == (202, None)
 
 
+@pytest.mark.parametrize("count", [1, 3, 6, 7, 18, 40, 333])
+def test_the_last_six_are_kept_and_eight_steps_before_them(count: int) -> None:
+    kept = set(stored(request([f"m{n}" for n in range(count)])).messages.rolling)
+    assert set(range(max(1, count - 5), count + 1)) <= kept
+    assert len(kept) <= 6 + 8
+
+
+def test_a_change_between_two_steps_is_at_one_of_their_blocks() -> None:
+    """Of 17 blocks every second one is kept, and all of the last six."""
+    texts = [f"m{n}" for n in range(17)]
+    for at, index, last in ((6, 6, 7), (7, 6, 7), (11, 10, 11), (12, 12, None), (16, 16, None)):
+        edited = request([*texts[:at], "edited", *texts[at + 1 :]])
+        found = first_difference(stored(request(texts)), edited, RESETS)
+        assert found is not None
+        assert (found.index, found.last_index) == (index, last)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change", "index"),
+    [
+        ("rrh", "rh", "system-removed", 1),
+        ("rh", "rrh", "system-added", 1),
+        ("rhr", "rh", "system-removed", 2),
+        ("rh", "rhr", "system-added", 2),
+        ("rhh", "hrh", "system-reordered", 0),
+    ],
+)
+def test_blocks_that_are_there_twice(before: str, after: str, change: str, index: int) -> None:
+    found = first_difference(request(CHAT, system=before), request(CHAT, system=after), RESETS)
+    assert found is not None
+    assert (found.change, found.index) == (change, index)
+
+
 def test_another_name_is_another_tool() -> None:
     before, after = (
         fingerprints([BlockText(kind="tools", text="{}", tokens=9, name=name)], key=KEY)

@@ -16,7 +16,9 @@ from frugal_chains.dispatch.memory._recalls import Recalls
 from frugal_chains.dispatch.memory._shorten import shortened_texts
 from frugal_chains.dispatch.memory._summaries import Summaries
 from frugal_chains.dispatch.memory._turn import Compaction, Flow, SummaryRequest, Turn
+from frugal_chains.dispatch.tools import TextVectors
 from frugal_chains.memory import (
+    Account,
     CompactionPlan,
     CompactionPolicy,
     ConversationFacts,
@@ -25,6 +27,7 @@ from frugal_chains.memory import (
     MemoryState,
     MemoryTerms,
     Reason,
+    RentEqualsBuy,
     Shown,
     decide,
     decide_idle,
@@ -72,6 +75,11 @@ class Compactor:
         summarizer: Who is asked for summaries; None: sentences are picked, no model is asked.
         recall_tokens: Of dropped messages that are shown again behind a question that needs them,
             at most; 0: none are.
+        embedder: Ranks what the words of a question have found; None: the words do. A turn waits
+            two seconds for it at most, and does without if it fails. What it costs is not in the
+            account.
+        alike: Cosine of a question and an earlier turn from which on the embedder recalls what the
+            words alone would not; None: it only ranks. It depends on the embedder.
         cache_ttl: Of the cache markers of these requests, if the application or the adapter sets
             any; empty: as the head of the history says, and if that says nothing only providers
             that cache by themselves are taken to cache.
@@ -90,6 +98,8 @@ class Compactor:
         *,
         summarizer: Summarizer | None = None,
         recall_tokens: int = 0,
+        embedder: TextVectors | None = None,
+        alike: float | None = None,
         cache_ttl: Literal["", "5m", "1h"] = "",
         archive: Archive | None = None,
         lengths: Lengths | None = None,
@@ -102,7 +112,14 @@ class Compactor:
         self.summarizer, self.cache_ttl = summarizer, cache_ttl
         self._lengths = lengths or Lengths()
         self._weights = Weights(counter)
-        self._recalls = Recalls(_recall_tokens(recall_tokens, self.policy), self._weights)
+        trigger = self.policy.trigger
+        regret = trigger.regret if isinstance(trigger, RentEqualsBuy) else None
+        tokens = _recall_tokens(recall_tokens, self.policy)
+        self._recalls = Recalls(
+            tokens, self._weights, regret, self.policy.limit_tokens, embedder=embedder, alike=alike
+        )
+        self.may_wait = embedder is not None
+        """A turn may wait for an embedder: its steps are none for an event loop."""
         self._summaries = Summaries(self._weights, archive)
         self._prices, self._clock = prices, clock
         self._on_compaction = on_compaction
@@ -127,13 +144,13 @@ class Compactor:
         """
         try:
             case = self._case(history, state)
+            turn, handle = yield from self._carried_out(case)
+            event = compaction_event(
+                case.decision, turn, conversation=conversation, handle=handle, priced=case.priced
+            )
         except Exception:
             logger.warning("memory: nothing is decided, the history is sent whole", exc_info=True)
             return whole(history, state)
-        turn, handle = yield from self._carried_out(case)
-        event = compaction_event(
-            case.decision, turn, conversation=conversation, handle=handle, priced=case.priced
-        )
         turn = replace(turn, event=event)
         report_turn(
             state, turn, history, priced=case.priced, exact=self._weights.exact(history),
@@ -151,21 +168,19 @@ class Compactor:
         window has no room for that, sentences are picked, for this one request.
         """
         try:
-            case = self._case(history, state)
+            case = self._case(history, state, asks=False)
             if case.decision.reason != "limit":
                 return self._turn(case, case.state, "off")
-            picked = self._summaries.text(history, case.decision, case.state, ask=False)
-            text, _ = _unasked(picked)
-            tokens = self._weights.text_tokens(text, history.model, history.provider)
-            turn = self._turn(case, with_segment(case.decision, text, tokens), "limit")
+            turn, _ = self._picked_for_now(case, "limit")
             return replace(turn, state=case.state)
         except Exception:
             logger.warning("memory: nothing is decided, the history is sent whole", exc_info=True)
             return whole(history, state)
 
     def preview(self, history: History, state: MemoryState) -> Decision:
-        """What `turn` would decide now. No model is asked, nothing is written or changed."""
-        return self._case(history, state).decision
+        """What `turn` would decide now. No model is asked and no embedder, nothing is written or
+        changed."""
+        return self._case(history, state, asks=False).decision
 
     def idle_at_s(self, history: History, state: MemoryState) -> float | None:
         """When `idle` should be called, if nobody asks before: seconds since the epoch; None: it
@@ -196,14 +211,14 @@ class Compactor:
             decision = decide_idle(
                 facts, state, terms, self.policy, now_s=now_s, return_share=return_share
             )
+            case = _Case(history, facts, state, terms, decision, priced)
+            turn, handle = yield from self._carried_out(case)
+            event = compaction_event(
+                decision, turn, conversation=conversation, handle=handle, priced=priced
+            )
         except Exception:
             logger.warning("memory: an idle conversation stays as it is", exc_info=True)
             return whole(history, state)
-        case = _Case(history, facts, state, terms, decision, priced)
-        turn, handle = yield from self._carried_out(case)
-        event = compaction_event(
-            decision, turn, conversation=conversation, handle=handle, priced=priced
-        )
         turn = replace(turn, event=event)
         report_idle(state, turn, history, priced=priced, exact=self._weights.exact(history))
         self._tell(event)
@@ -211,15 +226,14 @@ class Compactor:
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _case(self, history: History, state: MemoryState) -> _Case:
+    def _case(self, history: History, state: MemoryState, *, asks: bool = True) -> _Case:
         now_s = self._clock()
         facts = self._weights.conversation(history)
         state = still_true(state, facts.messages)
         terms, priced = self._terms(history, now_s)
         asked = state.recalled.question if state.recalled is not None else None
-        state = self._recalls.remembered(
-            history, facts, state, fresh_nanos=terms.cache.prices.fresh
-        )
+        fresh_nanos = terms.cache.prices.fresh if priced else 0.0
+        state = self._recalls.remembered(history, facts, state, fresh_nanos=fresh_nanos, asks=asks)
         if state.recalled is not None:
             facts = replace(
                 facts,
@@ -269,6 +283,9 @@ class Compactor:
         except Exception:
             logger.warning("memory: a compaction failed, nothing has changed", exc_info=True)
             made = None
+        if made is None and forced:
+            turn, sent = self._picked_for_now(case, "failed")
+            return replace(turn, state=_after_failure(replace(state, account=sent))), ""
         if made is None:
             return self._turn(case, _after_failure(state), "failed"), ""
         text, handle = made
@@ -284,10 +301,22 @@ class Compactor:
             case.history,
             case.facts,
             after,
-            fresh_nanos=case.terms.cache.prices.fresh,
+            fresh_nanos=case.terms.cache.prices.fresh if case.priced else 0.0,
             limit_tokens=self.policy.limit_tokens,
         )
         return self._turn(case, after, decision.reason, plan), handle
+
+    def _picked_for_now(
+        self, case: _Case, reason: Literal["limit", "failed"]
+    ) -> tuple[Turn, Account]:
+        """What fits the window, for this one request, and the account after it. Nothing leaves for
+        good, so the archive is not asked; the cache has nothing of the next request."""
+        decision, history = case.decision, case.history
+        picked = self._summaries.text(history, decision, case.state, ask=False, keeps=False)
+        text, _ = _unasked(picked)
+        tokens = self._weights.text_tokens(text, history.model, history.provider)
+        after = with_segment(decision, text, tokens)
+        return self._turn(case, after, reason), replace(after.account, sent_tokens=0)
 
     def _turn(
         self,

@@ -52,7 +52,13 @@ class Summaries:
         self._weights, self._archive = weights, archive
 
     def text(
-        self, history: History, decision: Decision, state: MemoryState, *, ask: bool
+        self,
+        history: History,
+        decision: Decision,
+        state: MemoryState,
+        *,
+        ask: bool,
+        keeps: bool = True,
     ) -> Generator[SummaryRequest, str | BaseException, tuple[str, str] | None]:
         """The text of the new segment and the archive's handle, or None: it could not be made.
 
@@ -61,6 +67,7 @@ class Summaries:
             decision: With a plan.
             state: As it is before.
             ask: Whether a model may be asked; if not, sentences are picked.
+            keeps: Whether the archive gets what leaves: not where it leaves one request alone.
 
         Raises:
             ArchiveError: the messages could not be put there.
@@ -68,7 +75,8 @@ class Summaries:
         plan = decision.plan
         assert plan is not None, "only a plan asks for a summary"
         messages = [history.message(at) for at in plan.summarize]
-        handle = "" if self._archive is None else self._archive.put(_as_text(messages))
+        archive = self._archive if keeps else None
+        handle = "" if archive is None else archive.put(_as_text(messages))
         count = self._weights.count(history.model, history.provider)
         budget = max(1, plan.summary_tokens - count(HEADING))
         if plan.way.kind == "digest" or not ask:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from langchain_classic.memory.chat_memory import BaseChatMemory
 from langchain_classic.memory.utils import get_prompt_input_key
 from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, get_buffer_string
 from pydantic import ConfigDict, Field, PrivateAttr
 
@@ -20,6 +21,8 @@ from langchain_frugal._around import around
 from langchain_frugal._long import is_long
 from langchain_frugal._stand_ins import is_ours, stands_for
 from langchain_frugal._who import who
+from langchain_frugal.compression._likeness import EmbedTexts
+from langchain_frugal.compression._vectors import vectors_of
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,
@@ -53,6 +56,7 @@ class SummarizingMemory(BaseChatMemory):
             `summarizer`. None: sentences are picked, no model is asked. "same": `model`.
         policy: When to compact, and what stays; None: the defaults with `max_token_limit`.
         recall_tokens: Of messages that are shown again, at most; 0: none are.
+        embedder, alike: As of `compact_messages`.
         states: Shared by all objects that stand for the same conversation; None: its own.
         conversation: Its name in there.
         chat_memory, memory_key, input_key, output_key, return_messages, human_prefix, ai_prefix: As
@@ -76,6 +80,8 @@ class SummarizingMemory(BaseChatMemory):
     ai_prefix: str = "AI"
     policy: CompactionPolicy | None = None
     recall_tokens: int = 4_000
+    embedder: Embeddings | EmbedTexts | None = None
+    alike: float | None = None
     cache_ttl: Literal["", "5m", "1h"] = ""
     pin: Pin | None = None
     archive: Archive | None = None
@@ -95,7 +101,8 @@ class SummarizingMemory(BaseChatMemory):
         told, self._asked_of = transcript_model(given, self.model)
         compactor = Compactor(
             self.policy or CompactionPolicy(keep_tokens=self.max_token_limit), summarizer=told,
-            recall_tokens=self.recall_tokens, cache_ttl=self.cache_ttl, archive=self.archive,
+            recall_tokens=self.recall_tokens, embedder=vectors_of(self.embedder),
+            alike=self.alike, cache_ttl=self.cache_ttl, archive=self.archive,
             lengths=self.lengths, counter=self.counter, prices=self.prices,
             on_compaction=self.on_compaction,
         )  # fmt: skip

@@ -87,7 +87,7 @@ class Conversations:
             ask: Asks a model.
             long: Counting is done in a thread.
         """
-        again = self._again(said)
+        again, long = self._again(said), long or self.compactor.may_wait
         if again is not None:
             return again
         if not said.name:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from langchain.agents.middleware import AgentMiddleware
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
@@ -16,6 +17,8 @@ from frugal_chains.memory import CompactionPolicy, Decision, Lengths, MemoryStat
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._long import is_long, worked
+from langchain_frugal.compression._likeness import EmbedTexts
+from langchain_frugal.compression._vectors import vectors_of
 from langchain_frugal.memory._agent import (
     AgentCall,
     CompactionState,
@@ -79,6 +82,10 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
             has, or with a transcript, whichever is cheaper. Or a model of its own.
         recall_tokens: Of dropped messages that are shown again, behind a question that needs them,
             at most; 0: none are.
+        embedder: Ranks what the words of a question have found: `Embeddings`, or a function of
+            texts such as `LocalEmbedder()`. A turn waits two seconds for it at most.
+        alike: Cosine from which on the embedder recalls what the words alone would not; None: it
+            only ranks.
         cache_ttl: Of the cache markers of these requests, where none can be seen from here.
         pin: Which messages never leave what is sent, besides those of `pinned`.
         archive: Where messages are put before they leave it. None: they stay in the agent's state
@@ -101,6 +108,8 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         *,
         summarizer: Summarizing = None,
         recall_tokens: int = 4_000,
+        embedder: Embeddings | EmbedTexts | None = None,
+        alike: float | None = None,
         cache_ttl: Literal["", "5m", "1h"] = "",
         pin: Pin | None = None,
         archive: Archive | None = None,
@@ -114,9 +123,9 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         self.enabled = enabled
         told, self._summarizer = summary_model(summarizer)
         self._compactor = Compactor(
-            policy, summarizer=told, recall_tokens=recall_tokens, cache_ttl=cache_ttl,
-            archive=archive, lengths=lengths, counter=counter, prices=prices,
-            on_compaction=on_compaction,
+            policy, summarizer=told, recall_tokens=recall_tokens, embedder=vectors_of(embedder),
+            alike=alike, cache_ttl=cache_ttl, archive=archive, lengths=lengths, counter=counter,
+            prices=prices, on_compaction=on_compaction,
         )  # fmt: skip
         self._pin = pin
         self._recent, self._snapshots = RecentTurns(), Snapshots()
@@ -137,7 +146,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        long = is_long(request.messages)
+        long = self._compactor.may_wait or is_long(request.messages)
         call = await worked(self._read, request, long=long)
         if call is None:
             return await handler(request)
@@ -243,7 +252,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         request = last.request.override(messages=_messages(before.values))
         ask = self._aasking(request, last.asynchronous(), config)
         flow = self._idle(request, before.values, config, return_share)
-        turn = await adriven(flow, ask, long=is_long(request.messages))
+        turn = await adriven(flow, ask, long=is_long(request.messages))  # recalls nothing
         if turn.plan is None or (await agent.aget_state(config)).config != before.config:
             return None
         await agent.aupdate_state(config, written(turn.state))

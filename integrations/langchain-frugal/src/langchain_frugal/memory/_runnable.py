@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
+from langchain_core.embeddings import Embeddings
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -20,6 +21,8 @@ from langchain_frugal._around import around
 from langchain_frugal._facts import cache_ttl_of
 from langchain_frugal._long import is_long, worked
 from langchain_frugal._who import bound_tools, facts_of_tools, who
+from langchain_frugal.compression._likeness import EmbedTexts
+from langchain_frugal.compression._vectors import vectors_of
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,
@@ -51,6 +54,8 @@ def compact_messages(
     policy: CompactionPolicy | None = None,
     summarizer: Summarizing = None,
     recall_tokens: int = 4_000,
+    embedder: Embeddings | EmbedTexts | None = None,
+    alike: float | None = None,
     cache_ttl: Literal["", "5m", "1h"] = "",
     tools: Sequence[Any] | None = None,
     pin: Pin | None = None,
@@ -84,6 +89,10 @@ def compact_messages(
             transcript, whichever is cheaper. Or a model of its own.
         recall_tokens: Of dropped messages that are shown again, behind a question that needs them,
             at most; 0: none are.
+        embedder: Ranks what the words of a question have found: `Embeddings`, or a function of
+            texts such as `LocalEmbedder()`. A turn waits two seconds for it at most.
+        alike: Cosine from which on the embedder recalls what the words alone would not; None: it
+            only ranks.
         cache_ttl: Of the cache markers of these requests, where none can be seen from here.
         tools: That the model is given beside the messages; None: those bound to it.
         pin: Which messages never leave what is sent, besides those of `pinned`.
@@ -104,8 +113,9 @@ def compact_messages(
         )
     told, own = summary_model(summarizer)
     compactor = Compactor(
-        policy, summarizer=told, recall_tokens=recall_tokens, cache_ttl=cache_ttl, archive=archive,
-        lengths=lengths, counter=counter, prices=prices, on_compaction=on_compaction,
+        policy, summarizer=told, recall_tokens=recall_tokens, embedder=vectors_of(embedder),
+        alike=alike, cache_ttl=cache_ttl, archive=archive, lengths=lengths,
+        counter=counter, prices=prices, on_compaction=on_compaction,
     )  # fmt: skip
     asked_of = own if told is None or own is not None else cast(Model, model)
     facts = bound_tools(model) if tools is None else facts_of_tools(tools)

@@ -15,7 +15,7 @@ from llama_index.core.schema import QueryType
 from llama_index.core.tools import BaseTool, FunctionTool
 
 from frugal_chains.compression.tools import FIND_TOOL, Forecast, Offered, ToolPolicy
-from frugal_chains.dispatch import TextVectors, ToolChoice, ToolChooser
+from frugal_chains.dispatch import ToolChoice, ToolChooser
 from frugal_chains.facts import RequestFacts, ToolFacts
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
@@ -27,6 +27,7 @@ from llama_index_frugal.compression._originals import FETCH
 from llama_index_frugal.compression._tool_step import Step, step_around, with_names
 from llama_index_frugal.compression._tool_words import find_tool, worded
 from llama_index_frugal.compression._tools import Tool
+from llama_index_frugal.compression._vectors import vectors_of
 
 logger = logging.getLogger("llama_index_frugal")
 
@@ -109,7 +110,7 @@ class ToolChoiceRetriever(ObjectRetriever[BaseTool]):
             model=model,
             provider=provider,
             forecast=forecast,
-            vectors=_vectors_of(embedder),
+            vectors=vectors_of(embedder),
             vectors_timeout_s=embedding_timeout_s,
             counter=counter,
             prices=prices,
@@ -280,16 +281,3 @@ class ToolChoiceRetriever(ObjectRetriever[BaseTool]):
 
 def _text(query: QueryType) -> str:
     return query if isinstance(query, str) else query.query_str
-
-
-def _vectors_of(embedder: BaseEmbedding | EmbedTexts | None) -> TextVectors | None:
-    if embedder is None:
-        return None
-    if not isinstance(embedder, BaseEmbedding):
-        return TextVectors.of(embedder)
-    return TextVectors(
-        texts=lambda texts: embedder.get_text_embedding_batch([*texts]),
-        atexts=lambda texts: embedder.aget_text_embedding_batch([*texts]),
-        query=embedder.get_query_embedding,
-        aquery=embedder.aget_query_embedding,
-    )

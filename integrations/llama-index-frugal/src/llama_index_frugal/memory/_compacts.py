@@ -100,7 +100,7 @@ class Compacts:
                 except Exception as error:
                     return error
 
-            large = is_large(messages[place.state.end :])
+            large = self._compactor.may_wait or is_large(messages[place.state.end :])
             turn = await adriven(self._flow(place), ask, large=large)
             self._keep(place, turn)
         return sent(turn, messages)

@@ -16,6 +16,7 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import Decision, MemoryState
 from llama_index_frugal._about import is_large, who_answers
 from llama_index_frugal._around import around
+from llama_index_frugal.compression._vectors import vectors_of
 from llama_index_frugal.memory._asking import adriven, driven
 from llama_index_frugal.memory._messages import history_of, sent
 from llama_index_frugal.memory._options import (
@@ -84,6 +85,8 @@ class Conversation:
             within_window(options.policy, options.llm),
             summarizer=summarizer,
             recall_tokens=options.recall_tokens,
+            embedder=vectors_of(options.embedder),
+            alike=options.alike,
             cache_ttl=options.cache_ttl or own_ttl(options.llm),
             archive=options.archive,
             lengths=options.lengths,
@@ -124,7 +127,7 @@ class Conversation:
 
     async def aget(self, moment: Moment) -> list[ChatMessage]:
         """As `get`."""
-        large = is_large(moment.messages[self.state.end :])
+        large = self._compactor.may_wait or is_large(moment.messages[self.state.end :])
         history = self._history(moment.messages)
         if self._is_known(moment, history):
             return sent(self._compactor.shown(history, self.state), *_as_asked(moment))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -21,6 +22,8 @@ from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._about import who_answers
+from llama_index_frugal.compression._likeness import EmbedTexts
+from llama_index_frugal.compression._vectors import vectors_of
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._compacts import Compacts
 from llama_index_frugal.memory._messages import Pin
@@ -34,7 +37,9 @@ def compacting_llm(
     policy: CompactionPolicy | None = None,
     *,
     summarizer: LLM | Literal["same"] | None = None,
-    recall_tokens: int = 0,
+    recall_tokens: int = 4_000,
+    embedder: BaseEmbedding | EmbedTexts | None = None,
+    alike: float | None = None,
     cache_ttl: Literal["", "5m", "1h"] = "",
     archive: Archive | None = None,
     lengths: Lengths | None = None,
@@ -65,6 +70,10 @@ def compacting_llm(
             its provider's cache still has where that is cheaper; None: sentences are picked.
         recall_tokens: Of earlier messages that are shown again behind a question that needs them,
             at most; 0: none.
+        embedder: Ranks what the words of a question have found: an embedding of LlamaIndex's, or a
+            function of texts such as `LocalEmbedder()`. A turn waits two seconds for it at most.
+        alike: Cosine from which on the embedder recalls what the words alone would not; None: it
+            only ranks.
         cache_ttl: Of cache markers that cannot be seen; those of messages and tools are.
         archive: Where messages are put before they leave.
         lengths: Calls of past conversations.
@@ -80,6 +89,8 @@ def compacting_llm(
         within_window(policy or CompactionPolicy(), llm),
         summarizer=None if summarizer is None else known,
         recall_tokens=recall_tokens,
+        embedder=vectors_of(embedder),
+        alike=alike,
         cache_ttl=cache_ttl or own_ttl(llm),
         archive=archive,
         lengths=lengths,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final, Literal, Self
 
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import LLM
 from llama_index.core.memory.types import DEFAULT_CHAT_STORE_KEY, BaseChatStoreMemory
@@ -22,12 +23,14 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, Decision, Lengths, MemoryState
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
+from llama_index_frugal.compression._likeness import EmbedTexts
 from llama_index_frugal.memory._conversation import Conversation, Moment
 from llama_index_frugal.memory._messages import Pin
 from llama_index_frugal.memory._options import Options
 
 _LIVE: Final = (
     "llm", "summarizer", "tools", "archive", "lengths", "counter", "prices", "on_compaction", "pin",
+    "embedder",
 )  # fmt: skip
 """Options that are objects: they are not written down, and are given anew to what is read."""
 
@@ -69,6 +72,10 @@ class SummarizingMemory(BaseChatStoreMemory):
         tools: Of the agent, likewise.
         recall_tokens: Of earlier messages that are shown again behind a question that needs them,
             at most; 0: none.
+        embedder: Ranks what the words of a question have found: an embedding of LlamaIndex's, or a
+            function of texts such as `LocalEmbedder()`. A turn waits two seconds for it at most.
+        alike: Cosine from which on the embedder recalls what the words alone would not; None: it
+            only ranks.
         cache_ttl: Of the cache markers of the requests, if there are any.
         archive, lengths, counter, prices, on_compaction: As of `frugal_chains`' `Compactor`.
         pin: Which messages never leave the context, besides those of `pinned`.
@@ -80,7 +87,8 @@ class SummarizingMemory(BaseChatStoreMemory):
     model: str = ""
     provider: str = ""
     system_prompt: str | None = None
-    recall_tokens: int = 0
+    recall_tokens: int = 4_000
+    alike: float | None = None
     cache_ttl: Literal["", "5m", "1h"] = ""
     kept: dict[str, Any] = Field(default_factory=dict)
     """State, as plain JSON; `state` reads it."""
@@ -94,6 +102,7 @@ class SummarizingMemory(BaseChatStoreMemory):
     prices: PriceBook | None = Field(default=None, exclude=True)
     on_compaction: Callable[[Compaction], None] | None = Field(default=None, exclude=True)
     pin: Pin | None = Field(default=None, exclude=True)
+    embedder: BaseEmbedding | EmbedTexts | None = Field(default=None, exclude=True)
 
     _conversation: Conversation = PrivateAttr()
 

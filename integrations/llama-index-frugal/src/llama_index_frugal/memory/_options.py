@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 from llama_index.core.memory.chat_memory_buffer import DEFAULT_TOKEN_LIMIT_RATIO
 
@@ -16,6 +17,7 @@ from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._about import facts_of, who_answers
+from llama_index_frugal.compression._likeness import EmbedTexts
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._messages import Head, Pin
 
@@ -38,6 +40,8 @@ class Options(NamedTuple):
     prices: PriceBook | None
     on_compaction: Callable[[Compaction], None] | None
     pin: Pin | None
+    embedder: BaseEmbedding | EmbedTexts | None
+    alike: float | None
 
 
 def head_of(options: Options) -> Head:
