@@ -22,9 +22,9 @@ from frugal_chains.dispatch import ContextCompressor, kept_in
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._around import Around, around
+from langchain_frugal._likeness import EmbedTexts, likeness_of
 from langchain_frugal.compression._copies import own_copy
 from langchain_frugal.compression._labels import Label, label_of
-from langchain_frugal.compression._likeness import EmbedTexts, likeness_of
 
 logger = logging.getLogger("langchain_frugal")
 

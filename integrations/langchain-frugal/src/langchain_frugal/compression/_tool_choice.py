@@ -16,12 +16,12 @@ from frugal_chains.compression.tools import Forecast, ToolPolicy
 from frugal_chains.dispatch import FETCH_ORIGINAL, ToolChoice, ToolChooser
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
+from langchain_frugal._likeness import EmbedTexts
 from langchain_frugal._tool_words import ToolWords, marker_of, shown, with_marker
-from langchain_frugal.compression._likeness import EmbedTexts
+from langchain_frugal._vectors import vectors_of
 from langchain_frugal.compression._tool_marks import marked
 from langchain_frugal.compression._tool_request import ToolsAsked, read_tools
 from langchain_frugal.compression._tool_search import FindTool, Searches, find_tool
-from langchain_frugal.compression._vectors import vectors_of
 
 logger = logging.getLogger("langchain_frugal")
 

@@ -18,11 +18,11 @@ from frugal_chains.memory import CompactionPolicy, Lengths, Segment
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._around import around
+from langchain_frugal._likeness import EmbedTexts
 from langchain_frugal._long import is_long
 from langchain_frugal._stand_ins import is_ours, stands_for
+from langchain_frugal._vectors import vectors_of
 from langchain_frugal._who import who
-from langchain_frugal.compression._likeness import EmbedTexts
-from langchain_frugal.compression._vectors import vectors_of
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,

@@ -16,9 +16,9 @@ from frugal_chains.dispatch.memory import Compaction, Compactor, SummaryRequest,
 from frugal_chains.memory import CompactionPolicy, Decision, Lengths, MemoryState, Segment
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
+from langchain_frugal._likeness import EmbedTexts
 from langchain_frugal._long import is_long, worked
-from langchain_frugal.compression._likeness import EmbedTexts
-from langchain_frugal.compression._vectors import vectors_of
+from langchain_frugal._vectors import vectors_of
 from langchain_frugal.memory._agent import (
     AgentCall,
     CompactionState,

@@ -19,10 +19,10 @@ from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._around import around
 from langchain_frugal._facts import cache_ttl_of
+from langchain_frugal._likeness import EmbedTexts
 from langchain_frugal._long import is_long, worked
+from langchain_frugal._vectors import vectors_of
 from langchain_frugal._who import bound_tools, facts_of_tools, who
-from langchain_frugal.compression._likeness import EmbedTexts
-from langchain_frugal.compression._vectors import vectors_of
 from langchain_frugal.memory._asking import (
     Ask,
     AskAsync,

@@ -24,9 +24,9 @@ from frugal_chains.dispatch import Compressed, ContextCompressor, kept_in
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._around import Around, around
+from llama_index_frugal._likeness import EmbedTexts, asked, likeness_of
 from llama_index_frugal.compression._copies import with_text
 from llama_index_frugal.compression._labels import Label, passage_of
-from llama_index_frugal.compression._likeness import EmbedTexts, asked, likeness_of
 
 logger = logging.getLogger("llama_index_frugal")
 dispatcher = get_dispatcher(__name__)

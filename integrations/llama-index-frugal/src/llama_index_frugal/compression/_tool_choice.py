@@ -21,13 +21,13 @@ from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._about import facts_of, who_answers
 from llama_index_frugal._around import Around, around
+from llama_index_frugal._likeness import EmbedTexts
 from llama_index_frugal._request import chat_facts
-from llama_index_frugal.compression._likeness import EmbedTexts
+from llama_index_frugal._vectors import vectors_of
 from llama_index_frugal.compression._originals import FETCH
 from llama_index_frugal.compression._tool_step import Step, step_around, with_names
 from llama_index_frugal.compression._tool_words import find_tool, worded
 from llama_index_frugal.compression._tools import Tool
-from llama_index_frugal.compression._vectors import vectors_of
 
 logger = logging.getLogger("llama_index_frugal")
 

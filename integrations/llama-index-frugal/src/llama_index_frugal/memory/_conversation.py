@@ -16,7 +16,7 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import Decision, MemoryState
 from llama_index_frugal._about import is_large, who_answers
 from llama_index_frugal._around import around
-from llama_index_frugal.compression._vectors import vectors_of
+from llama_index_frugal._vectors import vectors_of
 from llama_index_frugal.memory._asking import adriven, driven
 from llama_index_frugal.memory._messages import history_of, sent
 from llama_index_frugal.memory._options import (

@@ -23,7 +23,7 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, Decision, Lengths, MemoryState
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal.compression._likeness import EmbedTexts
+from llama_index_frugal._likeness import EmbedTexts
 from llama_index_frugal.memory._conversation import Conversation, Moment
 from llama_index_frugal.memory._messages import Pin
 from llama_index_frugal.memory._options import Options

@@ -17,7 +17,7 @@ from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._about import facts_of, who_answers
-from llama_index_frugal.compression._likeness import EmbedTexts
+from llama_index_frugal._likeness import EmbedTexts
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._messages import Head, Pin
 

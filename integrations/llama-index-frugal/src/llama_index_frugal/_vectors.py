@@ -5,7 +5,7 @@ from __future__ import annotations
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from frugal_chains.dispatch import TextVectors
-from llama_index_frugal.compression._likeness import EmbedTexts
+from llama_index_frugal._likeness import EmbedTexts
 
 
 def vectors_of(embedder: BaseEmbedding | EmbedTexts | None) -> TextVectors | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from langchain_core.embeddings import Embeddings
 
 from frugal_chains.dispatch import TextVectors
-from langchain_frugal.compression._likeness import EmbedTexts
+from langchain_frugal._likeness import EmbedTexts
 
 
 def vectors_of(embedder: Embeddings | EmbedTexts | None) -> TextVectors | None:
