@@ -181,7 +181,7 @@ def test_a_message_of_5_mb_is_cut_to_the_window() -> None:
 
 async def test_a_large_conversation_does_not_hold_up_others() -> None:
     memory = memory_of(policy=CompactionPolicy(limit_tokens=8_000))
-    memory.put(user("lorem ipsum dolor " * 100_000))
+    memory.put(user("lorem ipsum dolor " * 300_000))
     steps: list[float] = []
 
     async def others() -> None:

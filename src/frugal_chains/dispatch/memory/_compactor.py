@@ -112,11 +112,10 @@ class Compactor:
         self.summarizer, self.cache_ttl = summarizer, cache_ttl
         self._lengths = lengths or Lengths()
         self._weights = Weights(counter)
-        trigger = self.policy.trigger
-        regret = trigger.regret if isinstance(trigger, RentEqualsBuy) else None
+        paid = isinstance(self.policy.trigger, RentEqualsBuy)
         tokens = _recall_tokens(recall_tokens, self.policy)
         self._recalls = Recalls(
-            tokens, self._weights, regret, self.policy.limit_tokens, embedder=embedder, alike=alike
+            tokens, self._weights, paid, self.policy.limit_tokens, embedder=embedder, alike=alike
         )
         self.may_wait = embedder is not None
         """A turn may wait for an embedder: its steps are none for an event loop."""

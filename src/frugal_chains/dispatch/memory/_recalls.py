@@ -38,16 +38,16 @@ _REMEMBERED: Final = 64
 class Recalls:
     """Finds dropped messages that a question needs. Safe for threads.
 
-    What is recalled is fresh input, so it has to be paid for: by what the memory has saved so far,
-    and by the share above the bill without a memory that compactions may use, too (`regret`). Where
-    the model has no price nothing is known of that; where the user has set a water mark nobody has
-    asked; where the whole history has no room in the window nothing else would do. There nothing
-    is held back.
+    What is recalled is fresh input, so it has to be paid for by what the memory has saved so far:
+    however often questions seem to need it, a conversation does not become dearer by it than
+    without a memory. Where the model has no price nothing is known of that; where the user has set
+    a water mark nobody has asked; where the whole history has no room in the window nothing else
+    would do. There nothing is held back.
 
     Args:
         budget_tokens: Of what is recalled for one question, at most; 0: nothing is.
         weights: Tokens.
-        regret: By what share the bill may be above that without a memory; None: nobody has said.
+        paid: What was saved pays for it.
         limit_tokens: Of a whole request: beyond it there is no going on without a memory.
         embedder: Ranks what the words of a question have found; None: the words do.
         alike: Cosine from which on the embedder alone recalls; None: only words do.
@@ -57,7 +57,7 @@ class Recalls:
         self,
         budget_tokens: int,
         weights: Weights,
-        regret: float | None,
+        paid: bool,
         limit_tokens: int | None = None,
         *,
         embedder: TextVectors | None = None,
@@ -67,7 +67,7 @@ class Recalls:
         if budget_tokens:
             self._policy = RecallPolicy(budget_tokens=budget_tokens, alike=alike)
         self._meanings = Meanings(embedder, limit_s=TIMEOUT_S) if embedder is not None else None
-        self._weights, self._regret, self._limit_tokens = weights, regret, limit_tokens
+        self._weights, self._paid, self._limit_tokens = weights, paid, limit_tokens
         self._lock = threading.Lock()
         self._indexes: OrderedDict[str, _Indexed] = OrderedDict()
 
@@ -195,9 +195,9 @@ class Recalls:
         """How much may be recalled for one question, by the bill so far."""
         account, limit = state.account, self._limit_tokens
         crowded = limit is not None and account.unmanaged_tokens > limit
-        if self._regret is None or fresh_nanos <= 0 or crowded:
+        if not self._paid or fresh_nanos <= 0 or crowded:
             return math.inf
-        return ((1 + self._regret) * account.unmanaged_nanos - account.spent_nanos) / fresh_nanos
+        return (account.unmanaged_nanos - account.spent_nanos) / fresh_nanos
 
     def _cosines(
         self,
