@@ -124,7 +124,7 @@ async def test_a_stream_cancelled_inside_of_ainvoke_is_booked_with_what_came(
 
     task = asyncio.create_task(read_all())
     async with asyncio.timeout(10):
-        while sum(map(len, handler._pieces.values())) < len(said):
+        while str(CALL["name"]) not in repr(handler._pieces):  # the last piece; v3 has more of them
             await asyncio.sleep(0.01)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
