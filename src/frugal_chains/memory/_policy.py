@@ -43,7 +43,7 @@ class WaterMark:
 
     Without a mark of the user's it is the closed form of the economic order quantity (Harris,
     1913): what is kept, and sqrt(2 * price of a compaction / rent a call adds) calls' growth. The
-    best fixed mark for steady growth, within 2 % (docs/notes/memory.md).
+    best fixed mark for steady growth, within 6 % (docs/notes/memory.md).
     """
 
     high_tokens: int | None = None
