@@ -25,7 +25,7 @@ from frugal_chains.memory import (
 )
 from frugal_chains.pricing import CacheTerms, PriceBook, TokenPrices
 from frugal_chains.tokens import TokenCount, TokenCounter
-from memory.caches import PriceModel
+from memory.caches import Breakpoints, PriceModel
 from memory.protocol import Block, Conversation, Request
 from memory.tokens import count, filler
 from memory.traffic import ASSISTANT_TOKENS, SYSTEM_TOKENS, USER_TOKENS, block
@@ -111,7 +111,7 @@ class _Player:
             ),
             summarizer=asked if ours.asks else None,
             recall_tokens=ours.recall_tokens,
-            cache_ttl="5m" if self._provider == "anthropic" else "",
+            cache_ttl="5m" if isinstance(model.rules, Breakpoints) else "",  # it marks them
             counter=Counter(),
             prices=_prices(self._provider, self._model, model),
             clock=lambda: self._now_s,

@@ -32,9 +32,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeAlias
 
 from frugal_chains.money import usd_text
+
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def wordless(error: BaseException) -> ExcInfo:
+    """For `exc_info` of a log: an error's class and where it happened, without what it says. That
+    may be a prompt or a key, as validators and providers quote what they refuse."""
+    kind = type(error)
+    silent = type(kind.__name__, (Exception,), {"__module__": kind.__module__})
+    return silent, silent(), error.__traceback__
 
 
 class FrugalError(Exception):

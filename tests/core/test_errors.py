@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,22 @@ def test_the_docstring_draws_the_tree() -> None:
 @pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
 def test_an_error_says_when_it_is_raised(error: type[errors.FrugalError]) -> None:
     assert inspect.getdoc(error)
+
+
+def test_a_log_says_where_and_what_but_no_words() -> None:
+    def refuses() -> None:
+        try:
+            raise KeyError("sk-live-1")
+        except KeyError as error:
+            raise ValueError("the prompt: my code is 4711") from error
+
+    with pytest.raises(ValueError, match="4711") as caught:
+        refuses()
+    told = "".join(traceback.format_exception(*errors.wordless(caught.value)))
+    assert "in refuses" in told
+    assert told.rstrip().endswith("ValueError")
+    assert "4711" not in told.replace('raise ValueError("the prompt: my code is 4711")', "")
+    assert "KeyError" not in told
 
 
 def test_every_error_of_the_core_is_in_the_tree() -> None:

@@ -85,6 +85,8 @@ class Bill:
     """With the summary."""
     steady_nanos: float
     summary_nanos: float
+    own_summary_nanos: float
+    """Of a summary by the model that answers, whoever makes this one."""
     short_tokens: int
     """Of the compacted request."""
     segment_tokens: int
@@ -135,6 +137,7 @@ def bill_of(
     short = sizes.head + old + kept + segment + cut.newest_tokens
     front = Front(cache, sizes.head + sizes.segments + sizes.kept, sizes.cached)
     way, summary_nanos = terms.cheapest(cut.dropped_tokens, front, summary)
+    own = SummaryWay(kind="aligned", prices=cache.prices)
     shared = min(shared_tokens, sizes.cached) if terms.reads_parts else 0
     growth = max(0, min(sizes.view - sizes.cached, short)) if warm else short
     return Bill(
@@ -144,6 +147,7 @@ def bill_of(
         now_nanos=summary_nanos + cache.call_nanos(short, shared),
         steady_nanos=_steady_nanos(short, growth, terms),
         summary_nanos=summary_nanos,
+        own_summary_nanos=own.nanos(cut.dropped_tokens, front, summary),
         short_tokens=short,
         segment_tokens=segment,
         summary_tokens=summary,

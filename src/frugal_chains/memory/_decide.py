@@ -86,7 +86,8 @@ def _reason(case: Case, after: Account, expected_calls: float | None) -> Reason:
 def _rent_or_buy(trigger: RentEqualsBuy, case: Case, after: Account) -> Reason:
     bill = case.bill
     rent, price = after.rent_nanos + bill.rent_nanos, bill.price_nanos
-    if rent < trigger.patience * price and _reads_too_little(trigger, case, after):
+    with_summary = price + max(0.0, bill.own_summary_nanos - bill.summary_nanos)
+    if rent < trigger.patience * with_summary and _reads_too_little(trigger, case, after):
         return "too_early"
     if bill.extra_nanos <= 0:
         return "cheaper_now"

@@ -25,12 +25,14 @@ class RentEqualsBuy:
     """The first compaction waits for so many times its price: until then it is not known that the
     conversation is a long one."""
 
-    cached_share: float = 0.96
+    cached_share: float = 0.95
     """Of what has been sent before, at least so much should come from the provider's cache between
     two compactions: quicker answers, and easier on rate limits. Where reads cost half a fresh token
     the bill alone would compact so often that it is less;"""
-    patience: float = 1.6
-    """but a compaction waits for it no longer than until the rent is so many times its price."""
+    patience: float = 1.9
+    """but a compaction waits for it no longer than until the rent is so many times the price that
+    it has with a summary by the model that answers. A digest is free, and would come as often as
+    prices let it."""
 
     def __post_init__(self) -> None:
         for name in ("regret", "first", "cached_share", "patience"):

@@ -1,12 +1,7 @@
 """Provider facts: tables with source and date."""
 
-from frugal_chains.providers._cache_controls import (
-    CacheControls,
-    Control,
-    Level,
-    Matching,
-    cache_controls,
-)
+from frugal_chains.providers._cache_control_table import cache_controls
+from frugal_chains.providers._cache_controls import CacheControls, Control, Level, Matching
 from frugal_chains.providers._cache_rules import (
     HIGHEST_MIN_TOKENS,
     CacheRule,

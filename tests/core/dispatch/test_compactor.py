@@ -30,7 +30,7 @@ from frugal_chains.dispatch import (
     Turn,
 )
 from frugal_chains.errors import ArchiveError
-from frugal_chains.facts import MessageFacts
+from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.memory import CompactionPolicy, Lengths, MemoryState, RentEqualsBuy, WaterMark
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker
@@ -68,9 +68,9 @@ def ledger() -> Iterator[Ledger]:
         yield books
 
 
-def sent_tokens(messages: list[MessageFacts], sent: list[str]) -> int:
+def sent_tokens(sent: list[str], of: dict[str, Any]) -> int:
     """By the counter alone, without the compactor's arithmetic; frames of messages left out."""
-    count = TokenCounter().text_counter(**SONNET)
+    count = TokenCounter().text_counter(model=of["model"], provider=of["provider"])
     return sum(count(text) for text in sent)
 
 
@@ -125,7 +125,7 @@ def test_where_the_window_forces_it_sentences_are_picked() -> None:
     talking = Talk(made, fails)
     for number in range(25):
         turn = talking.turn(number)
-        assert sent_tokens(talking.messages, texts(talking.messages, turn)) <= LIMIT
+        assert sent_tokens(texts(talking.messages, turn), talking.model) <= LIMIT
     assert len(kinds) > 1
     assert set(kinds) == {"digest"}
     assert talking.state.failures > 0
@@ -202,7 +202,7 @@ def test_the_window_is_kept_while_the_archive_is_full_and_nothing_leaves_for_goo
     talking = Talk(compactor(policy=EAGER, summarizer=SAME, archive=archive), lambda r: SUMMARY)
     for number in range(20):
         turn = talking.turn(number)
-        assert sent_tokens(talking.messages, texts(talking.messages, turn)) <= LIMIT
+        assert sent_tokens(texts(talking.messages, turn), talking.model) <= LIMIT
         assert turn.state.segments == ()
         assert turn.event is None
     archive.fails_at = frozenset()
@@ -346,7 +346,7 @@ def with_locker(made: Compactor, turns: int = 14, **model: str) -> Talk:
 
 def without_words(made: Compactor) -> None:
     """The digest says nothing, so that recall has to."""
-    made._summaries.text = _nothing  # type: ignore[method-assign]
+    made._outcomes._summaries.text = _nothing  # type: ignore[method-assign]
 
 
 def _nothing(*given: Any, **options: Any) -> Any:
@@ -380,7 +380,7 @@ def test_what_leaves_just_now_is_recalled_at_once() -> None:
     assert turn.plan is not None
     assert turn.reason == "limit"
     sent = [*texts(talking.messages, turn), turn.recalled]
-    assert sent_tokens(talking.messages, sent) <= LIMIT
+    assert sent_tokens(sent, talking.model) <= LIMIT
 
 
 def test_recall_is_paid_for_by_what_was_saved() -> None:
@@ -421,8 +421,26 @@ def test_a_recall_that_fails_is_no_reason_to_send_everything(
         turn = talking.turn(number)
         assert turn.reason != "off"
         assert turn.recalled == ""
-        assert sent_tokens(talking.messages, texts(talking.messages, turn)) <= LIMIT
+        assert sent_tokens(texts(talking.messages, turn), talking.model) <= LIMIT
     assert "parcel" not in "".join(record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("where", ["_compactor.decide", "_outcomes.with_segment"])
+def test_what_fails_is_logged_with_its_place_and_without_its_words(
+    where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "locker 8812-KX"
+
+    def broken(*given: Any, **options: Any) -> Any:
+        raise ValueError(f"cannot plan for {secret}")
+
+    monkeypatch.setattr(f"frugal_chains.dispatch.memory.{where}", broken)
+    turn = drive(compactor().turn(history_of(talk(12)), MemoryState()))
+    assert turn.reason == "off"
+    assert not turn.changed
+    assert "in broken" in caplog.text
+    assert "ValueError" in caplog.text
+    assert secret not in caplog.text
 
 
 # -- an embedder -----------------------------------------------------------------------------------
@@ -579,7 +597,8 @@ def test_clocks_that_jump_do_no_harm(ledger: Ledger) -> None:
 
 
 def test_a_provider_that_is_switched_in_the_middle() -> None:
-    """Segments stay what they are; only the cache is gone."""
+    """Segments stay what they are, but for their sizes, which are the new model's; only the cache
+    is gone."""
     talking = Talk(compactor(summarizer=SAME), lambda request: SUMMARY)
     for number in range(12):
         talking.turn(number)
@@ -589,7 +608,16 @@ def test_a_provider_that_is_switched_in_the_middle() -> None:
     talking.made.policy, talking.model = calm, dict(GPT)
     spent = talking.state.account.spent_nanos
     turn = talking.turn(12)
-    assert turn.state.segments[: len(before)] == before
+    now = turn.state.segments[: len(before)]
+    assert [(one.id, one.text, one.end) for one in now] == [
+        (one.id, one.text, one.end) for one in before
+    ]
+    count = TokenCounter()
+    bare = count.text_counter(**GPT)
+    framed = count.count_request(RequestFacts(messages=(user(before[0].text),)), **GPT).tokens
+    frame = framed - count.count_request(RequestFacts(), **GPT).tokens - bare(before[0].text)
+    assert [one.tokens for one in now] == [bare(one.text) + frame for one in before]
+    assert [one.tokens for one in now] != [one.tokens for one in before]
     if turn.plan is None:  # all of it is paid anew: 2.50 dollars for a million tokens (2026-11)
         paid = turn.state.account.spent_nanos - spent
         assert paid == pytest.approx(turn.state.account.sent_tokens * 2_500, rel=0.01)
@@ -629,7 +657,7 @@ def test_strange_messages_are_never_lost(messages: list[MessageFacts]) -> None:
         turn = drive(made.turn(history_of(history), state))
         state = MemoryState.from_json(json.loads(json.dumps(turn.state.to_json())))
         assert turn.reason != "off"
-        assert sent_tokens(history, texts(history, turn)) <= LIMIT
+        assert sent_tokens(texts(history, turn), SONNET) <= LIMIT
     assert state.segments
 
 
@@ -717,7 +745,8 @@ def test_no_message_is_lost_and_no_result_orphaned(
             turn = talking.turn(number, size)
         assert turn.reason != "off"
         if policy.limit_tokens is not None:
-            assert sent_tokens(talking.messages, texts(talking.messages, turn)) <= LIMIT
+            sent = [*texts(talking.messages, turn), turn.recalled]
+            assert sent_tokens(sent, talking.model) <= LIMIT
 
 
 # -- turns at the same time ------------------------------------------------------------------------

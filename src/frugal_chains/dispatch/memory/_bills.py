@@ -9,7 +9,7 @@ from typing import Literal
 from frugal_chains.dispatch._prefix import CAREFUL
 from frugal_chains.memory import ALIGNED_TOKENS, FLAT_TOKENS, MemoryTerms, SummaryWay
 from frugal_chains.pricing import CacheTerms, PriceBook, TokenPrices
-from frugal_chains.providers import cache_rule
+from frugal_chains.providers import cache_controls, cache_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ def memory_terms(
         ttl_s=rule.kept_s(ttl),
         ways=_ways(summarizer, prices, book, at),
         floor_tokens=_floor_tokens(rule.highest_min_tokens, cache) if caches else 0,
+        reads_parts=cache_controls(provider, model).reads_parts(marked=bool(ttl)),
     )
     return terms, known is not None
 

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from frugal_chains.archive import Archive
 from frugal_chains.dispatch.memory._bills import Summarizer, memory_terms
 from frugal_chains.dispatch.memory._effects import compaction_event, report_idle, report_turn
 from frugal_chains.dispatch.memory._history import History, Weights
+from frugal_chains.dispatch.memory._outcomes import Decided, Outcomes
 from frugal_chains.dispatch.memory._recalls import Recalls
-from frugal_chains.dispatch.memory._shorten import shortened_texts
 from frugal_chains.dispatch.memory._summaries import Summaries
-from frugal_chains.dispatch.memory._turn import Compaction, Flow, SummaryRequest, Turn
+from frugal_chains.dispatch.memory._turn import Compaction, Flow, Turn
 from frugal_chains.dispatch.tools import TextVectors
+from frugal_chains.errors import wordless
 from frugal_chains.memory import (
-    Account,
-    CompactionPlan,
     CompactionPolicy,
-    ConversationFacts,
     Decision,
     Lengths,
     MemoryState,
     MemoryTerms,
-    Reason,
     RentEqualsBuy,
     Shown,
     decide,
     decide_idle,
-    last_question,
     still_true,
     tail_nanos,
-    view,
-    with_segment,
 )
 from frugal_chains.pricing import PriceBook
 from frugal_chains.providers import cache_rule
@@ -44,8 +38,6 @@ from frugal_chains.tracking import Tracker, shared_prices
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
-LONGEST_WAIT_CALLS: Final = 32
-"""After a failed summary so many calls pass before a model is asked again, at most: 2, 4, 8..."""
 _RECALLED_SHARE: Final = 0.25
 """Of the window, for recalled text, at most."""
 BEFORE_EXPIRY_S: Final = 30.0
@@ -119,7 +111,8 @@ class Compactor:
         )
         self.may_wait = embedder is not None
         """A turn may wait for an embedder: its steps are none for an event loop."""
-        self._summaries = Summaries(self._weights, archive)
+        summaries = Summaries(self._weights, archive)
+        self._outcomes = Outcomes(self._weights, summaries, self._recalls, self.policy.limit_tokens)
         self._prices, self._clock = prices, clock
         self._on_compaction = on_compaction
 
@@ -143,12 +136,14 @@ class Compactor:
         """
         try:
             case = self._case(history, state)
-            turn, handle = yield from self._carried_out(case)
+            turn, handle = yield from self._outcomes.carried_out(case)
             event = compaction_event(
                 case.decision, turn, conversation=conversation, handle=handle, priced=case.priced
             )
-        except Exception:
-            logger.warning("memory: nothing is decided, the history is sent whole", exc_info=True)
+        except Exception as error:
+            logger.warning(
+                "memory: nothing is decided, the history is sent whole", exc_info=wordless(error)
+            )
             return whole(history, state)
         turn = replace(turn, event=event)
         report_turn(
@@ -169,11 +164,13 @@ class Compactor:
         try:
             case = self._case(history, state, asks=False)
             if case.decision.reason != "limit":
-                return self._turn(case, case.state, "off")
-            turn, _ = self._picked_for_now(case, "limit")
+                return self._outcomes.turn(case, case.state, "off")
+            turn, _ = self._outcomes.picked_for_now(case, "limit")
             return replace(turn, state=case.state)
-        except Exception:
-            logger.warning("memory: nothing is decided, the history is sent whole", exc_info=True)
+        except Exception as error:
+            logger.warning(
+                "memory: nothing is decided, the history is sent whole", exc_info=wordless(error)
+            )
             return whole(history, state)
 
     def preview(self, history: History, state: MemoryState) -> Decision:
@@ -206,17 +203,17 @@ class Compactor:
             now_s = self._clock()
             terms, priced = self._terms(history, now_s)
             facts = self._weights.conversation(history)
-            state = still_true(state, facts.messages)
+            state = self._weights.recounted(still_true(state, facts.messages), history)
             decision = decide_idle(
                 facts, state, terms, self.policy, now_s=now_s, return_share=return_share
             )
-            case = _Case(history, facts, state, terms, decision, priced)
-            turn, handle = yield from self._carried_out(case)
+            case = Decided(history, facts, state, terms, decision, priced)
+            turn, handle = yield from self._outcomes.carried_out(case)
             event = compaction_event(
                 decision, turn, conversation=conversation, handle=handle, priced=priced
             )
-        except Exception:
-            logger.warning("memory: an idle conversation stays as it is", exc_info=True)
+        except Exception as error:
+            logger.warning("memory: an idle conversation stays as it is", exc_info=wordless(error))
             return whole(history, state)
         turn = replace(turn, event=event)
         report_idle(state, turn, history, priced=priced, exact=self._weights.exact(history))
@@ -225,10 +222,10 @@ class Compactor:
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _case(self, history: History, state: MemoryState, *, asks: bool = True) -> _Case:
+    def _case(self, history: History, state: MemoryState, *, asks: bool = True) -> Decided:
         now_s = self._clock()
         facts = self._weights.conversation(history)
-        state = still_true(state, facts.messages)
+        state = self._weights.recounted(still_true(state, facts.messages), history)
         terms, priced = self._terms(history, now_s)
         asked = state.recalled.question if state.recalled is not None else None
         fresh_nanos = terms.cache.prices.fresh if priced else 0.0
@@ -241,7 +238,7 @@ class Compactor:
             )
         expected = self._lengths.expected_more(state.account.calls + 1)
         decision = decide(facts, state, terms, self.policy, now_s=now_s, expected_calls=expected)
-        return _Case(history, facts, state, terms, decision, priced)
+        return Decided(history, facts, state, terms, decision, priced)
 
     def _terms(self, history: History, at_s: float) -> tuple[MemoryTerms, bool]:
         automatic = cache_rule(history.provider, history.model).automatic
@@ -256,88 +253,6 @@ class Compactor:
             at_s=at_s,
         )
 
-    def _carried_out(
-        self, case: _Case
-    ) -> Generator[SummaryRequest, str | BaseException, tuple[Turn, str]]:
-        """The turn, and the archive's handle for what has left the view."""
-        decision, state = case.decision, case.decision.state
-        plan = decision.plan
-        if plan is None:
-            return self._turn(case, state, decision.reason), ""
-        forced = decision.reason == "limit"
-        ask = plan.way.kind != "digest"
-        waits = ask and state.account.calls < state.waits_until_call
-        if waits and not forced:
-            return self._turn(case, state, "waits"), ""
-        picked = not ask or waits
-        try:
-            made = yield from self._summaries.text(
-                case.history, decision, case.state, ask=not picked
-            )
-            if made is None and forced:  # without room there is no answer at all
-                picked, state = True, _after_failure(state)
-                made = yield from self._summaries.text(
-                    case.history, decision, case.state, ask=False
-                )
-        except Exception:
-            logger.warning("memory: a compaction failed, nothing has changed", exc_info=True)
-            made = None
-        if made is None and forced:
-            turn, sent = self._picked_for_now(case, "failed")
-            return replace(turn, state=_after_failure(replace(state, account=sent))), ""
-        if made is None:
-            return self._turn(case, _after_failure(state), "failed"), ""
-        text, handle = made
-        tokens = self._weights.text_tokens(text, case.history.model, case.history.provider)
-        after = with_segment(decision, text, tokens)
-        if not picked:  # whoever was asked has answered
-            after = replace(after, failures=0, waits_until_call=0)
-        elif ask:
-            waits_until = state.waits_until_call
-            after = replace(after, failures=state.failures, waits_until_call=waits_until)
-            plan = replace(plan, way=replace(plan.way, kind="digest"))
-        after = self._recalls.with_dropped(
-            case.history,
-            case.facts,
-            after,
-            fresh_nanos=case.terms.cache.prices.fresh if case.priced else 0.0,
-            limit_tokens=self.policy.limit_tokens,
-        )
-        return self._turn(case, after, decision.reason, plan), handle
-
-    def _picked_for_now(
-        self, case: _Case, reason: Literal["limit", "failed"]
-    ) -> tuple[Turn, Account]:
-        """What fits the window, for this one request, and the account after it. Nothing leaves for
-        good, so the archive is not asked; the cache has nothing of the next request."""
-        decision, history = case.decision, case.history
-        picked = self._summaries.text(history, decision, case.state, ask=False, keeps=False)
-        text, _ = _unasked(picked)
-        tokens = self._weights.text_tokens(text, history.model, history.provider)
-        after = with_segment(decision, text, tokens)
-        return self._turn(case, after, reason), replace(after.account, sent_tokens=0)
-
-    def _turn(
-        self,
-        case: _Case,
-        state: MemoryState,
-        reason: Reason | Literal["waits", "failed", "off"],
-        plan: CompactionPlan | None = None,
-    ) -> Turn:
-        history, question = case.history, last_question(case.facts.messages)
-        state, recalled = _up_to(question, state, case.facts), state.recalled
-        shown = tuple(view(state, len(history.keys), case.decision.broken))
-        sent = frozenset(one.position for one in shown if one.position is not None)
-        return Turn(
-            view=shown,
-            recalled=recalled.text if recalled is not None else "",
-            question=question,
-            state=state,
-            reason=reason,
-            plan=plan,
-            shortened=shortened_texts(self._weights, history, state, sent),
-        )
-
     def _tell(self, event: Compaction | None) -> None:
         if event is None:
             return
@@ -345,33 +260,8 @@ class Compactor:
         if self._on_compaction is not None:
             try:
                 self._on_compaction(event)
-            except Exception:
-                logger.warning("on_compaction failed", exc_info=True)
-
-
-class _Case(NamedTuple):
-    """A decision with what it was made from."""
-
-    history: History
-    facts: ConversationFacts
-    state: MemoryState
-    """Before it."""
-    terms: MemoryTerms
-    decision: Decision
-    priced: bool
-
-
-def _unasked(
-    made: Generator[SummaryRequest, str | BaseException, tuple[str, str] | None],
-) -> tuple[str, str]:
-    """What a generator comes to that asks nobody."""
-    try:
-        next(made)
-    except StopIteration as end:
-        found: tuple[str, str] | None = end.value
-        if found is not None:
-            return found
-    raise AssertionError("sentences are picked without asking")
+            except Exception as error:
+                logger.warning("on_compaction failed", exc_info=wordless(error))
 
 
 def whole(history: History, state: MemoryState) -> Turn:
@@ -380,7 +270,7 @@ def whole(history: History, state: MemoryState) -> Turn:
     return Turn(view=shown, state=state, reason="off")
 
 
-def _recall_nanos(case: _Case, turn: Turn) -> float:
+def _recall_nanos(case: Decided, turn: Turn) -> float:
     """What recalled text costs in this call."""
     recalled = turn.state.recalled
     if recalled is None or recalled == case.state.recalled or case.facts.tail_tokens:
@@ -393,20 +283,3 @@ def _recall_tokens(asked: int, policy: CompactionPolicy) -> int:
     if policy.limit_tokens is None:
         return asked
     return min(asked, int(policy.limit_tokens * _RECALLED_SHARE))
-
-
-def _up_to(question: int | None, state: MemoryState, facts: ConversationFacts) -> MemoryState:
-    """The state that knows how much of this request will be sent again with the next question:
-    what stands in front of the recalled text."""
-    recalled = state.recalled
-    if recalled is None or not recalled.text or question is None:
-        return state
-    behind = sum(message.tokens for message in facts.messages[question + 1 :])
-    stable = max(0, state.account.sent_tokens - behind)
-    return replace(state, recalled=replace(recalled, stable_tokens=stable))
-
-
-def _after_failure(state: MemoryState) -> MemoryState:
-    failures = state.failures + 1
-    wait = min(2**failures, LONGEST_WAIT_CALLS)
-    return replace(state, failures=failures, waits_until_call=state.account.calls + wait)

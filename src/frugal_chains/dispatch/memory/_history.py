@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from frugal_chains.facts import MessageFacts, RequestFacts
-from frugal_chains.memory import ConversationFacts, HeldMessage
+from frugal_chains.memory import ConversationFacts, HeldMessage, MemoryState
 from frugal_chains.tokens import TokenCounter
 
 _REMEMBERED: Final = 20_000
@@ -113,6 +113,23 @@ class Weights:
     def text_tokens(self, text: str, model: str, provider: str) -> int:
         """Of a text as a message of the user's."""
         return self.message_tokens(MessageFacts(role="user", text=text), model, provider)
+
+    def recounted(self, state: MemoryState, history: History) -> MemoryState:
+        """The state with the sizes that its texts have for the model of the history, where it was
+        last of another: tokenizers differ, and the window is the new one's."""
+        model, provider = history.model, history.provider
+        before = state.account.head
+        if not before or before.startswith(f"{provider}:{model}:"):
+            return state
+
+        def tokens(text: str) -> int:
+            return self.text_tokens(text, model, provider) if text else 0
+
+        recalled = state.recalled
+        if recalled is not None:
+            recalled = replace(recalled, tokens=tokens(recalled.text))
+        segments = tuple(replace(one, tokens=tokens(one.text)) for one in state.segments)
+        return replace(state, segments=segments, recalled=recalled)
 
     def exact(self, history: History) -> bool:
         """Whether texts are counted with the model's own tokenizer."""

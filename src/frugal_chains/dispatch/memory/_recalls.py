@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
-from typing import Final, overload
+from typing import Final
 
 from frugal_chains.dispatch.memory._history import History, Weights
+from frugal_chains.dispatch.memory._indexes import Messages, RecallIndexes
 from frugal_chains.dispatch.memory._meanings import TIMEOUT_S, Meanings
 from frugal_chains.dispatch.tools import TextVectors
 from frugal_chains.facts import MessageFacts
@@ -31,8 +30,6 @@ _LEAST_TOKENS: Final = 64
 """Less has no room for an answer."""
 _EMBEDDED_CHARS: Final = 2_000
 """Of a turn: about the 512 tokens that small embedders read."""
-_REMEMBERED: Final = 64
-"""Conversations whose words are indexed; about 100 kB for 1,000 messages each."""
 
 
 class Recalls:
@@ -68,8 +65,7 @@ class Recalls:
             self._policy = RecallPolicy(budget_tokens=budget_tokens, alike=alike)
         self._meanings = Meanings(embedder, limit_s=TIMEOUT_S) if embedder is not None else None
         self._weights, self._paid, self._limit_tokens = weights, paid, limit_tokens
-        self._lock = threading.Lock()
-        self._indexes: OrderedDict[str, _Indexed] = OrderedDict()
+        self._indexes = RecallIndexes()
 
     def remembered(
         self,
@@ -150,8 +146,7 @@ class Recalls:
             return self._found(history, state, question, policy, fresh_nanos, asks=asks)
         except Exception as error:  # what it says may hold words of the conversation
             logger.warning("memory: nothing is recalled: %s", type(error).__name__)
-            with self._lock:  # an index that was not finished is of no conversation
-                self._indexes.pop(history.keys[0], None)
+            self._indexes.forget(history)  # one that was not finished is of no conversation
             return Recalled(question=history.keys[question], text="")
 
     def _found(
@@ -171,14 +166,14 @@ class Recalls:
                 return Recalled(question=history.keys[question], text="")
             policy = replace(policy, budget_tokens=int(paid_tokens))
         kept = {at for segment in state.segments for at in segment.kept}
-        with self._entry(history) as indexed:
+        with self._indexes.of(history) as indexed:
             index = indexed.up_to_date(history, question)
             there = kept | set(range(state.end, question))
             find = partial(
                 recall,
                 index,
                 history.message(question).text,
-                messages=_Messages(history),
+                messages=Messages(history),
                 kept=there,
                 count=self._weights.count(model, provider),
                 context=[segment.text for segment in state.segments],
@@ -220,64 +215,6 @@ class Recalls:
         ]
         return meanings.cosines(history.message(question).text, keys, text)
 
-    def _entry(self, history: History) -> _Indexed:
-        """By the first message: conversations that begin alike take turns with one index."""
-        with self._lock:
-            found = self._indexes.setdefault(history.keys[0], _Indexed())
-            self._indexes.move_to_end(history.keys[0])
-            if len(self._indexes) > _REMEMBERED:
-                self._indexes.popitem(last=False)
-            return found
-
 
 def _words(message: MessageFacts) -> str:
     return "\n".join([message.text, *(call.arguments for call in message.tool_calls)])
-
-
-@dataclass(slots=True)
-class _Indexed:
-    """An index, and what it is of."""
-
-    index: RecallIndex = field(default_factory=RecallIndex)
-    keys: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __enter__(self) -> _Indexed:
-        self.lock.acquire()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.lock.release()
-
-    def up_to_date(self, history: History, end: int) -> RecallIndex:
-        """The index of all messages before `end`; only new ones are read."""
-        same = 0
-        for mine, theirs in zip(self.keys, history.keys[:end], strict=False):
-            if mine != theirs:
-                break
-            same += 1
-        if same < len(self.keys):
-            self.index.truncate(same)
-            del self.keys[same:]
-        self.index.add(history.message(at) for at in range(same, end))
-        self.keys += history.keys[same:end]
-        return self.index
-
-
-class _Messages(Sequence[MessageFacts]):
-    """The messages of a history, each read when it is asked for."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-
-    def __len__(self) -> int:
-        return len(self._history.keys)
-
-    @overload
-    def __getitem__(self, at: int) -> MessageFacts: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[MessageFacts]: ...
-    def __getitem__(self, at: int | slice) -> MessageFacts | Sequence[MessageFacts]:
-        if isinstance(at, slice):
-            return [self._history.message(one) for one in range(*at.indices(len(self)))]
-        return self._history.message(range(len(self))[at])
