@@ -47,6 +47,18 @@ def test_rooms_use_each_other_through_their_faces(package: Path) -> None:
     assert [w for w in wrong if "frugal" in w] == []
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_no_log_repeats_what_an_error_says(package: Path) -> None:
+    """That may be a prompt or a key: tracebacks are logged by `errors.wordless`."""
+    wrong = [
+        f"{module.name}:{number}"
+        for module in package.rglob("*.py")
+        for number, line in enumerate(module.read_text(encoding="utf-8").splitlines(), 1)
+        if "exc_info=True" in line or "logger.exception(" in line
+    ]
+    assert wrong == []
+
+
 def test_nothing_heavy_is_tracked() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False

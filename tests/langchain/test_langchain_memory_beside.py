@@ -7,18 +7,25 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelRetryMiddleware
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelRetryMiddleware,
+)
+from langchain.agents.middleware.types import ModelResponse
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 from pydantic import BaseModel
 
 from frugal_chains import Budget, Ledger
-from frugal_chains.dispatch.memory import SummaryRequest
-from frugal_chains.memory import CompactionPolicy, Shown
+from frugal_chains.dispatch.memory import SummaryRequest, Turn
+from frugal_chains.memory import CompactionPolicy, MemoryState, Shown
 from frugal_chains.routing import Keywords, RoutingPolicy, Rule
 from langchain_frugal import (
     BudgetMiddleware,
@@ -27,7 +34,7 @@ from langchain_frugal import (
     RoutingMiddleware,
     ToolOutputMiddleware,
 )
-from langchain_frugal.memory._agent import for_summary
+from langchain_frugal.memory._agent import for_summary, with_state
 from tests.langchain.remembering import (
     EAGER,
     SUMMARY,
@@ -339,6 +346,19 @@ def test_a_request_for_a_summary_lets_the_model_answer_in_words(choice: str | No
     assert [m.content for m in made.messages] == ["Read."]
     assert (made.response_format, made.tools, made.tool_choice) == (None, [], None)
     assert made.system_message is None
+
+
+def test_a_command_of_code_further_inside_stays_whole() -> None:
+    """LangChain refuses some of them, in words; what the memory drops nobody is told of."""
+    turn = Turn(view=(), state=MemoryState(), reason="waits")
+    command: Command[Any] = Command(update={"mood": "good"}, goto="tools")
+    inner = ExtendedModelResponse(
+        model_response=ModelResponse(result=[AIMessage("Yes.")]), command=command
+    )
+    made = with_state(inner, turn).command
+    assert made.goto == "tools"
+    assert set(made.update) == {"mood", "frugal_memory"}
+    assert command.update == {"mood": "good"}
 
 
 def test_the_answer_is_an_ai_message_of_the_models(

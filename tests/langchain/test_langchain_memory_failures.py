@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from frugal_chains.archive import Archive
 from frugal_chains.errors import ArchiveError, MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, WaterMark
-from langchain_frugal import CompactionMiddleware
+from langchain_frugal import CompactionMiddleware, compact_messages
 from tests.langchain.remembering import (
     EAGER,
     SUMMARY,
@@ -255,7 +256,7 @@ async def test_a_history_that_cannot_be_read_is_sent_whole(
     scripted.always(answers_and_summaries())
 
     def pin(message: BaseMessage) -> bool:
-        raise RuntimeError("no idea")
+        raise RuntimeError(f"no idea about {message.content}")
 
     made = agent(chat_openai(), CompactionMiddleware(EAGER, pin=pin))
     history = [*conversation(10), HumanMessage("Well?")]
@@ -264,6 +265,31 @@ async def test_a_history_that_cannot_be_read_is_sent_whole(
     assert len(answered_requests(scripted)[-1]["messages"]) == 21
     assert "parcel" not in caplog.text
     assert "it is sent whole" in caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+async def test_a_turn_that_is_cancelled_while_a_summary_is_written_holds_nothing_up(
+    chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    asked: list[Request] = []
+
+    def summary(request: Request) -> Reply:
+        asked.append(request)
+        return Reply(SUMMARY, delay_s=30.0 if len(asked) == 1 else 0.0)
+
+    scripted.always(answers_and_summaries(summary))
+    step = compact_messages(chat_openai(), policy=EAGER, summarizer="same")
+    history = [*conversation(10), HumanMessage("Well?")]
+    config: Any = thread()
+    first = asyncio.create_task(step.ainvoke(history, config))
+    while not asked:
+        await asyncio.sleep(0.005)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    view = await step.ainvoke(history, config)
+    assert len(view) < len(history)
+    assert SUMMARY in str(view[0].content)
 
 
 def test_an_interrupt_of_the_graph_is_no_failure_of_a_summary(

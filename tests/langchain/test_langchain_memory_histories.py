@@ -19,6 +19,7 @@ from frugal_chains.dispatch.memory import MemoryStates
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, WaterMark
 from langchain_frugal import CostCallbackHandler, SummarizingChatHistory, compact_messages
+from langchain_frugal.memory._views import Views
 from tests.langchain.remembering import (
     EAGER,
     SUMMARY,
@@ -298,6 +299,15 @@ def test_a_turn_that_ends_after_a_compaction_adds_no_old_message_again(id: str |
     assert [m.content for m in store.kept[18:]] == [
         *(m.content for m in conversation(11)[18:]), "Well?", "Fine.",
     ]  # fmt: skip
+
+
+def test_what_somebody_says_again_after_a_compaction_is_kept() -> None:
+    """It reads as the end of an older view, and is none."""
+    views, again = Views(), [HumanMessage("Yes."), AIMessage("Fine.")]
+    views.hand_out(["a", "b", "c", "d"], [*conversation(1), *again])
+    views.hand_out(["e", "f"], conversation(1))
+    assert views.new_in(again) == again
+    assert views.new_in([*again, HumanMessage("Well?")]) == [HumanMessage("Well?")]
 
 
 async def test_turns_in_tasks(chat_openai: MakeModel, scripted: ScriptedServer) -> None:

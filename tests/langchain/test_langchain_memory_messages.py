@@ -41,6 +41,8 @@ EDITS: dict[str, dict[str, Any]] = {
     "no calls": {"tool_calls": []},
     "blocks": {"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]},
     "function": {"tool_calls": [], "additional_kwargs": {"function_call": {"name": "x"}}},
+    "malformed call": {"invalid_tool_calls": [{**CALL, "args": "{", "error": "no JSON"}]},
+    "name": {"name": "researcher"},
 }
 
 
@@ -57,11 +59,13 @@ def test_keys_tell_apart_who_says_it_and_what_is_answered() -> None:
         HumanMessage("x"), AIMessage("x"), SystemMessage("x"), ToolMessage("x", tool_call_id="1"),
         ToolMessage("x", tool_call_id="2"), HumanMessage(["x"]), HumanMessage([{"text": "x"}]),
         HumanMessage([{"type": "x"}]), HumanMessage(["x", "x"]), HumanMessage(["xx"]),
+        ChatMessage("x", role="user"), ChatMessage("x", role="system"),
+        HumanMessage("x", name="Ann"), HumanMessage("x", name="Bob"),
     ]  # fmt: skip
     keys = {key_of(message) for message in alike}
     assert len(keys) == len(alike)
     named = {key_of(message.model_copy(update={"id": "1"})) for message in alike[5:]}
-    assert len(named) == 5
+    assert len(named) == 9
 
 
 def test_keys_are_the_same_in_every_process() -> None:

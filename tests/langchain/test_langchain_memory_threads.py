@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from frugal_chains import Ledger
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy
 from langchain_frugal import CompactionMiddleware, CostCallbackHandler
+from tests.langchain.caching import look
 from tests.langchain.remembering import (
     EAGER,
     SUMMARY,
@@ -29,7 +32,7 @@ from tests.langchain.remembering import (
     summary_requests,
     texts,
 )
-from tests.servers import Reply, Request, ScriptedServer
+from tests.servers import Reply, Request, ScriptedServer, ToolCall
 
 MakeModel = Callable[..., Any]
 BOTH = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
@@ -294,6 +297,38 @@ def test_a_thread_that_goes_on_meanwhile_is_left_alone(
     assert memory.compact_idle(made, thread(), return_share=1.0) is None
     assert memory.compactions(saved(made, thread())) == before
     assert saved(made, thread())["messages"][-1].content == "Wait, one more thing."
+
+
+@BOTH
+async def test_a_run_that_waits_for_somebodys_word_goes_on_as_it_stood(
+    sync: bool, chat_anthropic: MakeModel, scripted: ScriptedServer
+) -> None:
+    def reply(request: Request) -> Reply:
+        if asks_for_summary(request.body):
+            return Reply(SUMMARY)
+        if "tool_result" in str(request.body["messages"][-1]):
+            return Reply("It is there.")
+        return Reply(tool_calls=(ToolCall("look", {"at": 1}, "toolu_1"),))
+
+    scripted.always(reply)
+    memory = CompactionMiddleware(QUIET, summarizer="same", cache_ttl="5m")
+    asks = HumanInTheLoopMiddleware(interrupt_on={"look": True})
+    made: Any = create_agent(
+        chat_anthropic("claude-sonnet-4-5"), [look], middleware=[memory, asks],
+        checkpointer=InMemorySaver(),
+    )  # fmt: skip
+    made.invoke({"messages": [*conversation(10), HumanMessage("Where is it?")]}, thread())
+    before = made.get_state(thread())
+    assert before.interrupts
+    id = (
+        memory.compact_idle(made, thread(), return_share=1.0)
+        if sync
+        else await memory.acompact_idle(made, thread(), return_share=1.0)
+    )
+    assert id is None
+    assert made.get_state(thread()).interrupts == before.interrupts
+    end = made.invoke(Command(resume={"decisions": [{"type": "approve"}]}), thread())
+    assert end["messages"][-1].content == "It is there."
 
 
 def test_nothing_is_done_for_threads_that_this_process_does_not_know(

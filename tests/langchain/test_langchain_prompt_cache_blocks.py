@@ -125,7 +125,7 @@ def test_each_marker_stands_on_its_block_and_nothing_else_is_other(name: str) ->
             continue
         marked += 1
         plan = CachePlan(markers=(CacheMarker(index=index, ttl="1h", reason="stable-end"),))
-        sent = wire(applied(plan, found, parts, "anthropic", tail_marked=False))
+        sent = wire(applied(plan, found, parts, "anthropic"))
         assert sent[index].pop("cache_control") == {"type": "ephemeral", "ttl": "1h"}
         assert json.dumps(sent) == json.dumps(plain)
     assert marked >= 3
@@ -154,7 +154,7 @@ def test_any_plan_can_be_applied_and_nothing_given_is_changed(data: st.DataObjec
     plan = CachePlan(
         markers=tuple(CacheMarker(index=i, ttl="5m", reason="step") for i in chosen), order=order
     )
-    sent = wire(applied(plan, found, parts, "anthropic", tail_marked=False))
+    sent = wire(applied(plan, found, parts, "anthropic"))
     assert sum("cache_control" in block for block in sent) == len(chosen)
     assert len(sent) == len(found.blocks)
     assert before == json.dumps([message.model_dump() for message in messages], default=str)

@@ -166,6 +166,46 @@ async def test_each_tier_is_marked_by_its_own_rules_and_others_markers_are_left_
     assert [tool["name"] for tool in to_claude["tools"]] == ["look"]
 
 
+# -- fallbacks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["anthropic", "openai"])
+def test_fallbacks_of_another_provider_are_sent_nothing_that_they_refuse(
+    first: str, chat_anthropic: MakeModel, chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    claude, gpt = chat_anthropic(SONNET), chat_openai("gpt-4.1")
+    fails, answers = (claude, gpt) if first == "anthropic" else (gpt, claude)
+    scripted.always(
+        lambda request: (
+            Reply(status=500)
+            if request.path.endswith("/messages") == (first == "anthropic")
+            else Reply("Here.")
+        )
+    )
+    made = agent(fails.with_fallbacks([answers]), PromptCacheMiddleware())
+    assert made.invoke({"messages": [HumanMessage("Well?")]}, thread())["messages"]
+    # Each by its own rules:
+    model = cached(fails.with_fallbacks([answers]))
+    assert model.invoke([SystemMessage(SYSTEM), HumanMessage("Well?")]).content == "Here."
+    plain, planned = scripted.requests[1].body, scripted.requests[3].body
+    assert "cache_control" not in json.dumps(plain)
+    assert "prompt_cache_key" not in plain
+    assert bool(markers(planned)) == (first == "openai")
+    assert ("prompt_cache_key" in planned) == (first == "anthropic")
+
+
+def test_fallbacks_of_the_same_kind_are_marked(
+    chat_anthropic: MakeModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(
+        lambda request: Reply(status=500) if request.body["model"] == SONNET else Reply("Here.")
+    )
+    model = chat_anthropic(SONNET).with_fallbacks([chat_anthropic("claude-sonnet-4-6")])
+    agent(model, PromptCacheMiddleware()).invoke({"messages": [HumanMessage("Well?")]}, thread())
+    assert len(scripted.requests) == 2
+    assert all(markers(request.body) for request in scripted.requests)
+
+
 # -- OpenAI ----------------------------------------------------------------------------------------
 
 
@@ -178,11 +218,12 @@ def test_older_models_of_openai_get_a_key_that_stays(
         model.invoke([SystemMessage(SYSTEM), HumanMessage(said(number))])
     model.invoke([SystemMessage(SYSTEM), HumanMessage("Mine.")], prompt_cache_key="mine")
     cached(chat_openai("gpt-4.1")).invoke([SystemMessage(SYSTEM), HumanMessage("Other salt.")])
-    cached(chat_openai("qwen3-coder")).invoke([SystemMessage(SYSTEM), HumanMessage("A server.")])
-    first, second, own, unsalted, server = [r.body for r in scripted.requests]
+    for name in ("qwen3-coder", "gpt-oss-120b"):
+        cached(chat_openai(name)).invoke([SystemMessage(SYSTEM), HumanMessage("A server.")])
+    first, second, own, unsalted, *servers = [r.body for r in scripted.requests]
     assert first["prompt_cache_key"] == second["prompt_cache_key"] != unsalted["prompt_cache_key"]
     assert own["prompt_cache_key"] == "mine"
-    assert "prompt_cache_key" not in server
+    assert all("prompt_cache_key" not in server for server in servers)
     assert "breakpoint" not in json.dumps([first, second])
     assert first["messages"][0]["content"] == SYSTEM
 

@@ -11,7 +11,7 @@ import pytest
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.structured_output import ToolStrategy
 from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 
 from frugal_chains import Ledger
@@ -110,6 +110,37 @@ def test_five_markers_of_the_callers_become_four_and_no_message_is_changed(
     assert "cache_control" not in body["messages"][0]["content"][0]
     assert given == before
     assert tools[0].extras == {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize("where", ["settings", "model", "binding"])
+@pytest.mark.parametrize("count", [0, 3, 4])
+def test_the_marker_beside_the_messages_counts_wherever_it_is_said(
+    count: int, where: str, chat_anthropic: MakeModel, scripted: ScriptedServer
+) -> None:
+    scripted.always(Reply("Yes."))
+    beside = {"cache_control": {"type": "ephemeral"}}
+    model = chat_anthropic(SONNET, **({"model_kwargs": beside} if where == "model" else {}))
+    if where == "binding":
+        model = model.bind(**beside)
+
+    class Says(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            settings = {**request.model_settings, **(beside if where == "settings" else {})}
+            return handler(request.override(model_settings=settings))
+
+    # LangChain's agents bind tools past whatever was bound before.
+    tools = [] if where == "binding" else [look]
+    made = agent(model, Says(), PromptCacheMiddleware(), tools=tools)
+    blocks = [marked_text(said(number, 80)) for number in range(count)]
+    asks = HumanMessage([*blocks, marked_text("And?")] if count == 3 else [*blocks, "And?"])
+    if count == 4:
+        asks = HumanMessage(blocks)
+    made.invoke({"messages": [asks]}, thread())
+    body = scripted.requests[0].body
+    assert 1 <= len(markers(body)) <= 4
+    assert ("cache_control" in body) == (count == 0)
+    own = [block for block in body["messages"][0]["content"] if "cache_control" in block]
+    assert len(own) >= count
 
 
 def test_a_long_marker_of_the_callers_behind_a_short_one_becomes_short(
@@ -414,6 +445,34 @@ def test_whatever_fails_the_request_is_sent_as_it_was(
         assert chat.invoke({"messages": [HumanMessage("Is it?")]}, thread())["messages"]
     plain, ours = bodies(scripted)
     assert json.dumps(plain) == json.dumps(ours)
+
+
+def test_the_log_has_the_kind_of_a_failure_and_no_words(
+    chat_anthropic: MakeModel, scripted: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def volatile(message: BaseMessage) -> bool:
+        raise ValueError(f"what is {message.content}?")
+
+    scripted.always(Reply("Yes."))
+    made = agent(chat_anthropic(SONNET), PromptCacheMiddleware(volatile=volatile))
+    made.invoke({"messages": [HumanMessage("My secret parcel.")]}, thread())
+    assert "sent as it was" in caplog.text
+    assert "ValueError" in caplog.text
+    assert "parcel" not in caplog.text
+
+
+@BOTH
+async def test_usage_that_cannot_be_read_harms_no_answer(
+    sync: bool, chat_anthropic: MakeModel, scripted: ScriptedServer, monkeypatch: Any
+) -> None:
+    def reads(*given: Any, **named: Any) -> Any:
+        raise ValueError("tokens below zero")
+
+    monkeypatch.setattr("langchain_frugal.prompt_cache._misses.read_langchain_usage", reads)
+    scripted.always(Reply("Yes."))
+    made = agent(chat_anthropic(SONNET), PromptCacheMiddleware(diagnose=True))
+    await turns(made, sync, 1)
+    assert made.get_state(thread()).values["messages"][-1].content == "Yes."
 
 
 def test_effects_are_signed_the_surcharge_first(

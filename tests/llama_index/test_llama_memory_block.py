@@ -140,6 +140,34 @@ async def test_it_can_be_kept_and_cut() -> None:
     assert await block.atruncate(text, 10_000) is None
 
 
+async def test_tokens_are_those_of_its_llm(openai_llm: Make, anthropic_llm: Make) -> None:
+    texts = [f"Facts:\nnumber {at} is here" for at in range(10)]
+    cut = {}
+    for llm in (openai_llm(), anthropic_llm()):
+        own = llm.metadata.model_name
+        blocks = [SummaryMemoryBlock(llm=llm, priority=1), SummaryMemoryBlock(model=own)]
+        for block in blocks:
+            block.segments = texts
+        said = [await block.atruncate(await block.aget(), 30) for block in blocks]
+        assert said[0] == said[1]
+        cut[own] = said[0]
+    assert len({*cut.values()}) == 2  # they count differently
+
+
+async def test_a_large_flush_does_not_hold_up_others() -> None:
+    block, steps = SummaryMemoryBlock(model="gpt-4o-mini"), []
+
+    async def others() -> None:
+        while True:
+            steps.append(1)
+            await asyncio.sleep(0.002)
+
+    task = asyncio.create_task(others())
+    await block.aput([user(words(f"Part {at}", 2_000)) for at in range(20)])
+    task.cancel()
+    assert len(steps) > 10
+
+
 def test_flat_requests_alone(scripted: ScriptedServer, openai_llm: Make) -> None:
     answers(scripted)
     asyncio.run(SummaryMemoryBlock(llm=openai_llm()).aput([*talk(2)]))

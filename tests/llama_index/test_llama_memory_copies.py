@@ -16,11 +16,12 @@ import pytest
 from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.llms import ChatMessage
 from llama_index.core.storage.chat_store import BaseChatStore, SimpleChatStore
-from workflows.context.serializers import JsonSerializer
+from llama_index.core.tools import FunctionTool
+from pydantic import ValidationError
 
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, WaterMark
-from llama_index_frugal import SummarizingMemory
+from llama_index_frugal import SummarizingMemory, SummaryMemoryBlock
 from tests.llama_index.remembering import (
     EARLY,
     SUMMARY,
@@ -82,7 +83,49 @@ def test_what_is_read_goes_on_with_the_same_requests(
     assert [e.id for e in read.compactions] == [e.id for e in memory.compactions]
 
 
-def test_a_workflow_serialises_it_and_so_does_pickle() -> None:
+def test_a_shallow_copy_has_a_state_of_its_own() -> None:
+    memory = memory_of()
+    goes_on_with(memory, 4)
+    before = memory.state
+    other = copy.copy(memory)
+    other.put(user(question(4)))
+    other.get()
+    assert (memory.state, other.state.account.calls) == (before, 5)
+    for one in (memory, other):
+        assert SummarizingMemory.from_json(one.to_json()).state == one.state
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"state": "my key is sk-1", "answered": "", "compactions": []},
+        {"state": None, "answered": "", "compactions": [{"my key is sk-1": 1}]},
+        {"state": None, "answered": "", "compactions": 3},
+        {},
+    ],
+    ids=["state", "event", "number", "nothing"],
+)
+def test_what_cannot_be_read_is_begun_anew_and_not_logged(
+    kept: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = memory_of()
+    goes_on_with(memory, 8)
+    written = memory.to_dict()
+    kept = {**kept, "state": kept.get("state") or written["kept"]["state"]} if kept else kept
+    read = SummarizingMemory.from_dict({**written, "kept": kept})
+    assert (read.state.segments, read.compactions) == ((), ())
+    assert read.get_all() == memory.get_all()
+    assert "sk-1" not in caplog.text
+
+
+def test_keys_are_not_printed(openai_llm: Make) -> None:
+    llm = openai_llm(api_key="sk-very-secret")
+    assert "sk-very-secret" in repr(llm)
+    memory = SummarizingMemory.from_defaults(llm=llm, summarizer=llm)
+    assert "sk-very-secret" not in repr((memory, SummaryMemoryBlock(llm=llm)))
+
+
+def test_what_is_written_of_a_memory_and_pickled_can_be_read() -> None:
     memory = memory_of()
     memory.put(
         ChatMessage(
@@ -91,9 +134,7 @@ def test_a_workflow_serialises_it_and_so_does_pickle() -> None:
         )
     )
     goes_on_with(memory, 8)
-    serializer = JsonSerializer()
     for read in (
-        serializer.deserialize(serializer.serialize(memory)),
         pickle.loads(pickle.dumps(memory)),
         SummarizingMemory.model_validate_json(memory.model_dump_json()),
     ):
@@ -231,6 +272,59 @@ async def test_an_answer_that_is_given_up_loses_nothing(
     assert len(memory.compactions) == 1
 
 
+def said_in(memory: SummarizingMemory) -> list[tuple[str, int, str]]:
+    """The segments, but for their sizes, which are those for the model that answers."""
+    return [(segment.id, segment.end, segment.text) for segment in memory.state.segments]
+
+
+@pytest.mark.parametrize("way", ["reset", "areset"])
+async def test_a_turn_under_way_leaves_nothing_of_what_was_forgotten(
+    way: str, scripted: ScriptedServer, openai_llm: Make
+) -> None:
+    scripted.always(Reply(SUMMARY, delay_s=0.2))
+    memory = SummarizingMemory.from_defaults(
+        llm=openai_llm(), policy=EARLY, summarizer="same", system_prompt="",
+        chat_history=[*talk(6)],
+    )  # fmt: skip
+    memory.put(user(question(6)))
+    turn = asyncio.create_task(memory.aget())
+    while not summaries(scripted):
+        await asyncio.sleep(0.005)
+    if way == "reset":
+        memory.reset()
+    else:
+        await memory.areset()
+    view = await turn
+    assert len(view) < 13  # whoever asked has an answer
+    assert memory.state == SummarizingMemory.from_defaults().state
+    assert memory.compactions == ()
+    assert "W4711" not in memory.to_json()
+
+
+def test_options_that_are_set_later_hold_from_then_on(
+    scripted: ScriptedServer, openai_llm: Make, anthropic_llm: Make
+) -> None:
+    scripted.always(Reply(words("So")))
+    memory = memory_of(policy=CompactionPolicy(keep_tokens=10**6))
+    goes_on_with(memory, 9)
+    assert not memory.compactions
+    memory.policy = EARLY
+    goes_on_with(memory, 1, first=9)
+    assert len(memory.compactions) == 1
+    segments = said_in(memory)
+    with pytest.raises(ValidationError):
+        memory.policy = None  # type: ignore[assignment]
+    assert memory.policy == EARLY
+    memory.tools = [question]
+    memory.model, memory.provider = "", ""
+    memory.llm = anthropic_llm("claude-sonnet-4-5")
+    ask(memory, memory.llm, 10)
+    assert said_in(memory) == segments
+    assert memory.state.account.head.startswith("anthropic:claude-sonnet-4-5:")
+    assert memory.state.account.calls == 11
+    assert [type(tool) for tool in memory.tools] == [FunctionTool]
+
+
 def test_a_provider_that_is_switched_in_the_middle(
     scripted: ScriptedServer, openai_llm: Make, anthropic_llm: Make
 ) -> None:
@@ -241,7 +335,7 @@ def test_a_provider_that_is_switched_in_the_middle(
     )
     for at in range(9):
         ask(memory, openai_llm("gpt-4o"), at)
-    segments = memory.state.segments
+    segments = said_in(memory)
     assert segments
     spent_before = memory.state.account.spent_nanos
     other = anthropic_llm("claude-sonnet-4-5")
@@ -254,14 +348,14 @@ def test_a_provider_that_is_switched_in_the_middle(
     )
     ask(memory, other, 9)
     account = memory.state.account
-    assert memory.state.segments == segments
+    assert said_in(memory) == segments
     # Written anew as a whole: 3.75 dollars for a million tokens (platform.claude.com, 2026-11).
     paid = account.spent_nanos - spent_before
     assert paid == pytest.approx(account.sent_tokens * 3_750, rel=0.01)
     last = scripted.requests[-1]
     assert last.path.endswith("messages")
     check_tool_pairs(last.body)
-    assert json.dumps(segments[0].text)[1:-1] in texts(last.body)
+    assert json.dumps(segments[0][2])[1:-1] in texts(last.body)
     for at in range(10, 14):
         ask(memory, other, at)
     assert len(memory.get_all()) == 28

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from llama_index.core.chat_engine import (
 )
 from llama_index.core.llms import ChatMessage
 from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.workflow import Context
 
 from llama_index_frugal import SummarizingMemory
 from tests.llama_index.remembering import (
@@ -145,6 +147,28 @@ async def test_function_agents(
     assert len(memory.compactions) == len(summaries(scripted)) >= 2
     assert len(rewrites(sent)) == len(memory.compactions)
     assert all(at % 4 == 0 for at in rewrites(sent))  # never while a question is being answered
+
+
+@pytest.mark.filterwarnings("ignore::workflows.context.state_store.UnserializableKeyWarning")
+async def test_an_agent_that_goes_on_with_a_context_goes_on_with_the_memory(
+    scripted: ScriptedServer, openai_llm: Make
+) -> None:
+    calls_tool(scripted, 3)
+    llm = openai_llm()
+    memory = remembers(llm, tools=[look_up])
+    agent = FunctionAgent(llm=llm, tools=[look_up], system_prompt=NICE)
+    context = Context(agent)
+    for at in range(3):
+        await agent.run(question(at), ctx=context, memory=memory)
+        assert await context.store.get("memory") is memory
+    assert len(memory.get_all()) == 24
+    assert memory.state.account.calls == 3
+    assert len(memory.compactions) == len(summaries(scripted)) == 1
+    read = Context.from_dict(agent, json.loads(json.dumps(context.to_dict())))
+    saved = SummarizingMemory.from_json(memory.to_json(), llm=llm, summarizer="same")
+    await agent.run(question(3), ctx=read, memory=saved)
+    assert len(saved.get_all()) == 32
+    check_tool_pairs(asked(scripted)[-1])
 
 
 async def test_several_agents_share_a_memory(scripted: ScriptedServer, openai_llm: Make) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.tools import FunctionTool
@@ -20,8 +20,10 @@ from frugal_chains import Ledger
 from frugal_chains.dispatch.memory import Compaction, SummaryRequest
 from frugal_chains.errors import FrugalError
 from frugal_chains.memory import CompactionPolicy, Shown, WaterMark
+from frugal_chains.tokens import TokenCounter
 from llama_index_frugal import SystemPromptCompressor, compacting_llm, pinned, track_cost
 from llama_index_frugal.memory._asking import Asks
+from tests.llama_index.caching import CHATS, chat_in
 from tests.llama_index.remembering import (
     EARLY,
     answers,
@@ -302,6 +304,33 @@ def test_a_failing_summariser_fails_no_answer(scripted: ScriptedServer, openai_l
         assert 2 <= len(summaries(scripted)) <= 6
 
 
+class Flat(CustomLLM):
+    """Completes prompts. As its base has it, `achat` asks `chat`, and `astream_chat` the other."""
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="flat")
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return CompletionResponse(text=words("So"))
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        yield self.complete(prompt)
+
+
+@pytest.mark.parametrize("way", CHATS)
+async def test_an_llm_that_answers_one_method_by_another_decides_once(way: str) -> None:
+    told: list[Compaction] = []
+    llm = compacting_llm(Flat(), EARLY, on_compaction=told.append)
+    history: list[ChatMessage] = []
+    for at in range(9):
+        history.append(user(question(at)))
+        await chat_in(llm, way, history)
+        history.append(assistant(words("So")))
+    assert told
+    assert len(llm._compacts._states._states) == 9  # not one of what was sent, besides
+
+
 def test_nothing_that_fails_in_a_memory_fails_a_call(
     scripted: ScriptedServer, openai_llm: Make
 ) -> None:
@@ -310,11 +339,11 @@ def test_nothing_that_fails_in_a_memory_fails_a_call(
     class Broken(FrugalError):
         """Of a counter."""
 
-    class Counter:
-        def __getattr__(self, name: str) -> Any:
+    class Counter(TokenCounter):
+        def __getattribute__(self, name: str) -> Any:
             raise Broken
 
-    llm = compacting_llm(openai_llm(), EARLY, counter=Counter())  # type: ignore[arg-type]
+    llm = compacting_llm(openai_llm(), EARLY, counter=Counter())
     history: list[ChatMessage] = []
     goes_on(llm, history, 9)
     assert rewrites(asked(scripted)) == []
@@ -340,7 +369,7 @@ def test_a_memory_asks_the_llm_under_it_for_summaries(
     asks = Asks(llm)
     view = tuple(Shown(position=at) for at in range(12))
     request = SummaryRequest(kind="aligned", prompt="Sum up.", limit_tokens=50, view=view)
-    assert "So" in str(asks(request, [*talk(6)]))
+    assert "So" in asks.put("", [*talk(6)])(request).message.content
     assert not told
     assert len(asked(scripted)[-1]["messages"]) == 13
 

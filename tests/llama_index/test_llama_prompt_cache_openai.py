@@ -49,9 +49,10 @@ def asked(scripted: ScriptedServer) -> Any:
 
 
 def breakpoints(body: Any) -> list[str]:
+    """Types of the parts that have one."""
     rows = body.get("messages", body.get("input"))
     return [
-        row["role"]
+        part["type"]
         for row in rows
         if isinstance(row.get("content"), list)
         for part in row["content"]
@@ -144,6 +145,8 @@ def test_breakpoints_from_gpt_5_6_on(
         assert _plain(seen[-1]) == _plain(body)
     for body in seen:
         assert 1 <= len(breakpoints(body)) <= 4
+        # openai 2.54 `ResponseInputTextParam.type`: "Always `input_text`", others are refused.
+        assert set(breakpoints(body)) == {"input_text" if responses else "text"}
         assert body["prompt_cache_options"]["mode"] == "explicit"  # the end is written in vain
         assert not any("Now it is" in str(part) and MARK in str(part) for part in _rows(body))
 

@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from frugal_chains.compression import ContextBudget, budget_tokens
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import PriceBook, Priced
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import shared_prices
@@ -58,7 +59,7 @@ class Allowance:
         try:
             prices = self._prices or shared_prices()
             price = prices.price(_THOUSAND, model=self.model, provider=self.provider or None)
-        except Exception:
-            logger.warning("a budget in dollars is not held: no price", exc_info=True)
+        except Exception as error:
+            logger.warning("a budget in dollars is not held: no price", exc_info=wordless(error))
             return None
         return price.nanos if isinstance(price, Priced) else None

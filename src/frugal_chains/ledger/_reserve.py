@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from frugal_chains.errors import wordless
 from frugal_chains.ledger._append import Entry, book, settle
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._codec import attempt_from_json, attempt_to_json
@@ -72,8 +73,10 @@ def book_expired(db: sqlite3.Connection, ids: SeriesIds, *, now: datetime) -> No
     for packed, stub in db.execute(query, (microseconds(now),)).fetchall():
         try:
             entry = _entry(stub)
-        except Exception:  # whatever it is, it must not block every other call
-            logger.exception("a call whose lease has passed cannot be booked: %s", stub)
+        except Exception as error:  # whatever it is, it must not block every other call
+            logger.error(
+                "a call whose lease has passed cannot be booked: %s", stub, exc_info=wordless(error)
+            )
             settle(db, packed)
         else:
             book(db, ids, entry)

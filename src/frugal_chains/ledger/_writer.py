@@ -10,6 +10,8 @@ from contextvars import Context
 from queue import SimpleQueue
 from typing import Final, Protocol
 
+from frugal_chains.errors import wordless
+
 logger = logging.getLogger("frugal_chains.ledger")
 
 GATHER_S: Final = 0.25
@@ -75,8 +77,10 @@ class Writer:
                 return
             try:
                 written = owner.flush()
-            except Exception:
-                logger.exception("what has arrived could not be written to the ledger")
+            except Exception as error:
+                logger.error(
+                    "what has arrived could not be written to the ledger", exc_info=wordless(error)
+                )
                 written = False
             del owner  # the thread must not keep its owner alive
             if not written:

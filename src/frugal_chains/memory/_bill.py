@@ -86,7 +86,8 @@ class Bill:
     steady_nanos: float
     summary_nanos: float
     own_summary_nanos: float
-    """Of a summary by the model that answers, whoever makes this one."""
+    """Of a summary by the model that answers, whoever makes this one: for a digest and for another
+    model's, from a transcript."""
     short_tokens: int
     """Of the compacted request."""
     segment_tokens: int
@@ -137,7 +138,7 @@ def bill_of(
     short = sizes.head + old + kept + segment + cut.newest_tokens
     front = Front(cache, sizes.head + sizes.segments + sizes.kept, sizes.cached)
     way, summary_nanos = terms.cheapest(cut.dropped_tokens, front, summary)
-    own = SummaryWay(kind="aligned", prices=cache.prices)
+    own = way if way.kind == "aligned" else SummaryWay(kind="flat", prices=cache.prices)
     shared = min(shared_tokens, sizes.cached) if terms.reads_parts else 0
     growth = max(0, min(sizes.view - sizes.cached, short)) if warm else short
     return Bill(

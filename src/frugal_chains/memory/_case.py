@@ -55,6 +55,11 @@ class Case:
         bill = bill_of(sizes, cut, shared, merge=merge, terms=terms, policy=policy)
         return cls(facts, messages, groups, state, terms, policy, sizes, cut, merge, shared, bill)
 
+    @property
+    def held_tokens(self) -> int:
+        """Of messages behind the head that stay whatever leaves, or have stayed."""
+        return self.sizes.kept + _fixed_tokens(self.messages, self.state.end)
+
     def left_alone(self, reason: Reason, account: Account) -> Decision:
         """Nothing is compacted."""
         return Decision(

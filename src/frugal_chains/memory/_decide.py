@@ -78,7 +78,8 @@ def _reason(case: Case, after: Account, expected_calls: float | None) -> Reason:
     if expected_calls is not None and bill.rent_nanos * expected_calls < bill.extra_nanos:
         return "no_pay_back"
     if isinstance(policy.trigger, WaterMark):
-        due = sizes.view - sizes.head >= _water_mark(policy.trigger, case, after)
+        held = sizes.head + case.held_tokens
+        due = sizes.view - held >= _water_mark(policy.trigger, case, after, held)
         return "water_mark" if due else "too_early"
     return _rent_or_buy(policy.trigger, case, after)
 
@@ -116,13 +117,13 @@ def _reads_too_little(trigger: RentEqualsBuy, case: Case, after: Account) -> boo
     return after.period_read_tokens < trigger.cached_share * after.period_tokens
 
 
-def _water_mark(trigger: WaterMark, case: Case, after: Account) -> float:
-    """Tokens of history at which to compact."""
+def _water_mark(trigger: WaterMark, case: Case, after: Account, held_tokens: int) -> float:
+    """Tokens of history at which to compact, without what never leaves."""
     if trigger.high_tokens is not None:
         return trigger.high_tokens
     growth = (case.sizes.unmanaged - case.sizes.head) / after.calls
     slope = growth * case.terms.cache.prices.cache_read
     if slope <= 0:
         return math.inf
-    low = case.bill.short_tokens - case.sizes.head
+    low = max(0, case.bill.short_tokens - held_tokens)
     return low + growth * math.sqrt(2 * max(0.0, case.bill.price_nanos) / slope)

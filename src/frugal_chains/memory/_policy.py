@@ -29,7 +29,7 @@ class RentEqualsBuy:
     """Of what has been sent before, at least so much should come from the provider's cache between
     two compactions: quicker answers, and easier on rate limits. Where reads cost half a fresh token
     the bill alone would compact so often that it is less;"""
-    patience: float = 1.9
+    patience: float = 1.7
     """but a compaction waits for it no longer than until the rent is so many times the price that
     it has with a summary by the model that answers. A digest is free, and would come as often as
     prices let it."""
@@ -49,7 +49,8 @@ class WaterMark:
     """
 
     high_tokens: int | None = None
-    """Of all messages that are sent; None: by the closed form."""
+    """Of the messages that are sent, without pinned and system messages, which never leave; None:
+    by the closed form."""
 
     def __post_init__(self) -> None:
         if self.high_tokens is not None:

@@ -9,6 +9,7 @@ from frugal_chains.prompt_cache._diagnose import diagnose
 from frugal_chains.prompt_cache._diagnosis import Cause, Diagnosis, SentRequest
 from frugal_chains.prompt_cache._facts import CacheBlock, Traffic
 from frugal_chains.prompt_cache._key import prompt_cache_key
+from frugal_chains.prompt_cache._layout import positions, static_first
 from frugal_chains.prompt_cache._plan import CacheMarker, CachePlan, plan_breakpoints
 from frugal_chains.prompt_cache._prints import (
     BlockPrint,
@@ -42,8 +43,10 @@ __all__ = [
     "first_difference",
     "from_json",
     "plan_breakpoints",
+    "positions",
     "prompt_cache_key",
     "read_reason",
+    "static_first",
     "terms_by_ttl",
     "to_json",
 ]

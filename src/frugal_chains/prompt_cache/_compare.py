@@ -136,11 +136,11 @@ def _kind_of_change(
     if new and gone:
         index = (changed or new)[0]
         return _CHANGES[level, "changed"], index, after[index].name
-    if new or has - had:
-        index = new[0] if new else min(equal, len(after) - 1)
+    if has - had:
+        index = new[0] if new else equal
         return _CHANGES[level, "added"], index, after[index].name
-    if gone or had - has:
-        index = gone[0] if gone else min(equal, len(before) - 1)
+    if had - has:
+        index = gone[0] if gone else equal
         return _CHANGES[level, "removed"], index, before[index].name
     return _CHANGES[level, "reordered"], equal, after[equal].name
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from frugal_chains.errors import CachePlanError
 from frugal_chains.pricing import CacheTerms
 from frugal_chains.prompt_cache._compare import Difference, first_difference
 from frugal_chains.prompt_cache._diagnosis import Cause, Diagnosis, SentRequest
+from frugal_chains.prompt_cache._terms import shortest_and_longest
 from frugal_chains.providers import CacheControls
 
 _CLOSE: Final = 0.02
@@ -22,7 +22,7 @@ def judge(
     terms: Mapping[str, CacheTerms],
 ) -> Diagnosis:
     """Of the later request alone: since when it has been so is not told."""
-    short, long = _terms(controls, terms)
+    short, long = (terms[name] for name in shortest_and_longest(controls, terms))
     reusable = min(_left(before, controls, short), after.usage.input_tokens)
     read = after.usage.cache_read_tokens
     missed = max(0, reusable - read)
@@ -42,18 +42,6 @@ def judge(
         missed_tokens=missed,
         cost_nanos=_cost(after, missed, short, long),
     )
-
-
-def _terms(
-    controls: CacheControls, terms: Mapping[str, CacheTerms]
-) -> tuple[CacheTerms, CacheTerms]:
-    names = [name for name, _ in controls.ttls if name in terms] or [n for n in ("",) if n in terms]
-    if not names:
-        raise CachePlanError(
-            f"terms of {sorted(terms)}: expected one of {[name for name, _ in controls.ttls]}, "
-            "the times to live of this provider"
-        )
-    return terms[names[0]], terms[names[-1]]
 
 
 def _left(before: SentRequest, controls: CacheControls, terms: CacheTerms) -> int:

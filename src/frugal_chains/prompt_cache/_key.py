@@ -13,6 +13,9 @@ def prompt_cache_key(salt: str, prefix: str) -> str:
         prefix: The fingerprint of the part that stays the same (`RequestPrint.head`).
     """
     salted = hashlib.blake2b(
-        prefix.encode(), key=hashlib.sha256(salt.encode()).digest(), digest_size=14, person=b"key"
+        prefix.encode("utf-8", "surrogatepass"),
+        key=hashlib.sha256(salt.encode("utf-8", "surrogatepass")).digest(),
+        digest_size=14,
+        person=b"key",
     )
     return f"fc1-{salted.hexdigest()}"

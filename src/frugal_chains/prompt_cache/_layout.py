@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import Protocol
 
 from frugal_chains.errors import CachePlanError
-from frugal_chains.prompt_cache._facts import RANK, CacheBlock
+from frugal_chains.prompt_cache._facts import RANK, CacheBlock, Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +41,35 @@ class Layout:
         return self.ends[rank] if rank >= 0 else 0
 
 
-def static_first(blocks: Sequence[CacheBlock]) -> tuple[int, ...]:
+class Placed(Protocol):
+    """What can be put in order: a block, with its text or without."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def volatile(self) -> bool: ...
+
+
+def static_first(blocks: Sequence[Placed]) -> tuple[int, ...]:
     """Indices in an order in which instructions that stay the same stand before those that do not;
     all else stays where it is."""
-    return tuple(
-        sorted(
-            range(len(blocks)),
-            key=lambda i: (RANK[blocks[i].kind], blocks[i].kind == "system" and blocks[i].volatile),
-        )
-    )
+    system = [i for i, block in enumerate(blocks) if block.kind == "system"]
+    moved = iter(sorted(system, key=lambda i: blocks[i].volatile))
+    return tuple(next(moved) if block.kind == "system" else i for i, block in enumerate(blocks))
+
+
+def positions(blocks: Sequence[CacheBlock], *, runs_count_once: bool) -> tuple[int, ...]:
+    """Of each block, as a look-back counts them, from 1 on: a run of calls, or of results, may be
+    one."""
+    found: list[int] = []
+    place, run = 0, ""
+    for block in blocks:
+        same_run = bool(runs_count_once and block.run and block.run == run)
+        place += 0 if same_run else block.positions
+        run = block.run
+        found.append(place)
+    return tuple(found)
 
 
 def lay_out(
@@ -66,22 +87,12 @@ def lay_out(
                 f"a block of kind {after.kind!r} behind one of kind {before.kind!r}: "
                 "expected tools, then system, then messages, as the provider reads them"
             )
-    ends: list[int] = []
-    places: list[int] = []
-    tokens, place, run = 0, 0, ""
-    for block in sent:
-        tokens += block.tokens
-        same_run = bool(runs_count_once and block.run and block.run == run)
-        place += 0 if same_run else block.positions
-        run = block.run
-        ends.append(tokens)
-        places.append(place)
     stable = next((rank for rank, block in enumerate(sent) if block.volatile), len(sent))
     heads = (rank for rank in range(stable) if sent[rank].kind == "message")
     return Layout(
         order=tuple(order),
-        ends=tuple(ends),
-        places=tuple(places),
+        ends=tuple(accumulate(block.tokens for block in sent)),
+        places=positions(sent, runs_count_once=runs_count_once),
         stable=stable,
         head=next(heads, stable),
         grows=all(block.volatile for block in sent[stable:]),

@@ -46,6 +46,8 @@ def options(
 ) -> Iterator[Option]:
     """All that may be done; the caller's markers stand in each. `lengths`: whether markers that
     are not the caller's may be short, long, or both."""
+    # In front of a long one of the caller's ours has to be long.
+    last_long = max((mark.rank for mark in own if mark.long and True not in lengths), default=-1)
     for mode in ("implicit", "explicit") if controls.writes_unasked else ("",):
         moded = _in_mode(scene, mode, controls)
         taken = {mark.rank for mark in (*own, *_unasked(moded, mode))}
@@ -53,7 +55,7 @@ def options(
         found = {
             rank: why
             for rank, why in candidates(blocks, moded, controls).items()
-            if rank not in taken
+            if rank not in taken and rank > last_long
         }
         sets = {tuple(choose(found, last, slots)) for last in found} | {()}
         for ranks in sorted(sets):

@@ -40,8 +40,6 @@ def _stay(
     blocks: Sequence[CacheBlock], layout: Layout, marked: Sequence[int], controls: CacheControls
 ) -> list[int]:
     most = controls.most_considered or controls.most_markers
-    if len(marked) <= most:
-        return list(marked)
     kind = {rank: blocks[layout.order[rank]].kind for rank in marked}
     last = {kind[rank]: rank for rank in marked}
     first = [last[head] for head in ("tools", "system") if head in last]

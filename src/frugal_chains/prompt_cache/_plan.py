@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from frugal_chains.errors import CachePlanError
 from frugal_chains.pricing import CacheTerms
 from frugal_chains.prompt_cache._bill import Scene, unmarked_nanos
 from frugal_chains.prompt_cache._facts import CacheBlock, Traffic
@@ -19,6 +18,7 @@ from frugal_chains.prompt_cache._key import prompt_cache_key
 from frugal_chains.prompt_cache._layout import Layout, lay_out, static_first
 from frugal_chains.prompt_cache._options import Option, as_given, options
 from frugal_chains.prompt_cache._own import own_marks
+from frugal_chains.prompt_cache._terms import shortest_and_longest
 from frugal_chains.providers import CacheControls
 
 NOBODY: Final = Traffic()
@@ -64,6 +64,8 @@ class CachePlan:
     """Of this request, expected."""
     write_tokens: int = 0
     """To be written by this request, expected: 0 where the provider does not bill it apart."""
+    write_long_tokens: int = 0
+    """Of those, for the longer time to live."""
     saving_nanos: int = 0
     """Over this call and those expected, against the request as it was given. Never below 0."""
     reasons: tuple[str, ...] = ()
@@ -127,19 +129,14 @@ def _scene(
     ahead: Traffic,
     others: Traffic,
 ) -> Scene:
-    names = [name for name, _ in controls.ttls if name in terms]
-    if not names:
-        raise CachePlanError(
-            f"terms of {sorted(terms)}: expected one of {[name for name, _ in controls.ttls]}, "
-            "the times to live of this provider"
-        )
+    short, long = shortest_and_longest(controls, terms)
     return Scene(
         layout=layout,
         kept=tuple(rank for rank, index in enumerate(layout.order) if blocks[index].kept),
-        short=terms[names[0]],
-        long=terms[names[-1]],
-        short_s=controls.ttl_s(names[0]),
-        long_s=controls.ttl_s(names[-1]),
+        short=terms[short],
+        long=terms[long],
+        short_s=controls.ttl_s(short),
+        long_s=controls.ttl_s(long),
         lookback=controls.lookback,
         ahead=ahead,
         others=others,
@@ -195,6 +192,7 @@ def _marked(
         mode=best.mode,
         read_tokens=best.split.read,
         write_tokens=best.split.long + best.split.short,
+        write_long_tokens=best.split.long,
         saving_nanos=max(0, int(baseline.nanos - best.nanos)),
         reasons=(*reasons, *_of_choice(best, after, callers), *plan.reasons),
     )

@@ -48,7 +48,7 @@ _SETTINGS: Final = (
 
 def to_json(request: RequestPrint) -> dict[str, Any]:
     """As plain data for JSON: below 400 bytes without blanks, for a model's name of up to 40
-    characters and up to six settings."""
+    ASCII letters, up to six settings, and prompts of up to ten million tokens."""
     messages = request.messages
     numbers = [n for n in _kept_numbers(messages.count) if n in messages.rolling]
     ends = [messages.ends[n] for n in numbers]

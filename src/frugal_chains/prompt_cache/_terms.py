@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from frugal_chains.errors import CachePlanError
 from frugal_chains.pricing import CacheTerms, PriceBook, ServiceTier, TokenPrices
-from frugal_chains.providers import cache_controls, cache_rule
+from frugal_chains.providers import CacheControls, cache_controls, cache_rule
 
 
 def terms_by_ttl(
@@ -56,3 +57,21 @@ def terms_by_ttl(
         if first is None or prices.cache_write > first.prices.cache_write:
             found[name] = CacheTerms.of(prices, rule, min_tokens=min_tokens)
     return found
+
+
+def shortest_and_longest(
+    controls: CacheControls, terms: Mapping[str, CacheTerms]
+) -> tuple[str, str]:
+    """The names of those times to live of a provider that have terms.
+
+    Raises:
+        CachePlanError: none has.
+    """
+    offered = [name for name, _ in controls.ttls] or [""]
+    names = [name for name in offered if name in terms]
+    if not names:
+        raise CachePlanError(
+            f"terms of {sorted(terms)}: expected one of {offered}, "
+            "the times to live of this provider"
+        )
+    return names[0], names[-1]

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from frugal_chains.errors import wordless
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.ledger import Ledger
 from frugal_chains.prompt_cache import (
@@ -65,8 +66,8 @@ class Prints:
         try:
             stored = request_prints(start.request(), self._own_key(), start.settings())
             reason = small_reason(end.raw())
-        except Exception:
-            logger.exception("a call has no fingerprints")
+        except Exception as error:
+            logger.error("a call has no fingerprints", exc_info=wordless(error))
             return None
         return stored if reason is None else {**stored, "r": reason}
 

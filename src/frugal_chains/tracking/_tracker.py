@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frugal_chains.budgets import Budget, BudgetGuard, BudgetState
-from frugal_chains.errors import BudgetExceeded
+from frugal_chains.errors import BudgetExceeded, wordless
 from frugal_chains.ledger import Attempt, Ledger, MeterFacts, moment
 from frugal_chains.pricing import Price, PriceBook, Unpriced
 from frugal_chains.tokens import TokenCounter
@@ -97,8 +97,8 @@ class Tracker:
         except BudgetExceeded:
             self._calls.open.pop(key, None)
             raise
-        except Exception:
-            logger.exception("a call goes on without its budget being held")
+        except Exception as error:
+            logger.error("a call goes on without its budget being held", exc_info=wordless(error))
             call.notes += ("budget not held: see the log",)
         if call.reserved and self._calls.open.get(key) is not call:
             self.guard.release(call.id)  # it ended in another thread while this one waited
@@ -198,14 +198,14 @@ class Tracker:
         try:
             usage, notes = usage_of(start, end, self.counter, streamed=call.streamed)
         except Exception as error:
-            logger.exception("usage of a call could not be estimated")
+            logger.error("usage of a call could not be estimated", exc_info=wordless(error))
             usage, notes = Usage(source="estimated"), [f"usage unknown: {error!r}"]
         if not end.of_batch and (call.counted is not None or self._lessons.due(start)):
             self._learn(call, usage)
         try:
             price = price_of(start, end, usage, self.prices, at_us=call.at_us)
         except Exception as error:
-            logger.exception("a call could not be priced")
+            logger.error("a call could not be priced", exc_info=wordless(error))
             price = Unpriced(reason=f"pricing failed: {error!r}")
         if call.notes or end.note:
             notes = [*notes, *call.notes, *filter(None, [end.note])]
@@ -217,8 +217,8 @@ class Tracker:
     def _learn(self, call: OpenCall, usage: Usage) -> None:
         try:
             self._lessons.learn(call.start, call.counted, usage)
-        except Exception:
-            logger.exception("nothing was learned from a call")
+        except Exception as error:
+            logger.error("nothing was learned from a call", exc_info=wordless(error))
 
     def _book(self, call: OpenCall, attempt: Attempt) -> Attempt:
         self._record(attempt, reserved=call.reserved)
@@ -229,8 +229,8 @@ class Tracker:
     def _record(self, attempt: Attempt, *, reserved: bool) -> None:
         try:
             self.ledger.store.append(attempt, reservation_id=attempt.id if reserved else None)
-        except Exception:
-            logger.exception("an attempt could not be recorded: %s", attempt)
+        except Exception as error:
+            logger.error("an attempt could not be recorded: %s", attempt, exc_info=wordless(error))
 
     def _end_late(self, key: str, end: CallEnd) -> Attempt | None:
         """The true end of a call that was given up: its row is replaced, its sums corrected."""

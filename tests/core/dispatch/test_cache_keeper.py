@@ -70,6 +70,33 @@ def test_what_was_marked_is_expected_until_it_expires() -> None:
     assert made.plan(talk(3), conversation="one", **SONNET).read_tokens == 0
 
 
+@pytest.mark.parametrize("jump_s", [3600.0, 86_400.0 * 365])
+def test_what_was_marked_in_the_future_is_not_there(jump_s: float) -> None:
+    """A clock that was an hour or a year ahead for one call."""
+    clock = ManualClock(START_S + jump_s)
+    made = keeper(clock)
+    made.plan(talk(2), conversation="one", **SONNET)
+    clock.advance(-jump_s)
+    assert made.plan(talk(3), conversation="one", **SONNET).read_tokens == 0
+    clock.advance(9)
+    assert made.plan(talk(4), conversation="one", **SONNET).read_tokens > 0
+    clock.advance(-2)
+    assert made.plan(talk(5), conversation="one", **SONNET).read_tokens > 0
+
+
+def test_an_hour_begins_anew_with_every_use() -> None:
+    """ "Refreshed for no additional cost each time the cached content is used": at the end of each
+    fourth part of an hour what was written for an hour is read by a request of five minutes."""
+    clock = ManualClock(START_S)
+    made, head = keeper(clock), [tool("a", 1000), system("s", 1000)]
+    asked = [*head[:-1], replace(head[-1], marker="1h"), message("m")]
+    made.plan(asked, conversation="one", **SONNET)
+    for number in range(6):
+        clock.advance(900)
+        plan = made.plan([*head, message(f"n{number}")], conversation=f"{number}", **SONNET)
+        assert plan.read_tokens > 0
+
+
 def test_another_conversation_reads_the_head_that_they_share() -> None:
     made = keeper()
     made.plan(talk(1), conversation="one", **SONNET)
@@ -263,6 +290,17 @@ def test_the_first_effect_is_the_surcharge_and_the_next_the_saving() -> None:
     assert plan.read_tokens > 0
 
 
+def test_what_is_written_for_an_hour_costs_twice_the_input() -> None:
+    """The head for an hour at $6 a million, what stands behind it for five minutes at $3.75."""
+    head = [tool("a", 1000), replace(system("s", 1000), marker="1h")]
+    with Ledger.open("memory://") as books:
+        plan = keeper().plan(talk(2, head), conversation="one", trackers=[Tracker(books)], **SONNET)
+        (effect,) = books.effects()
+    assert 0 < plan.write_long_tokens < plan.write_tokens
+    short = plan.write_tokens - plan.write_long_tokens
+    assert effect.net_nanos == -plan.write_long_tokens * 3000 - short * 750
+
+
 @given(
     st.lists(
         st.tuples(
@@ -322,6 +360,35 @@ def test_a_thousand_messages_are_planned_in_milliseconds() -> None:
     assert own_seconds(lambda: made.plan(blocks, conversation="one", **SONNET)) < 0.1
 
 
+WORDS = "sk-secret: my prompt"
+
+
+class Broken:
+    """Fails with a key and a prompt in its words."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(WORDS)
+
+    def __call__(self, *given: Any) -> Any:
+        raise RuntimeError(WORDS)
+
+
+def test_of_what_fails_the_log_has_no_words(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception's words may hold a prompt or a key."""
+    broken: Any = Broken()
+    keeper(counter=broken).plan(talk(2), **SONNET)
+    MissWatch(counter=broken).answered(
+        talk(2), CachePlan(), usage=used(0, 1800), at_s=START_S, **SONNET
+    )
+    watch = MissWatch(broken)
+    for name in ("a", "b"):
+        blocks = [tool(name), system(), message("m")]
+        watch.answered(blocks, CachePlan(), usage=used(0, 1800), at_s=START_S, **SONNET)
+    assert "secret" not in caplog.text
+    kinds = [record.exc_info and record.exc_info[0] for record in caplog.records]
+    assert [kind and kind.__name__ for kind in kinds] == ["RuntimeError"] * 3
+
+
 # -- what was missed -------------------------------------------------------------------------------
 
 
@@ -374,3 +441,17 @@ def test_a_model_without_a_price_costs_nothing_that_could_be_told() -> None:
         )  # fmt: skip
     (miss,) = told
     assert (miss.block, miss.diagnosis.cost_nanos) == ("tool b", 0)
+
+
+def test_conversations_without_a_name_that_begin_alike_miss_nothing_of_one_another() -> None:
+    """Two people greet; what the other one said next was not changed by anybody."""
+    for named, count in (("", 0), ("one", 2)):
+        told: list[CacheMiss] = []
+        watch = MissWatch(told.append, clock=ManualClock(START_S))
+        for text in ("x", "y", "z"):
+            blocks = [tool("a"), system(), message("hello"), message(text)]
+            watch.answered(
+                blocks, CachePlan(), usage=used(0, 1800), at_s=START_S, conversation=named,
+                **SONNET,
+            )  # fmt: skip
+        assert len(told) == count

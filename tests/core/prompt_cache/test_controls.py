@@ -135,6 +135,29 @@ def test_gpt_5_5_keeps_every_2048_tokens() -> None:
     assert intervals == [128, 2048, 2048, 1]
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "alone", "marked"),
+    [
+        ("openai", "gpt-4o", True, True),
+        ("openai", "gpt-5.6-sol", False, True),
+        ("openai", "gpt-6.1-terra", False, True),
+        ("deepseek", "deepseek-v4-flash", True, True),
+        ("anthropic", "claude-sonnet-4-6", True, True),
+        ("bedrock", "amazon.nova-pro-v1:0", True, True),
+        ("google_genai", "gemini-3.8-flash", True, True),
+        ("ollama", "llama3.1:8b", True, True),
+    ],
+)
+def test_who_reads_a_beginning_of_a_request_that_went_on_otherwise(
+    provider: str, model: str, alone: bool, marked: bool
+) -> None:
+    """OpenAI's guide, from GPT-5.6 on: only lookup boundaries are tried. DeepSeek's, third request
+    of the second example: A + D reads the A that two have shared. Claude keeps nothing at all but
+    what is marked."""
+    found = cache_controls(provider, model)
+    assert (found.reads_parts(), found.reads_parts(marked=True)) == (alone, marked)
+
+
 def test_terms_have_the_prices_of_each_time_to_live() -> None:
     """platform.claude.com, pricing: Sonnet 4.6 3.00, 0.30, 3.75 and 6.00; developers.openai.com,
     pricing: gpt-5.6-sol 4.00, 0.40 and 5.00, gpt-6.1-terra 2.50 for 12 hours."""

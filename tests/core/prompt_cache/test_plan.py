@@ -150,6 +150,26 @@ def test_slots_go_first_to_what_is_read_next() -> None:
     assert "slots" in made.reasons
 
 
+def test_what_is_too_short_gets_no_marker_of_its_own() -> None:
+    """Tools and instructions of 900 tokens, of 1,024 that are needed."""
+    assert shown(plan(tools(400), system(500), message(600))) == [(2, "5m", "conversation-end")]
+
+
+def test_a_block_that_ends_two_things_is_named_by_the_first() -> None:
+    assert shown(plan(message(2000, segment=True))) == [(0, "5m", "conversation-end")]
+
+
+def test_an_end_behind_which_something_differs_is_no_end_of_the_conversation() -> None:
+    made = plan(system(), message(2000), message(volatile=True), message())
+    assert shown(made)[-1] == (1, "5m", "stable-end")
+
+
+def test_who_does_not_look_back_gets_no_steps() -> None:
+    nova = {"controls": NOVA, "terms": {"5m": terms(3000)}}
+    made = plan(system(), *(message() for _ in range(40)), **nova)
+    assert [m.reason for m in made.markers] == ["system-end", "conversation-end"]
+
+
 def test_what_cannot_carry_a_marker_gets_none() -> None:
     made = plan(system(), message(), message(600, markable=False))
     assert shown(made)[-1] == (1, "5m", "conversation-end")
@@ -217,6 +237,38 @@ def test_a_long_one_of_the_callers_behind_a_short_one_becomes_short() -> None:
     made = plan(system(marker="5m"), message(marker="1h"), ahead=Traffic())
     assert shown(made) == [(0, "5m", "callers"), (1, "5m", "callers")]
     assert "callers-ttl-order" in made.reasons
+
+
+def test_callers_markers_that_are_in_order_stay_as_they_are() -> None:
+    ttls = ["1h", "1h", "5m", "5m"]
+    made = plan(*(message(2000, marker=ttl) for ttl in ttls), ahead=Traffic())
+    assert [marker.ttl for marker in made.markers] == ttls
+    assert made.reasons == ("does-not-pay",)
+
+
+def test_behind_a_long_one_of_the_callers_ours_may_be_short() -> None:
+    """Of an hour no price is known: that is the caller's business."""
+    blocks = [tools(), system(marker="1h"), message(3000)]
+    made = plan(*blocks, terms={"5m": SONNET["5m"]})
+    assert shown(made)[-2:] == [(1, "1h", "callers"), (2, "5m", "conversation-end")]
+
+
+def test_callers_markers_of_a_request_that_has_one_time_to_live_have_the_first_ones() -> None:
+    terra = cache_controls("openai", "gpt-6.1-terra")
+    given = {"controls": terra, "terms": {"30m": terms(1250), "12h": terms(2500)}}
+    for first, then in (("12h", "30m"), ("30m", "12h")):
+        made = plan(system(marker=first), message(marker=then), ahead=Traffic(), **given)
+        assert {m.ttl for m in made.markers} == {first}
+        assert made.dropped == ()
+
+
+def test_more_than_four_of_the_callers_are_looked_at_by_openai() -> None:
+    """Up to 52 are, of which four are written."""
+    made = plan(*(message(marker="30m") for _ in range(9)), controls=GPT_5_6, terms=SOL)
+    assert [m.index for m in made.markers if m.reason == "callers"] == [*range(9)]
+    many = plan(*(message(marker="30m") for _ in range(60)), controls=GPT_5_6, terms=SOL)
+    assert [m.index for m in many.markers] == [*range(8, 60)]
+    assert many.dropped == (*range(8),)
 
 
 def test_ours_keep_to_the_order_that_callers_have_set() -> None:
@@ -292,6 +344,24 @@ def test_gpt_5_6_marks_by_itself_what_only_grows() -> None:
     assert (made.mode, made.markers, made.saving_nanos) == ("implicit", (), 0)
     assert made.reasons == ("unasked",)
     assert made.write_tokens == 3500
+
+
+def test_gpt_5_6_marks_the_only_block_there_is() -> None:
+    made = plan(message(2000, kept=True), controls=GPT_5_6, terms=SOL)
+    assert (made.mode, made.markers, made.read_tokens) == ("implicit", (), 2000)
+
+
+def test_gpt_may_keep_for_12_hours_what_it_marks_by_itself() -> None:
+    """A question every two hours: read at $0.05 a million, or written each time at $1.25."""
+    terra = cache_controls("openai", "gpt-6.1-terra")
+    prices = {
+        "30m": terms(1250, fresh=1000, read=50),
+        "12h": terms(2500, fresh=1000, read=50),
+    }
+    ahead = Traffic(calls=20, gaps_s=(7200.0,), growth_tokens=100)
+    made = plan(message(3000), controls=terra, terms=prices, ahead=ahead)
+    assert (made.mode, made.markers, made.ttl) == ("implicit", (), "12h")
+    assert made.write_long_tokens == made.write_tokens == 3000
 
 
 def test_gpt_5_6_is_told_to_write_nothing_where_no_call_follows() -> None:
@@ -416,6 +486,11 @@ def test_the_key_is_stable_short_and_kept_apart_by_salt() -> None:
     assert all(len(key) <= 64 for key in keys.values())
     # As another process has made it.
     assert keys["a", "x"] == "fc1-3a3d1a58909cbbb9a479a318546d"
+
+
+def test_a_key_is_made_of_any_text() -> None:
+    """Half of an emoji, as some clients cut them."""
+    assert prompt_cache_key("\ud83d", "\ud83d") != prompt_cache_key("", "\ud83d")
 
 
 def test_a_key_goes_to_who_takes_one() -> None:

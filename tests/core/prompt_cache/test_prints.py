@@ -180,9 +180,40 @@ def test_the_earliest_difference_wins() -> None:
     assert found.change == "tool-changed"
 
 
+def test_of_other_tools_the_one_that_there_was_before_is_named() -> None:
+    before, after = request(CHAT, tools=["weigh", "roast"]), request(CHAT, tools=["x", "roast=new"])
+    found = first_difference(before, after, RESETS)
+    assert found is not None
+    assert (found.change, found.name, found.index) == ("tool-changed", "roast", 1)
+
+
+def test_what_stands_in_front_of_a_difference_is_counted() -> None:
+    """Three tools of 100 tokens, two blocks of 1,000, messages of 200."""
+    gpt = cache_controls("openai", "gpt-4o").resets
+    cases = [
+        (request(["x", *CHAT[1:]]), RESETS, 2300),
+        (request([CHAT[0], "x"]), RESETS, 2500),
+        (request(CHAT, system=["rules", "x"]), RESETS, 1300),
+        (request(CHAT, effort="low"), gpt, 0),
+        (request(CHAT, effort="low"), RESETS, 2300),
+        (request(CHAT, speed="fast"), RESETS, 300),
+    ]
+    for after, resets, tokens in cases:
+        found = first_difference(request(CHAT), after, resets)
+        assert found is not None
+        assert found.same_tokens == tokens
+
+
+def test_a_stored_request_may_be_the_later_one() -> None:
+    found = first_difference(request(CHAT), stored(request([*CHAT[:-1], "x"])), RESETS)
+    assert found is not None
+    assert (found.change, found.index) == ("message-changed", len(CHAT) - 1)
+
+
 def test_what_was_not_told_has_not_changed() -> None:
     bare = fingerprints([], key=KEY)
-    assert first_difference(bare, fingerprints([], key=KEY, model=MODEL), RESETS) is None
+    named = fingerprints([], key=KEY, model=MODEL)
+    assert first_difference(bare, named, RESETS) is first_difference(named, bare, RESETS) is None
     with_choice = fingerprints([], key=KEY, settings={"tool_choice": "x"})
     assert first_difference(bare, with_choice, RESETS) is None
     unknown = [fingerprints([], key=KEY, settings={"mood": mood}) for mood in "ab"]
@@ -254,6 +285,10 @@ def test_a_change_between_two_steps_is_at_one_of_their_blocks() -> None:
         ("rhr", "rh", "system-removed", 2),
         ("rh", "rhr", "system-added", 2),
         ("rhh", "hrh", "system-reordered", 0),
+        ("rh", "rhh", "system-added", 2),
+        ("rhh", "rh", "system-removed", 2),
+        ("abc", "bacx", "system-added", 3),
+        ("bacx", "abc", "system-removed", 3),
     ],
 )
 def test_blocks_that_are_there_twice(before: str, after: str, change: str, index: int) -> None:
@@ -272,11 +307,15 @@ def test_another_name_is_another_tool() -> None:
     assert (found.change, found.name) == ("tool-changed", "roast")
 
 
-def test_a_long_conversation_is_stored_in_400_bytes() -> None:
-    texts = [f"m{n}" for n in range(2000)]
-    tools = [f"tool_{n}" for n in range(40)]
+@pytest.mark.parametrize("tokens", [100, 4_000])
+def test_a_long_conversation_is_stored_in_400_bytes(tokens: int) -> None:
+    kinds = [*["tools"] * 40, *["system"] * 6, *["message"] * 2000]
+    blocks = [
+        BlockText(kind=kind, text=f"{kind} {n}", tokens=tokens, name=f"{n}")  # type: ignore[arg-type]
+        for n, kind in enumerate(kinds)
+    ]
     for model in (MODEL, "m" * 40):
-        made = request(texts, tools=tools, system=["s"] * 6, model=model)
+        made = fingerprints(blocks, key=KEY, model=model, settings=SETTINGS)
         assert len(json.dumps(to_json(made), separators=(",", ":"))) < 400
         assert to_json(stored(made)) == to_json(made)
 

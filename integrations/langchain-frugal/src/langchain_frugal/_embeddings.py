@@ -11,6 +11,7 @@ from langchain_core.embeddings import Embeddings
 
 from frugal_chains import errors
 from frugal_chains.budgets import Budget
+from frugal_chains.errors import wordless
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.ledger import Ledger
 from frugal_chains.pricing import PriceBook
@@ -138,9 +139,9 @@ class TrackedEmbeddings(Embeddings):
         if self._plain is None and not self._has_no_books:
             try:
                 self._plain = Tracker(shared_ledger())
-            except errors.LedgerError:
+            except errors.LedgerError as error:
                 self._has_no_books = True  # opening may wait for a lock: once is enough
-                logger.exception("embeddings will not be booked")
+                logger.error("embeddings will not be booked", exc_info=wordless(error))
         return self._plain
 
 

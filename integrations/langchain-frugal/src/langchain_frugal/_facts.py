@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
+from frugal_chains.errors import wordless
 from frugal_chains.facts import MessageFacts, RequestFacts, Role, ToolCallFacts, ToolFacts
 from frugal_chains.ledger import Purpose
 from frugal_chains.providers import provider_id
@@ -208,8 +209,11 @@ def call_start(
             answers=answers,
             settings=lambda: cache_settings(params),
         )
-    except Exception:
-        logger.exception("a call could not be described: it is booked without its labels")
+    except Exception as error:
+        logger.error(
+            "a call could not be described: it is booked without its labels",
+            exc_info=wordless(error),
+        )
         return _bare_start(key, request, metadata, root_id, parent_id)
 
 

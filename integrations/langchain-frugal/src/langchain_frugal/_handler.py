@@ -17,6 +17,7 @@ from langchain_core.outputs import LLMResult
 
 from frugal_chains import errors
 from frugal_chains.budgets import Budget
+from frugal_chains.errors import wordless
 from frugal_chains.facts import RequestFacts
 from frugal_chains.ledger import Ledger
 from frugal_chains.pricing import PriceBook
@@ -168,8 +169,8 @@ class CostCallbackHandler(BaseCallbackHandler):
             elif self.tracker.is_open(key):
                 self._pieces[key] = [token if chunk is None else chunk]
                 self.tracker.first_token(key)
-        except Exception:
-            logger.exception("a piece of an answer was not seen")
+        except Exception as error:
+            logger.error("a piece of an answer was not seen", exc_info=wordless(error))
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         self.on_llm_new_token("", run_id=run_id, chunk=event)
@@ -189,14 +190,14 @@ class CostCallbackHandler(BaseCallbackHandler):
                     batched=batch is not None and not batch.is_chat,
                     counted=batch is not None and batch.counted,
                 )
-            except Exception:
-                logger.exception("the end of a call could not be read")
+            except Exception as error:
+                logger.error("the end of a call could not be read", exc_info=wordless(error))
                 end = CallEnd(note="its end could not be read: see the log")
             if batch is not None and end.of_batch:
                 batch.counted = True
             self.tracker.end(key, end)
-        except Exception:
-            logger.exception("an attempt may not have been booked")
+        except Exception as error:
+            logger.error("an attempt may not have been booked", exc_info=wordless(error))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         try:
@@ -207,8 +208,8 @@ class CostCallbackHandler(BaseCallbackHandler):
             self.tracker.end(key, failed_end(error, kwargs.get("response"), pieces))
             if batch is not None and batch.stops_at_failure:
                 self._stop(batch, key)
-        except Exception:
-            logger.exception("an attempt may not have been booked")
+        except Exception as error:
+            logger.error("an attempt may not have been booked", exc_info=wordless(error))
 
     def _start(
         self,
@@ -254,8 +255,10 @@ class CostCallbackHandler(BaseCallbackHandler):
             for handler in _living():
                 handler._take_back(keys)
             raise BudgetExceeded.of(refusal) from None
-        except Exception:
-            logger.exception("a call could not be opened; it will not be booked")
+        except Exception as error:
+            logger.error(
+                "a call could not be opened; it will not be booked", exc_info=wordless(error)
+            )
 
     # -- calls that end without a word ---------------------------------------------------------
 
@@ -278,8 +281,8 @@ class CostCallbackHandler(BaseCallbackHandler):
         try:
             text = pieces_text(self._pieces.pop(key, ()))
             self.tracker.give_up(key, kind, output_text=text)
-        except Exception:
-            logger.exception("an attempt may not have been booked")
+        except Exception as error:
+            logger.error("an attempt may not have been booked", exc_info=wordless(error))
 
     def _take_back(self, keys: Sequence[str]) -> None:
         """Calls that are not sent after all."""
@@ -315,8 +318,8 @@ class CostCallbackHandler(BaseCallbackHandler):
             for tag in tags or ():
                 if tag.startswith(RETRIED):
                     self._retry(run_id)
-        except Exception:
-            logger.exception("a run may be taken for one of its own")
+        except Exception as error:
+            logger.error("a run may be taken for one of its own", exc_info=wordless(error))
 
     def _retry(self, run_id: UUID) -> None:
         """Remember a further attempt of `with_retry`: only the run it repeats has the tag."""
@@ -405,5 +408,5 @@ def _safely(work: Callable[[], object]) -> None:
     """Bookkeeping never fails a run: what went wrong is logged."""
     try:
         work()
-    except Exception:
-        logger.exception("an attempt may not have been booked")
+    except Exception as error:
+        logger.error("an attempt may not have been booked", exc_info=wordless(error))

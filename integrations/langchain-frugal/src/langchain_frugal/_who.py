@@ -54,6 +54,16 @@ def who(model: Any, settings: Mapping[str, Any] | None = None) -> Who:
     return Who() if provider == _ROUTER else Who(name, provider)
 
 
+def models_of(model: Any) -> list[Any]:
+    """The chat models that may answer: the one that was bound to something, those that are asked
+    where it fails."""
+    if isinstance(model, RunnableBinding):
+        return models_of(model.bound)
+    if isinstance(model, RunnableWithFallbacks):
+        return [each for one in model.runnables for each in models_of(one)]
+    return [model]
+
+
 def bound_tools(model: Any) -> tuple[ToolFacts, ...]:
     """The tools that were bound to a model."""
     while isinstance(model, RunnableBinding | RunnableWithFallbacks):

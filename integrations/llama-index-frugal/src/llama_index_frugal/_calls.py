@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import is_
 from typing import Any, Final
 
+from frugal_chains.errors import wordless
 from frugal_chains.ledger import Status
 from frugal_chains.pricing import Unpriced
 from frugal_chains.tracking import CallEnd, CallStart, Tracker
@@ -122,8 +123,10 @@ class Calls:
         self._forget(call)
         try:
             end = read()
-        except Exception:
-            logger.exception("a response could not be read; its usage is estimated")
+        except Exception as error:
+            logger.error(
+                "a response could not be read; its usage is estimated", exc_info=wordless(error)
+            )
             end = CallEnd(status=status, output_text=call.answer.text, note=_UNREADABLE)
         if end.status == "ok" and call.has_budgets and not call.admitted:
             self._warn_not_held(call.start.model)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
+from frugal_chains.errors import wordless
 from frugal_chains.tracking import CallEnd, CallStart, Tracker
 from llama_index_frugal import _gate
 from llama_index_frugal._booked_answers import BookedAnswers
@@ -54,15 +55,19 @@ class Recorder:
         """Take the start of a span. Never raises, as `handle`."""
         try:
             self._entered(id_, parent_id, instance, arguments)
-        except Exception:
-            logger.exception("calls in %s may not be booked, and its budgets not held", id_)
+        except Exception as error:
+            logger.error(
+                "calls in %s may not be booked, and its budgets not held",
+                id_,
+                exc_info=wordless(error),
+            )
 
     def leave_span(self, id_: str, result: Any = None) -> None:
         """Take the end of a span. Never raises, as `handle`."""
         try:
             self._left(id_, result)
-        except Exception:
-            logger.exception("the end of %s was not noticed", id_)
+        except Exception as error:
+            logger.error("the end of %s was not noticed", id_, exc_info=wordless(error))
 
     def _entered(
         self, id_: str, parent_id: str | None, instance: Any, arguments: Mapping[str, Any]
@@ -111,8 +116,12 @@ class Recorder:
             return
         try:
             act(self, event)
-        except Exception:
-            logger.exception("a call may not have been booked: %s failed", event.class_name())
+        except Exception as error:
+            logger.error(
+                "a call may not have been booked: %s failed",
+                event.class_name(),
+                exc_info=wordless(error),
+            )
 
     def _llm_started(self, event: Any) -> None:
         span, trackers = self._place_of(event)
@@ -191,8 +200,8 @@ class Recorder:
         try:
             for call in (*self.calls.in_span(span_id),):
                 self.calls.fail(call, None)
-        except Exception:
-            logger.exception("a dropped stream may not have been booked")
+        except Exception as error:
+            logger.error("a dropped stream may not have been booked", exc_info=wordless(error))
 
     def _place_of(self, event: Any) -> tuple[Span, Sequence[Tracker]]:
         """The span an event belongs to, and the trackers to report to."""

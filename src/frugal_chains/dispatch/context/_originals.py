@@ -11,7 +11,7 @@ from frugal_chains.archive import Archive
 from frugal_chains.compression import ContextBudget
 from frugal_chains.compression.extract import Count
 from frugal_chains.compression.payload import Payload
-from frugal_chains.errors import ArchiveError, CompressionError
+from frugal_chains.errors import ArchiveError, CompressionError, wordless
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
@@ -32,8 +32,8 @@ def kept_in(archive: Archive, text: str) -> str:
     """The handle of a text that was put; empty where the archive does not take it."""
     try:
         return archive.put(text)
-    except ArchiveError:
-        logger.warning("an original is not kept", exc_info=True)
+    except ArchiveError as error:
+        logger.warning("an original is not kept", exc_info=wordless(error))
         return ""
 
 

@@ -24,6 +24,7 @@ from frugal_chains.dispatch.context._originals import (
     kept_in,
     marker_of,
 )
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect, shared_prices
@@ -161,8 +162,8 @@ class PayloadCompressor:
                 if facts is not None:
                     fitted = self._net_of_cache(query, text, fitted.payload, facts)
             return replace(fitted, budget_tokens=budget_tokens)
-        except Exception:
-            logger.warning("a tool's output is left as it was", exc_info=True)
+        except Exception as error:
+            logger.warning("a tool's output is left as it was", exc_info=wordless(error))
             return _Fitted(_original(text, 0))
 
     def _fitted(self, query: str, text: str, budget_tokens: int | None) -> Payload:

@@ -15,6 +15,7 @@ from frugal_chains.compression.prompt import (
     choose_examples,
 )
 from frugal_chains.dispatch._allowance import Allowance
+from frugal_chains.errors import wordless
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect
 
@@ -111,8 +112,8 @@ class ExampleChooser:
         """What `choose` would do; nothing is written down."""
         try:
             return self._known(tuple(examples), query)
-        except Exception:
-            logger.warning("all examples are sent", exc_info=True)
+        except Exception as error:
+            logger.warning("all examples are sent", exc_info=wordless(error))
             return self._all(examples)
 
     # -- parts ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from frugal_chains.dispatch._allowance import Allowance
 from frugal_chains.dispatch.prompt._bill import Bills
 from frugal_chains.dispatch.prompt._parts import Parts, PromptPolicy, parts_of
 from frugal_chains.dispatch.prompt._short import Asked, Place, ShortPrompt
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect, shared_prices
@@ -96,8 +97,10 @@ class SystemPrompts:
         if any(texts) and any(each.reason != "failed" for each in found):
             try:
                 self._report(found, operation_id, trackers)
-            except Exception:
-                logger.warning("an effect of a system prompt is not written", exc_info=True)
+            except Exception as error:
+                logger.warning(
+                    "an effect of a system prompt is not written", exc_info=wordless(error)
+                )
         return found
 
     def preview(self, texts: Sequence[str], asked: Asked) -> list[ShortPrompt]:
@@ -115,8 +118,8 @@ class SystemPrompts:
             ]
             self._warn([each.parts.unknown for each in found if each.parts is not None])
             return found
-        except Exception:
-            logger.warning("a system prompt is left as it was", exc_info=True)
+        except Exception as error:
+            logger.warning("a system prompt is left as it was", exc_info=wordless(error))
             return [ShortPrompt(text=text, before=text) for text in texts]
 
     def count(self, text: str) -> int:

@@ -3,6 +3,7 @@ adapters."""
 
 from frugal_chains.dispatch.prompt_cache._blocks import PromptBlock
 from frugal_chains.dispatch.prompt_cache._keeper import CacheKeeper
-from frugal_chains.dispatch.prompt_cache._misses import CacheMiss, MissWatch
+from frugal_chains.dispatch.prompt_cache._miss import CacheMiss
+from frugal_chains.dispatch.prompt_cache._misses import MissWatch
 
 __all__ = ["CacheKeeper", "CacheMiss", "MissWatch", "PromptBlock"]

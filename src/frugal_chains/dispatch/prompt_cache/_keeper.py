@@ -6,36 +6,36 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from frugal_chains.dispatch._prefix import CAREFUL
 from frugal_chains.dispatch.prompt_cache._blocks import BlockReader, PromptBlock, Read, digest_of
+from frugal_chains.dispatch.prompt_cache._effect import report_marks
 from frugal_chains.dispatch.prompt_cache._habits import KINDS, Habits, part_of
 from frugal_chains.dispatch.prompt_cache._past import CachePast
+from frugal_chains.dispatch.prompt_cache._prices import known_terms
 from frugal_chains.dispatch.prompt_cache._reads_only import reads_only as reads_only_plan
 from frugal_chains.dispatch.prompt_cache._requests import (
     as_given,
     begins_with,
     by_level,
     head_of,
-    static_first,
 )
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import CacheTerms, PriceBook
 from frugal_chains.prompt_cache import (
     CachePlan,
     Traffic,
     plan_breakpoints,
-    terms_by_ttl,
+    static_first,
 )
 from frugal_chains.providers import CacheControls, cache_controls, cache_rule
 from frugal_chains.tokens import TokenCounter
-from frugal_chains.tracking import Tracker, report_effect, shared_prices
+from frugal_chains.tracking import Tracker
 
 logger = logging.getLogger("frugal_chains.dispatch")
 
-LEVER = "prompt_cache.mark"
 _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -129,10 +129,13 @@ class CacheKeeper:
                 else self._planned(asked)
             )
             self._remember(plan, asked)
-            self._report(plan, asked, model, provider, operation_id, trackers)
+            report_marks(
+                plan, tokens=asked.read.tokens, terms=asked.terms, priced=asked.priced,
+                model=model, provider=provider, operation_id=operation_id, trackers=trackers,
+            )  # fmt: skip
             return as_given(plan, asked.order, blocks)
-        except Exception:
-            logger.warning("prompt cache: nothing is marked", exc_info=True)
+        except Exception as error:
+            logger.warning("prompt cache: nothing is marked", exc_info=wordless(error))
             return CachePlan(reasons=("failed",))
 
     # -- parts ---------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ class CacheKeeper:
         blocks = self._as_they_change(
             blocks, digests, name, named=bool(conversation), remember=not reads_only
         )
-        order = static_first(blocks) if may_reorder else [*range(len(blocks))]
+        order = static_first(blocks) if may_reorder else tuple(range(len(blocks)))
         sent = [blocks[at] for at in order]
         read = self._reader.read(
             sent,
@@ -213,9 +216,7 @@ class CacheKeeper:
     def _terms(
         self, model: str, provider: str, now_s: float
     ) -> tuple[Mapping[str, CacheTerms], bool]:
-        at = datetime.fromtimestamp(max(0.0, now_s), UTC)
-        book = self._prices or shared_prices()
-        found = terms_by_ttl(book, model=model, provider=provider, at=at)
+        found = known_terms(self._prices, model=model, provider=provider, at_s=now_s)
         if self._ttl is not None and self._ttl in found:
             found = {self._ttl: found[self._ttl]}
         if found:
@@ -228,43 +229,6 @@ class CacheKeeper:
         """What this request leaves in the cache, as the request will have been sent."""
         prefixes, controls, now_s = asked.read.prefixes, asked.controls, asked.now_s
         if prefixes and (controls.control == "automatic" or plan.mode == "implicit"):
-            self._past.keep(prefixes[-1], now_s + controls.ttl_s(plan.ttl))
+            self._past.keep(prefixes[-1], now_s, controls.ttl_s(plan.ttl))
         for marker in plan.markers:
-            self._past.keep(prefixes[marker.index], now_s + controls.ttl_s(marker.ttl))
-
-    def _report(
-        self,
-        plan: CachePlan,
-        asked: _Asked,
-        model: str,
-        provider: str,
-        operation_id: str,
-        trackers: Sequence[Tracker],
-    ) -> None:
-        """What the markers do to this one call: the surcharge of writing first, then what reading
-        saves. Where the provider caches by itself nothing of that is ours."""
-        if not any(marker.reason != "callers" for marker in plan.markers):
-            return
-        terms = asked.terms
-        prices = next(iter(terms.values())).prices
-        longest = max((m.ttl for m in plan.markers), key=asked.controls.ttl_s)
-        write = terms[longest].prices.cache_write if longest in terms else prices.cache_write
-        net = plan.read_tokens * (prices.fresh - prices.cache_read)
-        net -= plan.write_tokens * (write - prices.fresh)
-        report_effect(
-            LEVER,
-            tokens_before=asked.read.tokens,
-            tokens_after=asked.read.tokens,
-            exact=False,
-            model=model,
-            provider=provider,
-            net_nanos=round(net) if asked.priced else None,
-            detail={
-                "markers": [marker.reason for marker in plan.markers],
-                "read_tokens": plan.read_tokens,
-                "write_tokens": plan.write_tokens,
-                "reasons": list(plan.reasons),
-            },
-            operation_id=operation_id,
-            trackers=trackers,
-        )
+            self._past.keep(prefixes[marker.index], now_s, controls.ttl_s(marker.ttl))

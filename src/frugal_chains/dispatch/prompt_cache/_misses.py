@@ -3,34 +3,34 @@ had left, and why. Nothing is kept but hashes, sizes and names of tools."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any, Final
 
 from frugal_chains.dispatch._prefix import CAREFUL
-from frugal_chains.dispatch.prompt_cache._blocks import BlockReader, PromptBlock, digest_of
+from frugal_chains.dispatch.prompt_cache._blocks import BlockReader, PromptBlock
+from frugal_chains.dispatch.prompt_cache._miss import CacheMiss, changed_block
+from frugal_chains.dispatch.prompt_cache._prices import known_terms
+from frugal_chains.dispatch.prompt_cache._requests import begins_with
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import CacheTerms, PriceBook
 from frugal_chains.prompt_cache import (
     BlockText,
     CachePlan,
-    Diagnosis,
     SentRequest,
     diagnose,
     fingerprints,
     from_json,
-    terms_by_ttl,
+    positions,
     to_json,
 )
 from frugal_chains.providers import CacheControls, cache_controls, cache_rule
 from frugal_chains.tokens import TokenCounter
-from frugal_chains.tracking import shared_prices
 from frugal_chains.usage import Usage
 
 logger = logging.getLogger("frugal_chains.dispatch")
@@ -39,29 +39,7 @@ _CONVERSATIONS: Final = 256
 _EARLIER: Final = 8
 """Requests of a conversation that are remembered: since when it has been so."""
 _NO_MISS: Final = frozenset({"hit", "first"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheMiss:
-    """One request of which less was read than there was."""
-
-    block: str
-    """What has changed: `tool lookup`, `system prompt`, `message 7`, `tool_choice`; empty: nothing
-    that can be seen from here."""
-    diagnosis: Diagnosis
-    conversation: str = ""
-    """As the caller has named it."""
-    model: str = ""
-    provider: str = ""
-
-    def __str__(self) -> str:
-        found = self.diagnosis
-        what = f"{found.cause} ({self.block})" if self.block else found.cause
-        for_usd = found.total_nanos / 1e9
-        return (
-            f"{found.missed_tokens} of {found.reusable_tokens} tokens were not read from the "
-            f"cache of {self.model}: {what}, {found.requests} times in a row, ${for_usd:.6f}"
-        )
+_MESSAGES: Final = frozenset({"message-added", "message-removed", "message-changed"})
 
 
 class MissWatch:
@@ -112,7 +90,8 @@ class MissWatch:
             usage: Of the answer.
             at_s: When the request was sent, by `now_s`.
             model, provider: Who has read it.
-            conversation: Its name; empty: by what its first blocks are.
+            conversation: Its name; empty: by its first message. Two may begin alike then, so of
+                other messages nothing is told.
             settings: As of `CacheKeeper.plan`.
             theirs: The provider's own word: the response, or its part about the cache.
         """
@@ -120,23 +99,26 @@ class MissWatch:
             ordered = _as_sent(blocks, plan)
             controls = cache_controls(provider, model)
             sent = self._request(ordered, plan, controls, usage, at_s, model, provider, settings)
-            earlier = self._before(conversation or _begins_with(ordered), sent)
+            messages = [block for block in ordered if block.kind == "message"]
+            earlier = self._before(conversation or begins_with(messages), sent)
             found = diagnose(
                 earlier[-1] if earlier else None,
                 sent,
                 controls=controls,
-                terms=self._terms(model, provider),
+                terms=_terms(self._prices, model, provider, self._clock()),
                 earlier=earlier[:-1],
                 theirs=theirs,
             )
-        except Exception:
-            logger.warning("prompt cache: a miss could not be told", exc_info=True)
+        except Exception as error:
+            logger.warning("prompt cache: a miss could not be told", exc_info=wordless(error))
             return None
         if found.cause in _NO_MISS or not found.missed_tokens:
             return None
+        if not conversation and found.cause in _MESSAGES:
+            return None
         miss = CacheMiss(
-            block=_name(found, ordered), diagnosis=found, conversation=conversation, model=model,
-            provider=provider,
+            block=changed_block(found, ordered), diagnosis=found, conversation=conversation,
+            model=model, provider=provider,
         )  # fmt: skip
         self._tell(miss)
         return miss
@@ -149,8 +131,8 @@ class MissWatch:
             return
         try:
             self._on_miss(miss)
-        except Exception:
-            logger.warning("prompt cache: on_miss failed", exc_info=True)
+        except Exception as error:
+            logger.warning("prompt cache: on_miss failed", exc_info=wordless(error))
 
     def _request(
         self,
@@ -174,7 +156,7 @@ class MissWatch:
             for block, counted in zip(blocks, read.blocks, strict=True)
         )
         known = {k: v for k, v in (settings or {}).items() if k in controls.resets}
-        places = _places(blocks, once=controls.runs_count_once)
+        places = positions(read.blocks, runs_count_once=controls.runs_count_once)
         of_plan = _positions(plan, blocks)
         return SentRequest(
             print=fingerprints(texts, key=self._key, model=model, settings=known),
@@ -198,16 +180,17 @@ class MissWatch:
                 self._sent.popitem(last=False)
             return earlier
 
-    def _terms(self, model: str, provider: str) -> Mapping[str, CacheTerms]:
-        at = datetime.fromtimestamp(max(0.0, self._clock()), UTC)
-        book = self._prices or shared_prices()
-        found = terms_by_ttl(book, model=model, provider=provider, at=at)
-        if found:
-            return found
-        # Without a price it costs nothing that could be told.
-        free = replace(CAREFUL, fresh=0.0, cache_read=0.0, cache_write=0.0, output=0.0)
-        names = [name for name, _ in cache_controls(provider, model).ttls] or [""]
-        return {names[0]: CacheTerms.of(free, cache_rule(provider, model))}
+
+def _terms(
+    book: PriceBook | None, model: str, provider: str, now_s: float
+) -> Mapping[str, CacheTerms]:
+    """Without a price it costs nothing that could be told."""
+    found = known_terms(book, model=model, provider=provider, at_s=now_s)
+    if found:
+        return found
+    free = replace(CAREFUL, fresh=0.0, cache_read=0.0, cache_write=0.0, output=0.0)
+    names = [name for name, _ in cache_controls(provider, model).ttls] or [""]
+    return {names[0]: CacheTerms.of(free, cache_rule(provider, model))}
 
 
 def _small(sent: SentRequest) -> SentRequest:
@@ -228,36 +211,3 @@ def _positions(plan: CachePlan, sent: Sequence[PromptBlock]) -> list[int]:
     """Where the markers stand among the blocks as they were sent."""
     place_of = {at: place for place, at in enumerate(_order(sent, plan))}
     return sorted(place_of[marker.index] for marker in plan.markers)
-
-
-def _places(blocks: Sequence[PromptBlock], *, once: bool) -> list[int]:
-    """Positions as the look-back counts them: a run of calls, or of results, may be one."""
-    found, place, run = [], 0, ""
-    for block in blocks:
-        place += not (once and block.run and block.run == run)
-        run = block.run
-        found.append(place)
-    return found
-
-
-def _name(found: Diagnosis, blocks: Sequence[PromptBlock]) -> str:
-    """What people call the block that has changed."""
-    changed = found.difference
-    if changed is None or changed.change != found.cause:
-        return ""
-    if changed.change.startswith("tool"):
-        return f"tool {changed.name}" if changed.name else "tools"
-    if changed.change.startswith("system"):
-        several = sum(block.kind == "system" for block in blocks) > 1
-        at = changed.index
-        return f"system prompt, block {at + 1}" if several and at is not None else "system prompt"
-    if changed.change.startswith("message"):
-        names = [block.name for block in blocks if block.kind == "message"]
-        at = changed.index if changed.index is not None else len(names)
-        return names[at] if at < len(names) else "end of the messages"
-    return changed.name
-
-
-def _begins_with(blocks: Sequence[PromptBlock]) -> str:
-    first = next((block for block in blocks if block.kind == "message"), None)
-    return hashlib.blake2b(digest_of(first) if first else b"", digest_size=12).hexdigest()

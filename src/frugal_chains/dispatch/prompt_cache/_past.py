@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from frugal_chains.prompt_cache import Traffic
 
 _CONVERSATIONS: Final = 1_024
 _ENTRIES: Final = 4_096
 """Beginnings that were marked, of all conversations, the least recently used go first."""
+_CLOCK_S: Final = 5.0
+"""A clock is set back by less than this without anything being wrong."""
 _GAPS: Final = 16
 """The latest are remembered of a conversation."""
 FIRST_GAP_S: Final = 60.0
@@ -32,18 +34,27 @@ class _Talk:
     gaps_s: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS))
 
 
+class _Entry(NamedTuple):
+    used_s: float
+    ttl_s: float
+
+    def lasts(self, now_s: float) -> bool:
+        """Not what a clock that was set back says to be of the future."""
+        return -_CLOCK_S <= now_s - self.used_s < self.ttl_s
+
+
 class CachePast:
     """Safe for threads. Times are seconds of one clock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._talks: OrderedDict[str, _Talk] = OrderedDict()
-        self._entries: OrderedDict[bytes, float] = OrderedDict()
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
 
     def kept(self, now_s: float) -> set[bytes]:
         """Beginnings that should be in a cache now."""
         with self._lock:
-            return {prefix for prefix, until_s in self._entries.items() if until_s > now_s}
+            return {prefix for prefix, entry in self._entries.items() if entry.lasts(now_s)}
 
     def ahead(self, conversation: str, now_s: float) -> Traffic:
         """What is expected of a conversation before its next call."""
@@ -77,10 +88,14 @@ class CachePast:
             if len(self._talks) > _CONVERSATIONS:
                 self._talks.popitem(last=False)
 
-    def keep(self, prefix: bytes, until_s: float) -> None:
-        """A beginning was written to a cache, or read from it."""
+    def keep(self, prefix: bytes, now_s: float, ttl_s: float) -> None:
+        """A beginning is written to a cache, or read from it."""
         with self._lock:
-            self._entries[prefix] = max(until_s, self._entries.get(prefix, 0.0))
+            known = self._entries.get(prefix)
+            if known is not None and known.lasts(now_s):
+                # Who reads an hour's entry with a marker for five minutes does not shorten it.
+                ttl_s = max(ttl_s, known.ttl_s)
+            self._entries[prefix] = _Entry(now_s, ttl_s)
             self._entries.move_to_end(prefix)
             if len(self._entries) > _ENTRIES:
                 self._entries.popitem(last=False)

@@ -47,6 +47,7 @@ def reads_only(
         mode="explicit" if controls.writes_unasked else "",
         read_tokens=sum(b.tokens for b in read.blocks[: last + 1]) if last is not None else 0,
         write_tokens=0,
+        write_long_tokens=0,
         saving_nanos=0,
         reasons=("reads-only",),
     )

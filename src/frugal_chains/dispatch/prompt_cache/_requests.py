@@ -11,13 +11,6 @@ from frugal_chains.prompt_cache import CachePlan
 from frugal_chains.providers import CacheControls, Level
 
 
-def static_first(blocks: Sequence[PromptBlock]) -> list[int]:
-    """Positions, with blocks of the system prompt that stay the same before those that do not."""
-    system = [at for at, block in enumerate(blocks) if block.kind == "system"]
-    moved = iter(sorted(system, key=lambda at: blocks[at].volatile))
-    return [next(moved) if block.kind == "system" else at for at, block in enumerate(blocks)]
-
-
 def as_given(plan: CachePlan, order: Sequence[int], blocks: Sequence[PromptBlock]) -> CachePlan:
     """The plan with the positions that the blocks were given at."""
     if all(at == place for place, at in enumerate(order)):

@@ -14,7 +14,7 @@ from frugal_chains.dispatch._patience import Patience
 from frugal_chains.dispatch.routing._memory import Memory, conversation_key
 from frugal_chains.dispatch.routing._question import Embedded
 from frugal_chains.dispatch.routing._steps import steps_of
-from frugal_chains.errors import LedgerError
+from frugal_chains.errors import LedgerError, wordless
 from frugal_chains.facts import RequestFacts
 from frugal_chains.ledger import Attempt
 from frugal_chains.pricing import PriceBook
@@ -103,8 +103,10 @@ class Router:
             return plain
         try:
             return self._patiently(lambda: str(distinct(question))) or plain
-        except Exception:
-            logger.warning("the gain model failed; the whole question is embedded", exc_info=True)
+        except Exception as error:
+            logger.warning(
+                "the gain model failed; the whole question is embedded", exc_info=wordless(error)
+            )
             return plain
 
     def plan(
@@ -157,7 +159,7 @@ class Router:
             )
             decision = self._decide(facts)
         except Exception as error:
-            logger.warning("the router failed; the default tier answers", exc_info=True)
+            logger.warning("the router failed; the default tier answers", exc_info=wordless(error))
             decision = fail_open(error, self.policy, self.candidates)
         decision = replace(
             decision,
@@ -268,8 +270,8 @@ def _left_nanos(trackers: Sequence[Tracker], tags: Mapping[str, str]) -> int | N
             continue
         try:
             states = tracker.pressure(tags)
-        except LedgerError:
-            logger.warning("budgets could not be read for a decision", exc_info=True)
+        except LedgerError as error:
+            logger.warning("budgets could not be read for a decision", exc_info=wordless(error))
             continue
         left += [
             s.budget.limit_nanos - s.spent_nanos - s.reserved_nanos

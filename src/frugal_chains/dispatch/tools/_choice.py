@@ -20,6 +20,7 @@ from frugal_chains.dispatch.tools._history import LATER, question_of
 from frugal_chains.dispatch.tools._index import ToolIndexes
 from frugal_chains.dispatch.tools._planning import Asker, Call
 from frugal_chains.dispatch.tools._vectors import TextVectors, Vector
+from frugal_chains.errors import wordless
 from frugal_chains.facts import RequestFacts, ToolFacts
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
@@ -123,8 +124,8 @@ class ToolChooser:
             index, why = self._indexes.index(tools, *asker, ranked=ranked)
             vector, or_why = self._indexes.vector(index, question_of(request))
             decision = self._decider.decide(call, index, vector)
-        except Exception:
-            logger.warning("all tools are sent as they were", exc_info=True)
+        except Exception as error:
+            logger.warning("all tools are sent as they were", exc_info=wordless(error))
             return _as_it_was(request.tools, "failed")
         self._report(decision, call, index, operation_id, trackers)
         return _choice(decision, index, why or or_why)
@@ -152,8 +153,8 @@ class ToolChooser:
             index, why = await self._indexes.aindex(tools, *asker, ranked=ranked)
             vector, or_why = await self._indexes.avector(index, question_of(request))
             decision = self._decider.decide(call, index, vector)
-        except Exception:
-            logger.warning("all tools are sent as they were", exc_info=True)
+        except Exception as error:
+            logger.warning("all tools are sent as they were", exc_info=wordless(error))
             return _as_it_was(request.tools, "failed")
         self._report(decision, call, index, operation_id, trackers)
         return _choice(decision, index, why or or_why)
@@ -173,8 +174,10 @@ class ToolChooser:
         try:
             vector, _ = self._indexes.vector(choice.index, task)
             return _answer(task, choice.index, choice, vector)
-        except Exception:
-            logger.warning("a search for tools is left to the next request", exc_info=True)
+        except Exception as error:
+            logger.warning(
+                "a search for tools is left to the next request", exc_info=wordless(error)
+            )
             return LATER
 
     async def afind(self, task: str, choice: ToolChoice | None) -> str:
@@ -184,8 +187,10 @@ class ToolChooser:
         try:
             vector, _ = await self._indexes.avector(choice.index, task)
             return _answer(task, choice.index, choice, vector)
-        except Exception:
-            logger.warning("a search for tools is left to the next request", exc_info=True)
+        except Exception as error:
+            logger.warning(
+                "a search for tools is left to the next request", exc_info=wordless(error)
+            )
             return LATER
 
     # -- parts ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from frugal_chains.compression.extract import Passage, extract
 from frugal_chains.compression.payload import fit_payload
 from frugal_chains.compression.shape import shape
+from frugal_chains.errors import wordless
 from frugal_chains.tokens import TokenCounter
 
 logger = logging.getLogger("langchain_frugal")
@@ -56,8 +57,8 @@ class Frozen:
         """Never fails: what cannot be compressed stays as it was, and is not counted."""
         try:
             return self._one(*texts, query) if len(texts) == 1 else self._several(texts, query)
-        except Exception:
-            logger.warning("a message is left as it was", exc_info=True)
+        except Exception as error:
+            logger.warning("a message is left as it was", exc_info=wordless(error))
             return Squeezed(texts, 0, 0)
 
     def _one(self, text: str, query: str) -> Squeezed:

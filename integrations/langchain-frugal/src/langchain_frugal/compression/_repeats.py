@@ -10,6 +10,7 @@ from typing import Final
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from frugal_chains.compression.shape import Count, fold_duplicates, reads_like_reference
+from frugal_chains.errors import wordless
 from langchain_frugal._content import texts_of
 from langchain_frugal.compression._frozen import Squeezed
 from langchain_frugal.compression._messages import Piece
@@ -39,8 +40,8 @@ def without_repeats(
     """
     try:
         return _folded(messages, pieces, found, count)
-    except Exception:
-        logger.warning("outputs that repeat are sent again", exc_info=True)
+    except Exception as error:
+        logger.warning("outputs that repeat are sent again", exc_info=wordless(error))
         return [*found]
 
 

@@ -14,6 +14,7 @@ from langchain_core.tools import BaseTool
 
 from frugal_chains.compression.tools import Forecast, ToolPolicy
 from frugal_chains.dispatch import FETCH_ORIGINAL, ToolChoice, ToolChooser
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._likeness import EmbedTexts
@@ -136,8 +137,8 @@ class ToolChoiceMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return None
         try:
             return read_tools(request, self._words, always=self._always, cache_ttl=self._cache_ttl)
-        except Exception:
-            logger.warning("all tools are sent as they were", exc_info=True)
+        except Exception as error:
+            logger.warning("all tools are sent as they were", exc_info=wordless(error))
             return None
 
     def _options(self, asked: ToolsAsked) -> dict[str, Any]:
@@ -161,8 +162,8 @@ class ToolChoiceMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return None
         try:
             return request.override(tools=self._chosen(request, asked, choice))
-        except Exception:
-            logger.warning("all tools are sent as they were", exc_info=True)
+        except Exception as error:
+            logger.warning("all tools are sent as they were", exc_info=wordless(error))
             return None
 
     def _chosen(self, request: Request, asked: ToolsAsked, choice: ToolChoice) -> list[Any]:
@@ -185,8 +186,10 @@ class ToolChoiceMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         try:
             self._searches.note(_messages(response), choice)
             response = marked(response, choice.offered, agent=asked.agent)
-        except Exception:
-            logger.warning("what was offered is not written on the answer", exc_info=True)
+        except Exception as error:
+            logger.warning(
+                "what was offered is not written on the answer", exc_info=wordless(error)
+            )
         return cast("ModelResponse[Any]", response)
 
 

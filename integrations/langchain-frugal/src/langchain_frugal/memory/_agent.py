@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal, NotRequired, cast
 
 from langchain.agents.middleware import AgentState, ExtendedModelResponse, ModelRequest
@@ -71,10 +71,8 @@ def history_in(
     request: Request, messages: Sequence[BaseMessage], pin: Pin | None, *, ids: bool = True
 ) -> History:
     """These messages, as they would be sent by such a request."""
-    model, provider = who(request.model, request.model_settings)
-    return history_of(
-        messages, head=_head(request), model=model, provider=provider, pin=pin, ids=ids
-    )
+    answers = who(request.model, request.model_settings)
+    return history_of(messages, head=_head(request), answers=answers, pin=pin, ids=ids)
 
 
 def state_in(values: Any) -> MemoryState | None:
@@ -102,17 +100,18 @@ def with_state(response: Any, turn: Turn) -> Any:
     """The handler's response, and the memory's state in the same checkpoint."""
     if turn.reason == "off":
         return response
+    command: Command[Any] = Command()
     update = written(turn.state)
     if isinstance(response, ExtendedModelResponse):
-        command = response.command
-        if command is not None and isinstance(command.update, Mapping):
+        command = response.command or command
+        if isinstance(command.update, Mapping):
             update = {**update, **command.update}
-        elif command is not None and command.update is not None:
+        elif command.update is not None:
             return response
         response = response.model_response
     if isinstance(response, AIMessage):
         response = ModelResponse(result=[response])
-    return ExtendedModelResponse(model_response=response, command=Command(update=update))
+    return ExtendedModelResponse(model_response=response, command=replace(command, update=update))
 
 
 def for_summary(

@@ -90,28 +90,34 @@ def answered(answer: Any, *, by_model: bool = False) -> str:
     return str(message.text)
 
 
-def asking(model: Model, messages: Sequence[BaseMessage], config: RunnableConfig) -> Ask:
-    """Asks this model: behind these messages, or with a prompt of its own."""
-    return lambda request: answered(model.invoke(asked(request, messages), config))
+def asking(
+    model: Model | None, messages: Sequence[BaseMessage], config: RunnableConfig | None = None
+) -> Ask:
+    """Asks a model: behind these messages, or with a prompt of its own.
 
+    Args:
+        model: None: there is nobody to ask, and the core asks nobody then.
+        messages: The conversation.
+        config: Of the run around; None: as it is found there.
+    """
+    of_summary = summary_config(config)
 
-def aasking(model: Model, messages: Sequence[BaseMessage], config: RunnableConfig) -> AskAsync:
-    """As `asking`."""
-
-    async def ask(request: SummaryRequest) -> str:
-        return answered(await model.ainvoke(asked(request, messages), config))
+    def ask(request: SummaryRequest) -> str:
+        return answered(_there(model).invoke(asked(request, messages), of_summary))
 
     return ask
 
 
-def nobody(request: SummaryRequest) -> str:
-    """Where no model may be asked: the core does not ask then."""
-    raise NoAnswerError("there is no model to ask")
+def aasking(
+    model: Model | None, messages: Sequence[BaseMessage], config: RunnableConfig | None = None
+) -> AskAsync:
+    """As `asking`."""
+    of_summary = summary_config(config)
 
+    async def ask(request: SummaryRequest) -> str:
+        return answered(await _there(model).ainvoke(asked(request, messages), of_summary))
 
-async def anobody(request: SummaryRequest) -> str:
-    """As `nobody`."""
-    raise NoAnswerError("there is no model to ask")
+    return ask
 
 
 def summary_config(config: RunnableConfig | None = None) -> RunnableConfig:
@@ -131,6 +137,12 @@ def under(config: RunnableConfig) -> Iterator[None]:
         yield
     finally:
         var_child_runnable_config.reset(token)
+
+
+def _there(model: Model | None) -> Model:
+    if model is None:
+        raise NoAnswerError("there is no model to ask")
+    return model
 
 
 def _step(flow: Any, answer: str | Exception | None) -> tuple[SummaryRequest | None, Any]:

@@ -9,28 +9,21 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from frugal_chains.archive import Archive
-from frugal_chains.dispatch.memory import Compaction, Compactor, MemoryStates, Turn
+from frugal_chains.dispatch.memory import Compaction, Compactor, MemoryStates
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import CompactionPolicy, Lengths, Segment
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._around import around
-from langchain_frugal._long import is_long
+from langchain_frugal._long import is_long, worked
 from langchain_frugal._who import who
-from langchain_frugal.memory._asking import (
-    Ask,
-    AskAsync,
-    aasking,
-    anobody,
-    asking,
-    nobody,
-    summary_config,
-)
+from langchain_frugal.memory._asking import aasking, asking
 from langchain_frugal.memory._conversations import Conversations, Said, read_or_none
 from langchain_frugal.memory._kept import KeptMessages
 from langchain_frugal.memory._messages import Pin, history_of, sent
 from langchain_frugal.memory._models import Model, Summarizing, transcript_model
 from langchain_frugal.memory._views import Views
+from langchain_frugal.memory._windows import within_window
 
 _OWN = "history"
 """The name of the only conversation of a history with states of its own."""
@@ -49,7 +42,8 @@ class SummarizingChatHistory(BaseChatMessageHistory):
     Args:
         inner: Where the messages are; None: in this process.
         model: Who answers: a model or its name. Its prices, cache rules and tokenizer decide.
-        policy: When to compact, and what stays; None: the defaults.
+        policy: When to compact, and what stays; None: the defaults. Without `limit_tokens` no
+            request is larger than three quarters of the model's window, where that is known.
         summarizer: Who writes summaries, from a transcript. None: sentences are picked, no model is
             asked. "same": `model`. Or a model of its own.
         cache_ttl: Of the cache markers of these requests, if there are any.
@@ -93,11 +87,12 @@ class SummarizingChatHistory(BaseChatMessageHistory):
         self._conversation = conversation or _OWN
         told, self._asked_of = transcript_model(summarizer, model)
         compactor = Compactor(
-            policy, summarizer=told, cache_ttl=cache_ttl, archive=archive, lengths=lengths,
-            counter=counter, prices=prices, on_compaction=on_compaction,
+            within_window(policy, model, prices), summarizer=told, cache_ttl=cache_ttl,
+            archive=archive, lengths=lengths, counter=counter, prices=prices,
+            on_compaction=on_compaction,
         )  # fmt: skip
         self._conversations = Conversations(compactor, states, again_s=0.0)
-        self._who, self._pin = who(model), pin
+        self._answers, self._pin = who(model), pin
         self._views = Views()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -106,35 +101,26 @@ class SummarizingChatHistory(BaseChatMessageHistory):
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """What to send of the conversation so far."""
         full = self.full_messages
-        if not self.enabled or not full:
-            return full
-        said = read_or_none(lambda: self._said(full))
+        said = self._said(full)
         if said is None:
             return full
         seen = self._views.of(said.history.keys)
         if seen is None:
-            ask: Ask = nobody
-            if self._asked_of is not None:
-                ask = asking(self._asked_of, full, summary_config())
-            turn = self._conversations.turn(said, ask)
-            seen = self._views.hand_out(said.history.keys, _shown(turn, full))
+            turn = self._conversations.turn(said, asking(self._asked_of, full))
+            seen = self._views.hand_out(said.history.keys, sent(turn, full))
         return list(seen)
 
     async def aget_messages(self) -> list[BaseMessage]:
         """As `messages`."""
         full = await self.aget_full_messages()
-        if not self.enabled or not full:
-            return full
-        said = read_or_none(lambda: self._said(full))
+        long = is_long(full)
+        said = await worked(self._said, full, long=long)
         if said is None:
             return full
         seen = self._views.of(said.history.keys)
         if seen is None:
-            ask: AskAsync = anobody
-            if self._asked_of is not None:
-                ask = aasking(self._asked_of, full, summary_config())
-            turn = await self._conversations.aturn(said, ask, long=is_long(full))
-            seen = self._views.hand_out(said.history.keys, _shown(turn, full))
+            turn = await self._conversations.aturn(said, aasking(self._asked_of, full), long=long)
+            seen = self._views.hand_out(said.history.keys, sent(turn, full))
         return list(seen)
 
     @property
@@ -188,16 +174,16 @@ class SummarizingChatHistory(BaseChatMessageHistory):
 
     # -- parts -----------------------------------------------------------------------------------
 
-    def _said(self, full: Sequence[BaseMessage]) -> Said:
-        history = history_of(
-            full, model=self._who.model, provider=self._who.provider, pin=self._pin
-        )
+    def _said(self, full: Sequence[BaseMessage]) -> Said | None:
+        """None: they are handed out as they are."""
+        if not (self.enabled and full):
+            return None
+        return read_or_none(lambda: self._read(full))
+
+    def _read(self, full: Sequence[BaseMessage]) -> Said:
+        history = history_of(full, answers=self._answers, pin=self._pin)
         return Said(self._conversation, history, around())
 
     def _forget(self) -> None:
         self._conversations.forget(self._conversation)
         self._views.forget()
-
-
-def _shown(turn: Turn, full: list[BaseMessage]) -> list[BaseMessage]:
-    return sent(turn, full) if turn.changed else full

@@ -19,23 +19,16 @@ from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._around import around
 from langchain_frugal._likeness import EmbedTexts
-from langchain_frugal._long import is_long
+from langchain_frugal._long import is_long, worked
 from langchain_frugal._stand_ins import is_ours, stands_for
 from langchain_frugal._vectors import vectors_of
 from langchain_frugal._who import who
-from langchain_frugal.memory._asking import (
-    Ask,
-    AskAsync,
-    aasking,
-    anobody,
-    asking,
-    nobody,
-    summary_config,
-)
+from langchain_frugal.memory._asking import aasking, asking
 from langchain_frugal.memory._conversations import Conversations, Said, read_or_none
 from langchain_frugal.memory._kept import KeptMessages
 from langchain_frugal.memory._messages import Pin, history_of, shown_messages
 from langchain_frugal.memory._models import Model, transcript_model
+from langchain_frugal.memory._windows import within_window
 
 _OWN = "memory"
 """The name of the only conversation of a memory with states of its own."""
@@ -54,7 +47,8 @@ class SummarizingMemory(BaseChatMemory):
         model: Who answers: a model or its name. Its prices, cache rules and tokenizer decide.
         llm: Who writes summaries, as of `ConversationSummaryBufferMemory`; also given as
             `summarizer`. None: sentences are picked, no model is asked. "same": `model`.
-        policy: When to compact, and what stays; None: the defaults with `max_token_limit`.
+        policy: When to compact, and what stays; None: the defaults with `max_token_limit`. Without
+            `limit_tokens` as of `SummarizingChatHistory`.
         recall_tokens: Of messages that are shown again, at most; 0: none are.
         embedder, alike: As of `compact_messages`.
         states: Shared by all objects that stand for the same conversation; None: its own.
@@ -99,8 +93,9 @@ class SummarizingMemory(BaseChatMemory):
         super().model_post_init(context)
         given = self.summarizer if self.summarizer is not None else self.llm
         told, self._asked_of = transcript_model(given, self.model)
+        policy = self.policy or CompactionPolicy(keep_tokens=self.max_token_limit)
         compactor = Compactor(
-            self.policy or CompactionPolicy(keep_tokens=self.max_token_limit), summarizer=told,
+            within_window(policy, self.model, self.prices), summarizer=told,
             recall_tokens=self.recall_tokens, embedder=vectors_of(self.embedder),
             alike=self.alike, cache_ttl=self.cache_ttl, archive=self.archive,
             lengths=self.lengths, counter=self.counter, prices=self.prices,
@@ -116,30 +111,21 @@ class SummarizingMemory(BaseChatMemory):
         """What the chain is given for this question."""
         full = list(self.chat_memory.messages)
         asked = self._with_question(full, inputs)
-        if not asked:
-            return self._given([])
-        ask: Ask = nobody
-        if self._asked_of is not None:
-            ask = asking(self._asked_of, asked, summary_config())
-        said = read_or_none(lambda: self._said(asked))
+        said = self._said(asked)
         if said is None:
             return self._given(full)
-        turn = self._conversations.turn(said, ask)
+        turn = self._conversations.turn(said, asking(self._asked_of, asked))
         return self._given(_without_question(turn, asked, len(full)))
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """As `load_memory_variables`."""
         full = list(await self.chat_memory.aget_messages())
         asked = self._with_question(full, inputs)
-        if not asked:
-            return self._given([])
-        ask: AskAsync = anobody
-        if self._asked_of is not None:
-            ask = aasking(self._asked_of, asked, summary_config())
-        said = read_or_none(lambda: self._said(asked))
+        long = is_long(asked)
+        said = await worked(self._said, asked, long=long)
         if said is None:
             return self._given(full)
-        turn = await self._conversations.aturn(said, ask, long=is_long(asked))
+        turn = await self._conversations.aturn(said, aasking(self._asked_of, asked), long=long)
         return self._given(_without_question(turn, asked, len(full)))
 
     def clear(self) -> None:
@@ -188,9 +174,12 @@ class SummarizingMemory(BaseChatMemory):
             return [*full, question]
         return [*full, HumanMessage(question)] if isinstance(question, str) else full
 
-    def _said(self, messages: Sequence[BaseMessage]) -> Said:
-        model, provider = who(self.model)
-        history = history_of(messages, model=model, provider=provider, pin=self.pin)
+    def _said(self, messages: Sequence[BaseMessage]) -> Said | None:
+        """None: they are given as they are."""
+        return read_or_none(lambda: self._read(messages)) if messages else None
+
+    def _read(self, messages: Sequence[BaseMessage]) -> Said:
+        history = history_of(messages, answers=who(self.model), pin=self.pin)
         return Said(self.conversation, history, around())
 
     def _given(self, view: list[BaseMessage]) -> dict[str, Any]:

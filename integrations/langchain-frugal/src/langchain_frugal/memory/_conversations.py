@@ -7,11 +7,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 
 from frugal_chains.dispatch.memory import Compactor, Flow, History, MemoryStates, Turn
+from frugal_chains.errors import wordless
 from frugal_chains.memory import MemoryState
 from langchain_frugal._around import Around
 from langchain_frugal._facts import thread_of
@@ -20,6 +21,8 @@ from langchain_frugal.memory._asking import Ask, AskAsync, adriven, driven
 from langchain_frugal.memory._snapshots import Snapshots
 
 logger = logging.getLogger("langchain_frugal")
+
+R = TypeVar("R")
 
 SWITCH: Final = "compact"
 """Under `configurable` or `metadata` of a config: False sends the history as it is."""
@@ -169,10 +172,12 @@ def is_wanted(config: Mapping[str, Any] | RunnableConfig) -> bool:
     return said.get(SWITCH) is not False
 
 
-def read_or_none(read: Callable[[], Said]) -> Said | None:
+def read_or_none(read: Callable[[], R]) -> R | None:
     """A conversation as it was read; None where that fails: it is sent whole then."""
     try:
         return read()
-    except Exception:
-        logger.warning("a conversation could not be read: it is sent whole", exc_info=True)
+    except Exception as error:
+        logger.warning(
+            "a conversation could not be read: it is sent whole", exc_info=wordless(error)
+        )
         return None

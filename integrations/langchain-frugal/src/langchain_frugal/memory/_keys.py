@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from zlib import crc32
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMessage
 
 _MARKERS: Final = frozenset(("cache_control", "prompt_cache_breakpoint"))
 
@@ -23,7 +23,7 @@ def key_of(message: BaseMessage, *, ids: bool = True) -> str:
         ids: False: ids say nothing. A graph without a checkpointer gives new ones in every run.
     """
     content: Any = _unmarked(message.content)
-    more = 0 if type(message) is HumanMessage else _more(message)
+    more = _more(message)
     if ids and message.id:
         if type(content) is str:
             data = content.encode("utf-8", "surrogatepass")
@@ -52,12 +52,16 @@ def _unmarked(content: Any) -> Any:
 
 def _more(message: BaseMessage) -> int:
     """Of what stands beside the content."""
+    more = _sum(message.name, 0) if message.name else 0
     if isinstance(message, AIMessage):
-        calls: Any = message.tool_calls or message.additional_kwargs.get("function_call")
-        return _sum(calls, 0) if calls else 0
-    if isinstance(message, ToolMessage):
-        return crc32(str(message.tool_call_id).encode("utf-8", "surrogatepass"))
-    return 0
+        calls = message.additional_kwargs.get("function_call")
+        for part in (message.tool_calls or calls, message.invalid_tool_calls):
+            more = _sum(part, more) if part else more
+    elif isinstance(message, ToolMessage):
+        more = _sum(str(message.tool_call_id), more)
+    elif isinstance(message, ChatMessage):
+        more = _sum(message.role, more)
+    return more
 
 
 def _sum(value: Any, before: int) -> int:

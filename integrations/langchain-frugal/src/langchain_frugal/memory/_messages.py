@@ -14,12 +14,14 @@ from frugal_chains.memory import Shown
 from langchain_frugal._content import texts_of, with_texts
 from langchain_frugal._facts import as_json, message_facts
 from langchain_frugal._stand_ins import stands_for
+from langchain_frugal._who import Who
 from langchain_frugal.memory._keys import key_of
 
 PINNED: Final = "frugal_pinned"
 """In `response_metadata`, of which no integration sends anything to a provider."""
 
 Pin = Callable[[BaseMessage], bool]
+_UNKNOWN: Final = Who()
 
 
 def pinned(message: BaseMessage) -> BaseMessage:
@@ -32,9 +34,7 @@ def history_of(
     messages: Sequence[BaseMessage],
     *,
     head: RequestFacts | None = None,
-    head_key: str = "",
-    model: str = "",
-    provider: str = "",
+    answers: Who = _UNKNOWN,
     pin: Pin | None = None,
     ids: bool = True,
 ) -> History:
@@ -43,9 +43,7 @@ def history_of(
     Args:
         messages: All of them, the question included. They are not copied.
         head: Tools, and a system prompt that is none of the messages.
-        head_key: Names the head.
-        model: Who will answer.
-        provider: Of the model.
+        answers: Who will answer.
         pin: Which messages never leave the context, besides those of `pinned`.
         ids: Whether the ids of messages stay the same from call to call.
     """
@@ -54,9 +52,8 @@ def history_of(
         message=lambda at: facts_at(messages, at),
         pinned=[at for at, message in enumerate(messages) if _is_pinned(message, pin)],
         head=head or RequestFacts(),
-        head_key=head_key,
-        model=model,
-        provider=provider,
+        model=answers.model,
+        provider=answers.provider,
     )
 
 
@@ -70,6 +67,8 @@ def facts_at(messages: Sequence[BaseMessage], at: int) -> MessageFacts:
 
 def sent(turn: Turn, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """What a turn sends of these messages: the same objects, but for those that are shortened."""
+    if not turn.changed:
+        return [*messages]
     shown = shown_messages(turn.view, turn.shortened, messages)
     if not turn.recalled or turn.question is None:
         return shown

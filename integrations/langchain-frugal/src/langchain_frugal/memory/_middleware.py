@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from langchain.agents.middleware import AgentMiddleware
@@ -42,14 +42,13 @@ from langchain_frugal.memory._asking import (
     summary_config,
     under,
 )
-from langchain_frugal.memory._conversations import named_in
+from langchain_frugal.memory._conversations import named_in, read_or_none
 from langchain_frugal.memory._last_calls import LastCall, LastCalls
 from langchain_frugal.memory._messages import Pin
 from langchain_frugal.memory._models import Summarizing, summary_model
 from langchain_frugal.memory._recent import RecentTurns
 from langchain_frugal.memory._snapshots import Snapshots
-
-logger = logging.getLogger("langchain_frugal")
+from langchain_frugal.memory._windows import Compactors
 
 Response = Any
 """What handlers return: a `ModelResponse`, with a command or without."""
@@ -76,7 +75,8 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
     `{"compact": False}` under `configurable` or `metadata` of its config.
 
     Args:
-        policy: When to compact, and what stays; None: the defaults.
+        policy: When to compact, and what stays; None: the defaults. Without `limit_tokens` no
+            request is larger than three quarters of the model's window, where that is known.
         summarizer: Who writes summaries. None: sentences are picked, no model is asked. "same": the
             agent's model; it is asked behind the conversation, which its provider's cache still
             has, or with a transcript, whichever is cheaper. Or a model of its own.
@@ -122,11 +122,12 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         super().__init__()
         self.enabled = enabled
         told, self._summarizer = summary_model(summarizer)
-        self._compactor = Compactor(
-            policy, summarizer=told, recall_tokens=recall_tokens, embedder=vectors_of(embedder),
+        make = partial(
+            Compactor, summarizer=told, recall_tokens=recall_tokens, embedder=vectors_of(embedder),
             alike=alike, cache_ttl=cache_ttl, archive=archive, lengths=lengths, counter=counter,
             prices=prices, on_compaction=on_compaction,
         )  # fmt: skip
+        self._compactors, self._may_wait = Compactors(make, policy, prices), embedder is not None
         self._pin = pin
         self._recent, self._snapshots = RecentTurns(), Snapshots()
         self._threads = LastCalls()
@@ -137,25 +138,25 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
             return handler(request)
         self._threads.remember(call.thread, LastCall(request, handler, None))
         state = self._state(call)
-        turn = self._recent.get(call.thread, call.history.keys, state)
+        turn = self._recent.get(call.thread, call.history, state)
         if turn is None:
-            turn = driven(self._flow(call, state), self._asking(request, handler))
+            turn = driven(self._flow(request, call, state), self._asking(request, handler))
             self._keep(call, state, turn)
         return with_state(handler(with_view(request, turn)), turn)
 
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        long = self._compactor.may_wait or is_long(request.messages)
+        long = self._may_wait or is_long(request.messages)
         call = await worked(self._read, request, long=long)
         if call is None:
             return await handler(request)
         self._threads.remember(call.thread, LastCall(request, None, handler))
         state = self._state(call)
-        turn = self._recent.get(call.thread, call.history.keys, state)
+        turn = self._recent.get(call.thread, call.history, state)
         if turn is None:
             ask = self._aasking(request, handler)
-            turn = await adriven(self._flow(call, state), ask, long=long)
+            turn = await adriven(self._flow(request, call, state), ask, long=long)
             self._keep(call, state, turn)
         return with_state(await handler(with_view(request, turn)), turn)
 
@@ -197,7 +198,8 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         if last is None:
             return None
         history = history_in(last.request, _messages(values), self._pin)
-        return self._compactor.preview(history, state_in(values) or MemoryState())
+        compactor = self._compactor(last.request)
+        return compactor.preview(history, state_in(values) or MemoryState())
 
     # -- while nobody asks -----------------------------------------------------------------------
 
@@ -215,7 +217,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         if last is None or state is None:
             return None
         history = history_in(last.request, _messages(values), self._pin)
-        return self._compactor.idle_at_s(history, state)
+        return self._compactor(last.request).idle_at_s(history, state)
 
     def compact_idle(
         self, agent: Any, config: RunnableConfig, *, return_share: float = 0.5
@@ -229,11 +231,12 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
             return_share: How often people come back after so long, 0 to 1.
 
         Returns:
-            The compaction's id; None: nothing was done.
+            The compaction's id; None: nothing was done, as in a thread whose run is not over: it
+            may wait for somebody's word.
         """
         last, before = self._threads.of(config), agent.get_state(config)
-        if last is None or last.ask is None:
-            return None
+        if last is None or last.ask is None or before.next:
+            return None  # a run that waits for somebody's word would lose what it waits for
         request = last.request.override(messages=_messages(before.values))
         ask = self._asking(request, last.ask, config)
         turn = driven(self._idle(request, before.values, config, return_share), ask)
@@ -247,7 +250,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
     ) -> str | None:
         """As `compact_idle`, of a thread whose last call was made either way."""
         last, before = self._threads.of(config), await agent.aget_state(config)
-        if last is None:
+        if last is None or before.next:
             return None
         request = last.request.override(messages=_messages(before.values))
         ask = self._aasking(request, last.asynchronous(), config)
@@ -263,25 +266,24 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
     def _read(self, request: Request) -> AgentCall | None:
         if not self.enabled:
             return None
-        try:
-            return read_call(request, self._pin)
-        except Exception:
-            logger.warning("a conversation could not be read: it is sent whole", exc_info=True)
-            return None
+        return read_or_none(lambda: read_call(request, self._pin))
 
     def _state(self, call: AgentCall) -> MemoryState:
         if call.state is not None:
             return call.state
         return MemoryState() if call.checkpointed else self._snapshots.before(call.history.keys)
 
-    def _flow(self, call: AgentCall, state: MemoryState) -> Any:
-        return self._compactor.turn(
+    def _compactor(self, request: Request) -> Compactor:
+        return self._compactors.of(request.model, request.model_settings)
+
+    def _flow(self, request: Request, call: AgentCall, state: MemoryState) -> Any:
+        return self._compactor(request).turn(
             call.history, state, conversation=call.thread,
             operation_id=call.call.operation_id, trackers=call.call.trackers,
         )  # fmt: skip
 
     def _keep(self, call: AgentCall, state: MemoryState, turn: Turn) -> None:
-        self._recent.keep(call.thread, call.history.keys, state, turn)
+        self._recent.keep(call.thread, call.history, state, turn)
         if not call.checkpointed:
             self._snapshots.keep(call.history.keys, turn)
 
@@ -290,7 +292,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         return_share: float,
     ) -> Any:  # fmt: skip
         history = history_in(request, request.messages, self._pin)
-        return self._compactor.idle(
+        return self._compactor(request).idle(
             history, state_in(values) or MemoryState(), conversation=named_in(config),
             return_share=return_share,
         )  # fmt: skip
@@ -300,7 +302,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         config: RunnableConfig | None = None,
     ) -> Ask:  # fmt: skip
         if self._summarizer is not None:
-            return asking(self._summarizer, request.messages, summary_config(config))
+            return asking(self._summarizer, request.messages, config)
 
         def ask(summary: SummaryRequest) -> str:
             with under(summary_config(config)):
@@ -314,7 +316,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
         config: RunnableConfig | None = None,
     ) -> AskAsync:  # fmt: skip
         if self._summarizer is not None:
-            return aasking(self._summarizer, request.messages, summary_config(config))
+            return aasking(self._summarizer, request.messages, config)
 
         async def ask(summary: SummaryRequest) -> str:
             with under(summary_config(config)):

@@ -37,8 +37,8 @@ def summary_model(given: Summarizing) -> SummaryModel:
         return SummaryModel(Summarizer(model="", answers=True), None)
     if not isinstance(given, Runnable | BaseLanguageModel):
         raise MemoryPlanError(
-            f"summarizer is {given!r}: give a chat model, 'same' for the one that answers, or None "
-            "for summaries without a model"
+            f"summarizer is a {type(given).__name__}: give a chat model, 'same' for the one that "
+            "answers, or None for summaries without a model"
         )
     name, provider = who(given)
     return SummaryModel(Summarizer(model=name, provider=provider), given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias, cast
 
 from langchain_core.embeddings import Embeddings
@@ -11,7 +12,7 @@ from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from frugal_chains.archive import Archive
-from frugal_chains.dispatch.memory import Compaction, Compactor, MemoryStates, Turn
+from frugal_chains.dispatch.memory import Compaction, Compactor, MemoryStates
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import RequestFacts
 from frugal_chains.memory import CompactionPolicy, Lengths
@@ -23,15 +24,7 @@ from langchain_frugal._likeness import EmbedTexts
 from langchain_frugal._long import is_long, worked
 from langchain_frugal._vectors import vectors_of
 from langchain_frugal._who import bound_tools, facts_of_tools, who
-from langchain_frugal.memory._asking import (
-    Ask,
-    AskAsync,
-    aasking,
-    anobody,
-    asking,
-    nobody,
-    summary_config,
-)
+from langchain_frugal.memory._asking import aasking, asking
 from langchain_frugal.memory._conversations import (
     Conversations,
     Said,
@@ -41,6 +34,7 @@ from langchain_frugal.memory._conversations import (
 )
 from langchain_frugal.memory._messages import Pin, history_of, sent
 from langchain_frugal.memory._models import SAME, Model, Summarizing, summary_model
+from langchain_frugal.memory._windows import within_window
 
 Given: TypeAlias = PromptValue | Sequence[Any] | Mapping[str, Any]
 """A prompt, messages, or the state of a graph with `messages` in it."""
@@ -83,7 +77,8 @@ def compact_messages(
     Args:
         model: Who answers: the model with whatever is bound to it, or its name. Its prices, cache
             rules and tokenizer decide.
-        policy: When to compact, and what stays; None: the defaults.
+        policy: When to compact, and what stays; None: the defaults. Without `limit_tokens` no
+            request is larger than three quarters of the model's window, where that is known.
         summarizer: Who writes summaries. None: sentences are picked, no model is asked. "same":
             `model`, behind the same messages, which its provider's cache still has, or with a
             transcript, whichever is cheaper. Or a model of its own.
@@ -113,9 +108,9 @@ def compact_messages(
         )
     told, own = summary_model(summarizer)
     compactor = Compactor(
-        policy, summarizer=told, recall_tokens=recall_tokens, embedder=vectors_of(embedder),
-        alike=alike, cache_ttl=cache_ttl, archive=archive, lengths=lengths,
-        counter=counter, prices=prices, on_compaction=on_compaction,
+        within_window(policy, model, prices), summarizer=told, recall_tokens=recall_tokens,
+        embedder=vectors_of(embedder), alike=alike, cache_ttl=cache_ttl, archive=archive,
+        lengths=lengths, counter=counter, prices=prices, on_compaction=on_compaction,
     )  # fmt: skip
     asked_of = own if told is None or own is not None else cast(Model, model)
     facts = bound_tools(model) if tools is None else facts_of_tools(tools)
@@ -139,7 +134,7 @@ class MessageCompactor(Runnable[Any, Any]):
         enabled: bool,
     ) -> None:
         self.enabled = enabled
-        self._conversations, self._who = conversations, who(model)
+        self._conversations, self._answers = conversations, who(model)
         self._asked_of, self._head, self._pin = asked_of, head, pin
 
     def invoke(self, input: Given, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -166,48 +161,35 @@ class MessageCompactor(Runnable[Any, Any]):
 
     def _compacted(self, given: Given, run_manager: object, config: RunnableConfig) -> Any:
         messages = _messages(given)
-        if not (self.enabled and messages and is_wanted(config)):
-            return _like(given, messages)
-        said = read_or_none(lambda: self._said(messages, config))
+        said = self._said(messages, config)
         if said is None:
             return _like(given, messages)
-        turn = self._conversations.turn(said, self._ask(messages, config))
-        return _like(given, _view(turn, messages))
+        turn = self._conversations.turn(said, asking(self._asked_of, messages, config))
+        return _like(given, sent(turn, messages))
 
     async def _acompacted(self, given: Given, run_manager: object, config: RunnableConfig) -> Any:
         messages = _messages(given)
-        if not (self.enabled and messages and is_wanted(config)):
-            return _like(given, messages)
         long = is_long(messages)
-        said = await worked(read_or_none, lambda: self._said(messages, config), long=long)
+        said = await worked(self._said, messages, config, long=long)
         if said is None:
             return _like(given, messages)
-        turn = await self._conversations.aturn(said, self._aask(messages, config), long=long)
-        return _like(given, _view(turn, messages))
+        ask = aasking(self._asked_of, messages, config)
+        turn = await self._conversations.aturn(said, ask, long=long)
+        return _like(given, sent(turn, messages))
 
-    def _said(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> Said:
+    def _said(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> Said | None:
+        """None: they are handed on as they are."""
+        if not (self.enabled and messages and is_wanted(config)):
+            return None
+        return read_or_none(lambda: self._read(messages, config))
+
+    def _read(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> Said:
         ttl = cache_ttl_of([message.content for message in messages])
-        head = RequestFacts(tools=self._head.tools, cache_ttl=ttl)
-        name = named_in(config)
+        head, name = replace(self._head, cache_ttl=ttl), named_in(config)
         history = history_of(
-            messages, head=head, model=self._who.model, provider=self._who.provider, pin=self._pin,
-            ids=bool(name),
-        )  # fmt: skip
+            messages, head=head, answers=self._answers, pin=self._pin, ids=bool(name)
+        )
         return Said(name, history, around(config))
-
-    def _ask(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> Ask:
-        if self._asked_of is None:
-            return nobody
-        return asking(self._asked_of, messages, summary_config(config))
-
-    def _aask(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> AskAsync:
-        if self._asked_of is None:
-            return anobody
-        return aasking(self._asked_of, messages, summary_config(config))
-
-
-def _view(turn: Turn, messages: list[BaseMessage]) -> list[BaseMessage]:
-    return sent(turn, messages) if turn.changed else messages
 
 
 def _messages(given: Given) -> list[BaseMessage]:

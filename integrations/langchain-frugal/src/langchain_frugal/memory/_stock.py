@@ -13,17 +13,7 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.tokens import TokenCounter
 from langchain_frugal._long import is_long
 from langchain_frugal._who import who
-from langchain_frugal.memory._asking import (
-    Ask,
-    AskAsync,
-    aasking,
-    adriven,
-    anobody,
-    asking,
-    driven,
-    nobody,
-    summary_config,
-)
+from langchain_frugal.memory._asking import aasking, adriven, asking, driven
 from langchain_frugal.memory._messages import facts_at
 from langchain_frugal.memory._models import Model
 
@@ -80,17 +70,13 @@ class FaithfulSummarizer(Runnable[Any, str]):
     def _summary(
         self, messages: Sequence[BaseMessage], run_manager: object, config: RunnableConfig
     ) -> str:
-        ask: Ask = nobody
-        if self._model is not None:
-            ask = asking(self._model, messages, summary_config(config))
+        ask = asking(self._model, messages, config)
         return str(driven(self._flow(messages), ask)) or NOTHING
 
     async def _asummary(
         self, messages: Sequence[BaseMessage], run_manager: object, config: RunnableConfig
     ) -> str:
-        ask: AskAsync = anobody
-        if self._model is not None:
-            ask = aasking(self._model, messages, summary_config(config))
+        ask = aasking(self._model, messages, config)
         return str(await adriven(self._flow(messages), ask, long=is_long(messages))) or NOTHING
 
     def _flow(self, messages: Sequence[BaseMessage]) -> Any:

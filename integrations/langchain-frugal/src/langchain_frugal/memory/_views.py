@@ -62,7 +62,9 @@ class Views:
             now = len(self._seen[-1].messages) if self._seen else 0
             for view in self._seen[:-1]:
                 again = [one for one in view.messages[now:] if not _is_segment(one)]
-                if again and _keys(again) == _keys(own[: len(again)]):
+                # Behind old messages a run has a question and an answer; what is nothing but old
+                # words is somebody who says them again.
+                if 0 < len(again) < len(own) and _keys(again) == _keys(own[: len(again)]):
                     return own[len(again) :]
         return own
 

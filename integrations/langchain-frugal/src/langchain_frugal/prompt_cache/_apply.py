@@ -66,7 +66,7 @@ def own_only(parts: Parts, form: Form, controls: CacheControls) -> Parts:
     )
 
 
-def applied(plan: CachePlan, read: Read, parts: Parts, form: Form, *, tail_marked: bool) -> Parts:
+def applied(plan: CachePlan, read: Read, parts: Parts, form: Form) -> Parts:
     """The request as it is sent. Nothing of what was given is changed.
 
     Args:
@@ -74,11 +74,10 @@ def applied(plan: CachePlan, read: Read, parts: Parts, form: Form, *, tail_marke
         read: Of these parts.
         parts: As they were given.
         form: Of the integration.
-        tail_marked: The caller's marker of the last block stands in the settings.
     """
     put: dict[Place, Any] = {}
     beside: dict[str, Any] = {}
-    last = len(read.blocks) - 1 if tail_marked else None
+    last = len(read.blocks) - 1 if read.tail_marked else None
     for each in plan.markers:
         if each.reason == "callers" and each.ttl == read.blocks[each.index].marker:
             continue
@@ -93,7 +92,6 @@ def applied(plan: CachePlan, read: Read, parts: Parts, form: Form, *, tail_marke
             put[read.places[index]] = None
     order = [read.places[index].part for index in plan.order]
     moved = read.places[plan.order[0]].item if plan.order else None
-    settings = {**parts.settings, **beside}
     return Parts(
         tools=_tools(parts.tools, put, form),
         messages=[
@@ -105,7 +103,7 @@ def applied(plan: CachePlan, read: Read, parts: Parts, form: Form, *, tail_marke
             )
             for at, message in enumerate(parts.messages)
         ],
-        settings={k: v for k, v in settings.items() if not (k in beside and v is None)},
+        settings={**parts.settings, **beside},  # None takes back what stands in the model as well
     )
 
 

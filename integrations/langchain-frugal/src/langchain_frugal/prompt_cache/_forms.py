@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableBinding
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
 from frugal_chains.providers import CacheControls, model_family
+from langchain_frugal._who import models_of
 
 Form = Literal["anthropic", "openai", "bedrock", ""]
 """Whose way of writing markers an integration passes on; empty: nobody's that is known."""
@@ -39,14 +40,13 @@ _CONTROLS: Final[Mapping[str, Form]] = {
     "cachePoint": "bedrock",
 }
 _OPENAIS_OWN: Final = ("gpt-", "o1", "o3", "o4", "chatgpt-")
-"""Servers that only speak as OpenAI does may refuse a request with a key."""
+_OPEN_WEIGHTS: Final = "gpt-oss"
+"""Served by others. Servers that only speak as OpenAI does may refuse a request with a key."""
 
 
 def form_of(model: Any) -> Form:
     """Of a chat model, whatever was bound to it."""
-    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
-        model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
-    for kind in type(model).__mro__:
+    for kind in type(models_of(model)[0]).__mro__:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__]
     return ""
@@ -59,16 +59,28 @@ def marks(form: Form, controls: CacheControls) -> bool:
 
 def takes_key(form: Form, model: str, controls: CacheControls) -> bool:
     """Whether a `prompt_cache_key` may be sent."""
-    own = model_family(model).startswith(_OPENAIS_OWN)
+    family = model_family(model)
+    own = family.startswith(_OPENAIS_OWN) and not family.startswith(_OPEN_WEIGHTS)
     return form == "openai" and controls.cache_key and own
 
 
 def takes_options(model: Any) -> bool:
     """Whether the integration knows OpenAI's `prompt_cache_options`: its client refuses keywords
     that it does not know."""
-    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
-        model = model.runnable if isinstance(model, RunnableWithFallbacks) else model.bound
-    return isinstance(model, BaseChatModel) and OPTIONS in type(model).model_fields
+    first = models_of(model)[0]
+    return isinstance(first, BaseChatModel) and OPTIONS in type(first).model_fields
+
+
+def said_of(model: Any, settings: Mapping[str, Any], name: str) -> Any:
+    """What a call says under this name: in its settings, in what was bound to its model, or in what
+    its model was made with; None: nothing."""
+    while name not in settings and isinstance(model, RunnableBinding | RunnableWithFallbacks):
+        settings = getattr(model, "kwargs", {})
+        model = model.bound if isinstance(model, RunnableBinding) else model.runnable
+    if name in settings:
+        return settings[name]
+    beside = getattr(model, "model_kwargs", None) or {}
+    return beside[name] if name in beside else getattr(model, name, None)
 
 
 def marker(form: Form, ttl: str) -> Any:

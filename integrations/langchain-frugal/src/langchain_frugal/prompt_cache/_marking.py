@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
 from frugal_chains.dispatch import CacheKeeper
+from frugal_chains.errors import wordless
 from frugal_chains.pricing import PriceBook
 from frugal_chains.prompt_cache import CachePlan, Traffic
 from frugal_chains.providers import CacheControls, cache_controls
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker
-from langchain_frugal._who import who
+from langchain_frugal._who import models_of, who
 from langchain_frugal.prompt_cache._apply import Parts, applied, own_only
 from langchain_frugal.prompt_cache._forms import (
     ANTHROPIC,
@@ -25,6 +26,7 @@ from langchain_frugal.prompt_cache._forms import (
     Form,
     form_of,
     marks,
+    said_of,
     takes_key,
     takes_options,
 )
@@ -102,18 +104,18 @@ class Marking:
             return Marked(parts=parts)
         try:
             return self._marked(model, parts, call, schema)
-        except Exception:
-            logger.warning("prompt cache: the request is sent as it was", exc_info=True)
+        except Exception as error:
+            logger.warning("prompt cache: the request is sent as it was", exc_info=wordless(error))
             return Marked(parts=parts)
 
     def _marked(self, model: Any, parts: Parts, call: Around, schema: Any) -> Marked:
         name, provider = who(model, parts.settings)
         controls, form = cache_controls(provider, name), form_of(model)
         reaches = controls.control == "automatic" or marks(form, controls)
-        if not name or controls.control == "none" or not reaches:
+        if not name or controls.control == "none" or not reaches or _differ(model, parts.settings):
             return Marked(parts=parts)
         clean = own_only(parts, form, controls)
-        tail = clean.settings.get(ANTHROPIC) if form == "anthropic" else None
+        tail = said_of(model, clean.settings, ANTHROPIC) if form == "anthropic" else None
         read = self._reader.read(
             clean.tools, clean.messages, form=form, controls=controls, model=name,
             schema=_described(schema), tail_marker=tail, in_place=_in_place(model),
@@ -126,12 +128,11 @@ class Marking:
         )  # fmt: skip
         if "failed" in plan.reasons:
             return Marked(parts=clean, model=name, provider=provider)
-        sent = applied(plan, read, clean, form, tail_marked=tail is not None)
-        sent = Parts(
-            tools=sent.tools,
-            messages=sent.messages,
-            settings={**sent.settings, **_options(plan, model, name, sent, form, controls)},
-        )
+        sent = applied(plan, read, clean, form)
+        # A second marker of the last block is one too many where there are four others.
+        twice = {ANTHROPIC: None} if tail is not None and not read.tail_marked else {}
+        beside = {**twice, **_options(plan, model, name, sent, form, controls)}
+        sent = replace(sent, settings={**sent.settings, **beside})
         return Marked(
             parts=sent, model=name, provider=provider, plan=plan, read=read, settings=settings
         )
@@ -142,25 +143,34 @@ def _options(
 ) -> dict[str, Any]:
     """What stands beside the messages, for OpenAI. What the caller has said there stays."""
     found: dict[str, Any] = {}
-    given = {**(_field(model, "model_kwargs") or {}), **parts.settings}
-    if plan.cache_key and KEY not in given and takes_key(form, name, controls):
+    said = {
+        each
+        for each in (KEY, OPTIONS)
+        if each in parts.settings or said_of(model, {}, each) is not None
+    }
+    if plan.cache_key and KEY not in said and takes_key(form, name, controls):
         found[KEY] = plan.cache_key
-    said = OPTIONS in given or _field(model, OPTIONS) is not None
     usual = controls.ttls[0][0] if controls.ttls else ""
     long = {"ttl": plan.ttl} if plan.ttl not in ("", usual) else {}
-    if (plan.mode == "explicit" or long) and not said and takes_options(model):
+    if (plan.mode == "explicit" or long) and OPTIONS not in said and takes_options(model):
         found[OPTIONS] = {"mode": plan.mode or "implicit", **long}
     return found
 
 
-def _field(model: Any, name: str) -> Any:
-    while hasattr(model, "bound"):
-        model = model.bound
-    return getattr(model, name, None)
+def _differ(model: Any, settings: Mapping[str, Any]) -> bool:
+    """Whether a model is asked, where another one fails, that takes no such markers: it is handed
+    the same request."""
+    ways = set()
+    for each in models_of(model):
+        name, provider = who(each, settings)
+        controls, form = cache_controls(provider, name), form_of(each)
+        key, options = takes_key(form, name, controls), takes_options(each)
+        ways.add((form, controls.control, key, options))
+    return len(ways) > 1
 
 
 def _in_place(model: Any) -> bool:
-    profile: Mapping[str, Any] = _field(model, "profile") or {}
+    profile: Mapping[str, Any] = getattr(models_of(model)[0], "profile", None) or {}
     return bool(profile.get("mid_conversation_system_messages")) or form_of(model) != "anthropic"
 
 

@@ -48,9 +48,10 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     Put it last: behind `RoutingMiddleware` and behind `CompactionMiddleware`, and behind all that
     changes tools, instructions or messages. A `RoutingChatModel` as the agent's model gives its
-    requests to others: give it `cached` models. Requests are sent as they are with
-    `enabled=False`, in a run with `{"prompt_cache": False}` under `configurable` or `metadata` of
-    its config, and whenever planning fails.
+    requests to others, and so do fallbacks of another provider: leave the middleware out, and give
+    them `cached` models. Requests are sent as they are with `enabled=False`, in a run with
+    `{"prompt_cache": False}` under `configurable` or `metadata` of its config, where fallbacks take
+    other markers, and whenever planning fails.
 
     Args:
         salt: What cache keys are kept apart by, say a tenant; never sent as it is.
@@ -87,8 +88,7 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             salt=salt, others=others, ttl=ttl, volatile=volatile, may_reorder=may_reorder,
             counter=counter, prices=prices,
         )  # fmt: skip
-        wanted = diagnose or on_miss is not None
-        self._misses = Misses(on_miss, counter=counter, prices=prices) if wanted else None
+        self._misses = Misses(on_miss, diagnose=diagnose, counter=counter, prices=prices)
 
     def wrap_model_call(
         self, request: Request, handler: Callable[[Request], Response]
@@ -96,11 +96,9 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if not self.enabled:
             return cast("ModelResponse[Any]", handler(request))
         call = around_agent()
-        marked = self._marked(request, call)
-        sent_s = self._misses.now_s() if self._misses is not None else 0.0
+        marked, sent_s = self._marked(request, call), self._misses.now_s()
         response = handler(_with(request, marked))
-        if self._misses is not None:
-            self._misses.answered(marked, call, sent_s, _answer(response))
+        self._misses.answered(marked, call, sent_s, _answer(response))
         return cast("ModelResponse[Any]", response)
 
     async def awrap_model_call(
@@ -110,10 +108,9 @@ class PromptCacheMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return cast("ModelResponse[Any]", await handler(request))
         call, long = around_agent(), is_long(request.messages)
         marked = await worked(self._marked, request, call, long=long)
-        sent_s = self._misses.now_s() if self._misses is not None else 0.0
+        sent_s, long = self._misses.now_s(), long and self._misses.wanted
         response = await handler(_with(request, marked))
-        if self._misses is not None:
-            await worked(self._misses.answered, marked, call, sent_s, _answer(response), long=long)
+        await worked(self._misses.answered, marked, call, sent_s, _answer(response), long=long)
         return cast("ModelResponse[Any]", response)
 
     def _marked(self, request: Request, call: Around) -> Marked:
@@ -150,5 +147,5 @@ def _with(request: Request, marked: Marked) -> Request:
 def _answer(response: Response) -> BaseMessage | None:
     """The model's own message in what came back."""
     inner = getattr(response, "model_response", response)
-    found = [inner] if isinstance(inner, BaseMessage) else list(getattr(inner, "result", ()))
+    found = [inner] if isinstance(inner, BaseMessage) else getattr(inner, "result", None) or []
     return next((one for one in reversed(found) if isinstance(one, AIMessage)), None)

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableParallel, RunnableSequence
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from pydantic import Field, PrivateAttr
 
 from frugal_chains.dispatch.prompt_cache import CacheMiss
@@ -37,7 +38,7 @@ class CachedChatModel(BaseChatModel):
 
     model: Any = Field(repr=False)
     marking: Any = Field(exclude=True, repr=False)
-    misses: Any = Field(default=None, exclude=True, repr=False)
+    misses: Any = Field(exclude=True, repr=False)
     enabled: bool = True
 
     _inner: BaseChatModel = PrivateAttr()
@@ -106,7 +107,7 @@ class CachedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any,
     ) -> ChatResult:  # fmt: skip
         marked, call = self._marked(messages, kwargs, run_manager)
-        sent_s = self._now_s()
+        sent_s = self.misses.now_s()
         sent, more = _call_of(marked)
         result = self._inner._generate(sent, stop, run_manager, **more)
         self._answered(marked, call, sent_s, result)
@@ -118,7 +119,7 @@ class CachedChatModel(BaseChatModel):
     ) -> ChatResult:  # fmt: skip
         long = is_long(messages)
         marked, call = await worked(self._marked, messages, kwargs, run_manager, long=long)
-        sent_s = self._now_s()
+        sent_s = self.misses.now_s()
         sent, more = _call_of(marked)
         result = await self._inner._agenerate(sent, stop, run_manager, **more)
         await worked(self._answered, marked, call, sent_s, result, long=long)
@@ -129,7 +130,7 @@ class CachedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:  # fmt: skip
         marked, call = self._marked(messages, kwargs, run_manager)
-        seen, sent_s = _Seen(), self._now_s()
+        seen, sent_s = _Seen(), self.misses.now_s()
         sent, more = _call_of(marked)
         for chunk in self._inner._stream(sent, stop, run_manager, **more):
             seen.add(chunk)
@@ -142,7 +143,7 @@ class CachedChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:  # fmt: skip
         long = is_long(messages)
         marked, call = await worked(self._marked, messages, kwargs, run_manager, long=long)
-        seen, sent_s = _Seen(), self._now_s()
+        seen, sent_s = _Seen(), self.misses.now_s()
         sent, more = _call_of(marked)
         async for chunk in self._inner._astream(sent, stop, run_manager, **more):
             seen.add(chunk)
@@ -162,16 +163,12 @@ class CachedChatModel(BaseChatModel):
         call = around_run(run)
         return self.marking.marked(self._inner, parts, call), call
 
-    def _now_s(self) -> float:
-        return self.misses.now_s() if self.misses is not None else 0.0
-
     def _answered(self, marked: Marked, call: Around, sent_s: float, result: ChatResult) -> None:
-        if self.misses is not None and result.generations:
+        if result.generations:
             self.misses.answered(marked, call, sent_s, result.generations[0].message)
 
     def _seen(self, marked: Marked, call: Around, sent_s: float, seen: _Seen) -> None:
-        if self.misses is not None:
-            self.misses.used(marked, call, sent_s, seen.usage, seen.metadata)
+        self.misses.used(marked, call, sent_s, seen.usage, seen.metadata)
 
 
 class _Seen:
@@ -217,36 +214,43 @@ def cached(
 
     It stands where the model stood: with tools, with structured output, in streams. Bind what you
     bind before or after. In a router each model is marked by its own provider's rules, and markers
-    that are meant for another one are left out. Not in an agent that has the middleware.
+    that are meant for another one are left out; so is each of a model and its fallbacks. Not in an
+    agent that has the middleware.
 
     Args:
-        model: A chat model, with what was bound to it.
+        model: A chat model, with what was bound to it, or with fallbacks.
         salt, others, ttl, volatile, may_reorder, counter, prices, diagnose, on_miss, enabled: As of
             `PromptCacheMiddleware`.
 
     Returns:
-        A chat model, or a binding of one where the model was one.
+        A chat model; a binding, or a model with fallbacks, where the model was one.
 
     Raises:
         CachePlanError: it is no chat model.
     """
-    if isinstance(model, RunnableBinding):
-        inner = cached(
-            model.bound, salt=salt, others=others, ttl=ttl, volatile=volatile,
-            may_reorder=may_reorder, counter=counter, prices=prices, diagnose=diagnose,
-            on_miss=on_miss, enabled=enabled,
-        )  # fmt: skip
-        return model.model_copy(update={"bound": inner})
-    if not isinstance(model, BaseChatModel):
-        raise CachePlanError(
-            f"cached got a {type(model).__name__}: give it a chat model, bound or not"
-        )
     marking = Marking(
         salt=salt, others=others, ttl=ttl, volatile=volatile, may_reorder=may_reorder,
         counter=counter, prices=prices,
     )  # fmt: skip
-    wanted = diagnose or on_miss is not None
-    misses = Misses(on_miss, counter=counter, prices=prices) if wanted else None
-    shared = {name: getattr(model, name, None) for name in _SHARED}
-    given = {name: value for name, value in shared.items() if value is not None}
-    return CachedChatModel(model=model, marking=marking, misses=misses, enabled=enabled, **given)
+    misses = Misses(on_miss, diagnose=diagnose, counter=counter, prices=prices)
+
+    def made(chat: BaseChatModel) -> CachedChatModel:
+        shared = {name: getattr(chat, name, None) for name in _SHARED}
+        given = {name: value for name, value in shared.items() if value is not None}
+        return CachedChatModel(model=chat, marking=marking, misses=misses, enabled=enabled, **given)
+
+    return _replaced(model, made)
+
+
+def _replaced(model: Any, made: Callable[[BaseChatModel], BaseChatModel]) -> Any:
+    """The same with other chat models inside."""
+    if isinstance(model, RunnableBinding):
+        return model.model_copy(update={"bound": _replaced(model.bound, made)})
+    if isinstance(model, RunnableWithFallbacks):
+        first, *others = (_replaced(each, made) for each in model.runnables)
+        return model.model_copy(update={"runnable": first, "fallbacks": others})
+    if not isinstance(model, BaseChatModel):
+        raise CachePlanError(
+            f"cached got a {type(model).__name__}: give it a chat model, bound or not"
+        )
+    return made(model)

@@ -47,6 +47,8 @@ class Read:
     places: tuple[Place, ...]
     may_reorder: bool
     """The blocks of the system prompt stand in one message."""
+    tail_marked: bool = False
+    """The marker beside the messages is that of the last block, which has none of its own."""
 
 
 class RequestReader:
@@ -97,11 +99,17 @@ class RequestReader:
             found += [(self._told(replace(block, name=name), message, part, later), Place(
                 where="messages", item=at, part=part)) for block, part in each]  # fmt: skip
         found.sort(key=lambda pair: ("tools", "system", "message").index(pair[0].kind))
-        if tail_marker is not None:
-            found = _with_tail(found, ttl_in(tail_marker, controls))
+        ttl = ttl_in(tail_marker, controls)
+        tail_marked = bool(found and ttl) and not found[-1][0].marker
+        if tail_marked:
+            block, place = found[-1]
+            found[-1] = (replace(block, marker=ttl), place)
         items = {place.item for block, place in found if block.kind == "system"}
         return Read(
-            tuple(block for block, _ in found), tuple(place for _, place in found), len(items) == 1
+            blocks=tuple(block for block, _ in found),
+            places=tuple(place for _, place in found),
+            may_reorder=len(items) == 1,
+            tail_marked=tail_marked,
         )
 
     # -- parts ---------------------------------------------------------------------------------
@@ -148,11 +156,3 @@ def _leading(messages: Sequence[BaseMessage]) -> int:
         (at for at, each in enumerate(messages) if not isinstance(each, SystemMessage)),
         len(messages),
     )
-
-
-def _with_tail(found: list[tuple[PromptBlock, Place]], ttl: str) -> list[tuple[PromptBlock, Place]]:
-    """With the marker that stands beside the messages on the block that the provider puts it."""
-    if not found or not ttl or found[-1][0].marker:
-        return found
-    block, place = found[-1]
-    return [*found[:-1], (replace(block, marker=ttl), place)]

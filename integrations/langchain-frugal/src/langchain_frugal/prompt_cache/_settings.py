@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from langchain_frugal.prompt_cache._forms import said_of
+
 _SETTINGS: Final[Mapping[str, Sequence[str]]] = {
     "tool_choice": ("tool_choice",),
     "thinking": ("thinking",),
@@ -21,11 +23,9 @@ _SETTINGS: Final[Mapping[str, Sequence[str]]] = {
 
 def settings_of(settings: Mapping[str, Any], model: Any) -> dict[str, str]:
     """What else the provider's cache goes by, by the names of `CacheControls.resets`."""
-    while hasattr(model, "bound"):
-        model = model.bound
     found: dict[str, str] = {}
     for name, keys in _SETTINGS.items():
-        values = [settings.get(key, getattr(model, key, None)) for key in keys]
+        values = [said_of(model, settings, key) for key in keys]
         if any(value is not None for value in values):
             found[name] = json.dumps(values, default=repr, sort_keys=True)
     return found

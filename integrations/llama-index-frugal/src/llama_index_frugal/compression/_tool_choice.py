@@ -16,6 +16,7 @@ from llama_index.core.tools import BaseTool, FunctionTool
 
 from frugal_chains.compression.tools import FIND_TOOL, Forecast, Offered, ToolPolicy
 from frugal_chains.dispatch import ToolChoice, ToolChooser
+from frugal_chains.errors import wordless
 from frugal_chains.facts import RequestFacts, ToolFacts
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
@@ -130,8 +131,8 @@ class ToolChoiceRetriever(ObjectRetriever[BaseTool]):
                 return await self.achosen([ChatMessage(query)])
             await self._aread()
             return await self._in_step(query, step, call)
-        except Exception:
-            return self._all_after_error()
+        except Exception as error:
+            return self._all_after(error)
 
     def retrieve(self, str_or_query_bundle: QueryType) -> list[BaseTool]:
         """The tools for a question of which nothing else is known."""
@@ -164,8 +165,8 @@ class ToolChoiceRetriever(ObjectRetriever[BaseTool]):
                 return [*self.tools]
             options = self._options(call, llm, conversation, forced)
             return self._offered(self._chooser.choose(self._request(chat_history, llm), **options))
-        except Exception:
-            return self._all_after_error()
+        except Exception as error:
+            return self._all_after(error)
 
     async def achosen(
         self,
@@ -184,8 +185,8 @@ class ToolChoiceRetriever(ObjectRetriever[BaseTool]):
             options = self._options(call, llm, conversation, forced)
             request = self._request(chat_history, llm)
             return self._offered(await self._chooser.achoose(request, **options))
-        except Exception:
-            return self._all_after_error()
+        except Exception as error:
+            return self._all_after(error)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self
@@ -274,8 +275,8 @@ class ToolChoiceRetriever(ObjectRetriever[BaseTool]):
         index = choice.index if choice is not None else None
         return find_tool(index.find_tool if index else FIND_TOOL, self._chooser, choice)
 
-    def _all_after_error(self) -> list[BaseTool]:
-        logger.warning("all tools are offered as they are", exc_info=True)
+    def _all_after(self, error: Exception) -> list[BaseTool]:
+        logger.warning("all tools are offered as they are", exc_info=wordless(error))
         return [*self.tools]
 
 

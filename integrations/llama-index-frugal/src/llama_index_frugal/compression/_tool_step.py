@@ -13,6 +13,7 @@ from llama_index.core.workflow import Context
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from frugal_chains.compression.tools import Action, Offered
+from frugal_chains.errors import wordless
 from frugal_chains.facts import MessageFacts, RequestFacts
 from llama_index_frugal._request import as_json, tool_calls_of
 
@@ -54,8 +55,10 @@ class Step:
         try:
             every = _mapping(await self.store.get(STATE, default=None))
             await self.store.set(STATE, {**every, self.agent: own})
-        except Exception:  # a store with fields of its own
-            logger.warning("a context does not keep which tools were offered", exc_info=True)
+        except Exception as error:  # a store with fields of its own
+            logger.warning(
+                "a context does not keep which tools were offered", exc_info=wordless(error)
+            )
 
     def asking(self, question: str, request: RequestFacts) -> RequestFacts:
         """The request with the question as the last message of the user.

@@ -1,25 +1,27 @@
-"""Who is asked for summaries, and how; drivers of a `Flow` with and without `await`."""
+"""Who is asked for summaries, and how; drivers with and without `await` of what needs them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.tools import BaseTool
 
-from frugal_chains.dispatch.memory import Flow, SummaryRequest, Turn
+from frugal_chains.dispatch.memory import SummaryRequest
 from frugal_chains.tracking import decided
 from llama_index_frugal.memory._messages import asked
 
-logger = logging.getLogger("llama_index_frugal")
-
-Ask: TypeAlias = Callable[[SummaryRequest], "str | BaseException"]
-AAsk: TypeAlias = Callable[[SummaryRequest], "Awaitable[str | BaseException]"]
+T = TypeVar("T")
+Steps: TypeAlias = Generator[SummaryRequest, "str | BaseException", T]
+"""Yields the summaries that a model is to be asked for; is sent the answer, or what was raised."""
+Put: TypeAlias = Callable[[SummaryRequest], Any]
+"""Asks a model: its `ChatResponse`, for `adriven` one to be awaited."""
+Prefix = Literal["", "a"]
+"""Of a method's name: "a" where it is awaited."""
 
 
 class Asks:
@@ -37,27 +39,11 @@ class Asks:
         self._llm = uncompacted(llm)
         self._tools, self._system_prompt = list(tools), system_prompt
 
-    def __call__(
-        self, request: SummaryRequest, messages: Sequence[ChatMessage]
-    ) -> str | BaseException:
-        """The answer, or what was raised instead."""
-        try:
-            with decided(note(request), purpose="summary"):
-                return text_of(self._put("", request, messages))
-        except Exception as error:
-            return error
+    def put(self, prefix: Prefix, messages: Sequence[ChatMessage]) -> Put:
+        """What asks for summaries of these messages."""
+        return lambda request: self._put(prefix, request, messages)
 
-    async def ask(
-        self, request: SummaryRequest, messages: Sequence[ChatMessage]
-    ) -> str | BaseException:
-        """As `__call__`."""
-        try:
-            with decided(note(request), purpose="summary"):
-                return text_of(await self._put("a", request, messages))
-        except Exception as error:
-            return error
-
-    def _put(self, prefix: str, request: SummaryRequest, messages: Sequence[ChatMessage]) -> Any:
+    def _put(self, prefix: Prefix, request: SummaryRequest, messages: Sequence[ChatMessage]) -> Any:
         given = asked(request, messages)
         if request.kind == "flat":
             return getattr(self._llm, f"{prefix}chat")(given)
@@ -80,49 +66,52 @@ def uncompacted(llm: LLM) -> LLM:
     return copy
 
 
-def text_of(response: ChatResponse) -> str:
+def driven(steps: Steps[T], put: Put) -> T:
+    """What the steps come to."""
+    given: str | BaseException | None = None
+    while True:
+        found = _next(steps, given)
+        if not isinstance(found, SummaryRequest):
+            return found
+        try:
+            with decided(_note(found), purpose="summary"):
+                given = _text_of(put(found))
+        except Exception as error:
+            given = error
+
+
+async def adriven(steps: Steps[T], put: Put, *, large: bool = False) -> T:
+    """As `driven`.
+
+    Args:
+        steps: Of a `Compactor`.
+        put: Awaited for every summary.
+        large: Whether what is done between two questions takes long.
+    """
+    given: str | BaseException | None = None
+    while True:
+        found = await asyncio.to_thread(_next, steps, given) if large else _next(steps, given)
+        if not isinstance(found, SummaryRequest):
+            return found
+        try:
+            with decided(_note(found), purpose="summary"):
+                given = _text_of(await put(found))
+        except Exception as error:
+            given = error
+
+
+def _next(steps: Steps[T], given: str | BaseException | None) -> SummaryRequest | T:
+    try:
+        return next(steps) if given is None else steps.send(given)
+    except StopIteration as end:  # no coroutine or future may raise it
+        return end.value  # type: ignore[no-any-return]  # typeshed has `Any`
+
+
+def _text_of(response: Any) -> str:
     """What was answered; nothing where only tools were called."""
     return response.message.content or ""
 
 
-def note(request: SummaryRequest) -> dict[str, Any]:
+def _note(request: SummaryRequest) -> dict[str, Any]:
     """For the row of the call in the ledger."""
     return {"memory": {"summary": request.kind}}
-
-
-def driven(flow: Flow, ask: Ask) -> Turn:
-    """What a flow comes to."""
-    try:
-        request = next(flow)
-        while True:
-            request = flow.send(ask(request))
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]  # typeshed has `Any`
-
-
-async def adriven(flow: Flow, ask: AAsk, *, large: bool = False) -> Turn:
-    """As `driven`.
-
-    Args:
-        flow: Of a `Compactor`.
-        ask: Awaited for every summary.
-        large: Whether what the flow does between its questions takes long.
-    """
-    given: str | BaseException | None = None
-    while True:
-        step = asyncio.to_thread(_next, flow, given) if large else _at_once(flow, given)
-        found = await step
-        if isinstance(found, Turn):
-            return found
-        given = await ask(found)
-
-
-def _next(flow: Flow, given: str | BaseException | None) -> SummaryRequest | Turn:
-    try:
-        return next(flow) if given is None else flow.send(given)
-    except StopIteration as end:  # no coroutine or future may raise it
-        return end.value  # type: ignore[no-any-return]
-
-
-async def _at_once(flow: Flow, given: str | BaseException | None) -> SummaryRequest | Turn:
-    return _next(flow, given)

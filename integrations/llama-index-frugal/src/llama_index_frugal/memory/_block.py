@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -13,9 +13,9 @@ from pydantic import Field
 from frugal_chains.dispatch.memory import SummaryRequest, summarized
 from frugal_chains.memory import merge_summaries, parse_summary
 from frugal_chains.tokens import TokenCounter
-from llama_index_frugal._about import who_answers
+from llama_index_frugal._about import is_large, who_answers
 from llama_index_frugal._request import message_facts
-from llama_index_frugal.memory._asking import Asks
+from llama_index_frugal.memory._asking import Asks, Steps, adriven, driven
 
 HEADING: Final = "[Summary of earlier messages]\n"
 
@@ -47,7 +47,7 @@ class SummaryMemoryBlock(BaseMemoryBlock[str]):
 
     name: str = "summary"
     description: str | None = "Summaries of earlier messages."
-    llm: LLM | None = Field(default=None, exclude=True)
+    llm: LLM | None = Field(default=None, exclude=True, repr=False)
     summary_tokens: int = Field(default=100, gt=15)
     segments_tokens: int = Field(default=800, gt=31)
     segments: list[str] = Field(default_factory=list)
@@ -60,33 +60,37 @@ class SummaryMemoryBlock(BaseMemoryBlock[str]):
         said = [message_facts(m) for m in messages if m.role != MessageRole.SYSTEM]
         if not said:
             return
-        named, provider = who_answers(self.llm) if self.llm is not None else ("", "")
-        count = TokenCounter().text_counter(
-            model=self.model or named, provider=None if self.model else provider or None
-        )
-        budget = self.summary_tokens
+        count = self._count()
 
-        async def text(*, ask: bool) -> str:
-            flow = summarized(said, budget_tokens=budget, count=count, ask=ask)
-            return await _driven(flow, Asks(self.llm) if self.llm is not None else None)
+        def steps(*, ask: bool) -> Steps[str]:
+            return summarized(said, budget_tokens=self.summary_tokens, count=count, ask=ask)
 
         try:
-            made = await text(ask=self.llm is not None)
+            asks = self.llm is not None
+            made = await adriven(steps(ask=asks), self._put, large=is_large(messages))
         except BaseException:  # cancelled: nobody hands these messages over again
-            self._add(await text(ask=False), count)
+            self._add(driven(steps(ask=False), self._put), count)
             raise
         self._add(made, count)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
         """The newest summaries that fit, if this block may be cut (its `priority` is not 0)."""
-        count = TokenCounter().text_counter(model=self.model)
+        count = self._count()
         room = count(content) - tokens_to_truncate
         kept = [*self.segments]
         while kept and count(HEADING + "\n".join(kept)) > room:
             kept.pop(0)
         return HEADING + "\n".join(kept) if kept else None
 
-    def _add(self, text: str, count: Any) -> None:
+    def _count(self) -> Callable[[str], int]:
+        named, provider = ("", "") if self.model or self.llm is None else who_answers(self.llm)
+        return TokenCounter().text_counter(model=self.model or named, provider=provider or None)
+
+    def _put(self, request: SummaryRequest) -> Any:
+        assert self.llm is not None, "sentences are picked without asking"
+        return Asks(self.llm).put("a", ())(request)
+
+    def _add(self, text: str, count: Callable[[str], int]) -> None:
         if not text:
             return
         segments = [*self.segments, text]
@@ -95,15 +99,3 @@ class SummaryMemoryBlock(BaseMemoryBlock[str]):
             half = self.segments_tokens // 2
             segments = [merge_summaries(parts, budget_tokens=half, count=count).text()]
         self.segments = segments
-
-
-async def _driven(
-    flow: Generator[SummaryRequest, str | BaseException, str], asks: Asks | None
-) -> str:
-    try:
-        request = next(flow)
-        while True:
-            assert asks is not None, "sentences are picked without asking"
-            request = flow.send(await asks.ask(request, ()))
-    except StopIteration as end:
-        return str(end.value)

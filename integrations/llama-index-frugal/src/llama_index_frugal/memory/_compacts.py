@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +12,6 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from frugal_chains.dispatch.memory import (
     Compactor,
-    Flow,
     History,
     MemoryStates,
     SummaryRequest,
@@ -19,16 +19,20 @@ from frugal_chains.dispatch.memory import (
     head_key,
 )
 from frugal_chains.memory import MemoryState
-from frugal_chains.tracking import decided
 from llama_index_frugal._about import is_large
 from llama_index_frugal._around import around
 from llama_index_frugal._request import chat_facts, longest_ttl
-from llama_index_frugal.memory._asking import Asks, adriven, driven, note, text_of
+from llama_index_frugal.memory._asking import Asks, Prefix, Put, Steps, adriven, driven
 from llama_index_frugal.memory._messages import Head, Pin, asked, history_of, sent
 from llama_index_frugal.memory._steps import with_steps
 
 _ONLY_ONCE: Final = ("tool_choice", "response_format", "stream_options")
 """Options of a request that a summary of its conversation is not asked with."""
+
+
+class View(list[ChatMessage]):
+    """What is sent of a request. Some LLM classes answer one method by another (`CustomLLM.achat`
+    by `chat`): what they hand on has been decided about."""
 
 
 class Compacts:
@@ -54,7 +58,7 @@ class Compacts:
 
     def view(
         self, messages: Sequence[ChatMessage], options: Mapping[str, Any], llm: Any, chat: Any
-    ) -> list[ChatMessage]:
+    ) -> View:
         """What is sent of a request.
 
         Args:
@@ -63,47 +67,20 @@ class Compacts:
             llm: Who answers.
             chat: Asks it, with messages and options, without compacting them.
         """
-        place = self._place(messages, options, llm)
-        with self._states.turn(place.name) as free:
-            if place.known or not free:
-                return sent(self._compactor.shown(place.history, place.state), messages)
-
-            def ask(request: SummaryRequest) -> str | BaseException:
-                if self._asks is not None:
-                    return self._asks(request, messages)
-                try:
-                    with decided(note(request), purpose="summary"):
-                        return text_of(chat(asked(request, messages), **_aside(request, options)))
-                except Exception as error:
-                    return error
-
-            turn = driven(self._flow(place), ask)
-            self._keep(place, turn)
-        return sent(turn, messages)
+        if isinstance(messages, View):
+            return messages
+        with self._turn(messages, options, llm) as (steps, _):
+            return View(driven(steps, self._put("", messages, options, chat)))
 
     async def aview(
         self, messages: Sequence[ChatMessage], options: Mapping[str, Any], llm: Any, achat: Any
-    ) -> list[ChatMessage]:
+    ) -> View:
         """As `view`."""
-        place = self._place(messages, options, llm)
-        with self._states.turn(place.name) as free:
-            if place.known or not free:
-                return sent(self._compactor.shown(place.history, place.state), messages)
-
-            async def ask(request: SummaryRequest) -> str | BaseException:
-                if self._asks is not None:
-                    return await self._asks.ask(request, messages)
-                try:
-                    with decided(note(request), purpose="summary"):
-                        given = asked(request, messages)
-                        return text_of(await achat(given, **_aside(request, options)))
-                except Exception as error:
-                    return error
-
-            large = self._compactor.may_wait or is_large(messages[place.state.end :])
-            turn = await adriven(self._flow(place), ask, large=large)
-            self._keep(place, turn)
-        return sent(turn, messages)
+        if isinstance(messages, View):
+            return messages
+        with self._turn(messages, options, llm) as (steps, large):
+            put = self._put("a", messages, options, achat)
+            return View(await adriven(steps, put, large=large))
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -126,19 +103,45 @@ class Compacts:
                 return _Place(history, names, before, state)
         return _Place(history, names, 0, MemoryState())
 
-    def _flow(self, place: _Place) -> Flow:
+    @contextmanager
+    def _turn(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], llm: Any
+    ) -> Iterator[tuple[Steps[list[ChatMessage]], bool]]:
+        """The steps, and whether they take long."""
+        place = self._place(messages, options, llm)
+        large = self._compactor.may_wait or is_large(messages[place.state.end :])
+        with self._states.turn(place.name) as free:
+            yield self._viewed(place, messages, anew=free and not place.known), large
+
+    def _viewed(
+        self, place: _Place, messages: Sequence[ChatMessage], *, anew: bool
+    ) -> Steps[list[ChatMessage]]:
+        if not anew:
+            return sent(self._compactor.shown(place.history, place.state), messages)
         outside = around()
-        return self._compactor.turn(
+        turn = yield from self._compactor.turn(
             place.history,
             place.state,
             conversation=place.names[0][:12] if place.names else "",
             operation_id=outside.operation_id,
             trackers=outside.trackers,
         )
+        if turn.reason != "off":  # else nothing could be decided
+            self._keep(place, turn)
+        return sent(turn, messages)
+
+    def _put(
+        self,
+        prefix: Prefix,
+        messages: Sequence[ChatMessage],
+        options: Mapping[str, Any],
+        chat: Any,
+    ) -> Put:
+        if self._asks is not None:
+            return self._asks.put(prefix, messages)
+        return lambda request: chat(asked(request, messages), **_aside(request, options))
 
     def _keep(self, place: _Place, turn: Turn) -> None:
-        if turn.reason == "off":  # nothing could be decided
-            return
         self._states.put(place.name, MemoryState(), turn.state)
         # What a request in the middle of a turn ended with is asked for once. A conversation may
         # begin again at a question: of what came after it agents may have kept something else.

@@ -5,27 +5,27 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple, Self
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
-from frugal_chains.dispatch.memory import Compaction, Compactor, Flow, History, MemoryStates, Turn
+from frugal_chains.dispatch.memory import (
+    Compaction,
+    History,
+    MemoryStates,
+    SummaryRequest,
+    Turn,
+)
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.memory import Decision, MemoryState
 from llama_index_frugal._about import is_large, who_answers
 from llama_index_frugal._around import around
-from llama_index_frugal._vectors import vectors_of
-from llama_index_frugal.memory._asking import adriven, driven
+from llama_index_frugal.memory._asking import Prefix, Put, Steps, adriven, driven
 from llama_index_frugal.memory._messages import history_of, sent
-from llama_index_frugal.memory._options import (
-    Options,
-    head_of,
-    own_ttl,
-    summarizer_of,
-    within_window,
-)
+from llama_index_frugal.memory._options import Options, compactor_of, head_of, summarizer_of
 
 logger = logging.getLogger("llama_index_frugal")
 
@@ -81,19 +81,7 @@ class Conversation:
             self._model, self._provider = who_answers(options.llm)
         self._head = head_of(options)
         self._asks, summarizer = summarizer_of(options, self._model, self._provider)
-        self._compactor = Compactor(
-            within_window(options.policy, options.llm),
-            summarizer=summarizer,
-            recall_tokens=options.recall_tokens,
-            embedder=vectors_of(options.embedder),
-            alike=options.alike,
-            cache_ttl=options.cache_ttl or own_ttl(options.llm),
-            archive=options.archive,
-            lengths=options.lengths,
-            counter=options.counter,
-            prices=options.prices,
-            on_compaction=options.on_compaction,
-        )
+        self._compactor = compactor_of(options, summarizer)
         self._lock = threading.Lock()
         self._states = MemoryStates()
         state, self._events, self._answered = _read(kept)
@@ -113,32 +101,13 @@ class Conversation:
 
     def get(self, moment: Moment) -> list[ChatMessage]:
         """What to send."""
-        history = self._history(moment.messages)
-        if self._is_known(moment, history):
-            return sent(self._compactor.shown(history, self.state), *_as_asked(moment))
-        with self._states.turn(_ONE) as free:
-            before = self.state
-            if not free:
-                return sent(self._compactor.shown(history, before), *_as_asked(moment))
-            flow = self._flow(history, before)
-            turn = driven(flow, lambda r: self._asked(r, moment.messages))
-            self._settle(history, before, turn)
-        return sent(turn, *_as_asked(moment))
+        with self._turn(moment) as steps:
+            return driven(steps, self._put("", moment))
 
     async def aget(self, moment: Moment) -> list[ChatMessage]:
         """As `get`."""
-        large = self._compactor.may_wait or is_large(moment.messages[self.state.end :])
-        history = self._history(moment.messages)
-        if self._is_known(moment, history):
-            return sent(self._compactor.shown(history, self.state), *_as_asked(moment))
-        with self._states.turn(_ONE) as free:
-            before = self.state
-            if not free:
-                return sent(self._compactor.shown(history, before), *_as_asked(moment))
-            flow = self._flow(history, before)
-            turn = await adriven(flow, lambda r: self._aasked(r, moment.messages), large=large)
-            self._settle(history, before, turn)
-        return sent(turn, *_as_asked(moment))
+        with self._turn(moment) as steps:
+            return await adriven(steps, self._put("a", moment), large=self._is_large(moment))
 
     def preview(self, moment: Moment) -> Decision:
         return self._compactor.preview(self._history(moment.messages), self.state)
@@ -147,35 +116,27 @@ class Conversation:
         return self._compactor.idle_at_s(self._history(moment.messages), self.state)
 
     def idle(self, moment: Moment, return_share: float) -> Compaction | None:
-        history = self._history(moment.messages)
         with self._states.turn(_ONE) as free:
-            if not free:
-                return None
-            before = self.state
-            flow = self._idle_flow(history, before, return_share)
-            turn = driven(flow, lambda r: self._asked(r, moment.messages))
-            return self._rested(before, turn)
+            steps = self._rested(moment, return_share, free)
+            return driven(steps, self._put("", moment))
 
     async def aidle(self, moment: Moment, return_share: float) -> Compaction | None:
-        history = self._history(moment.messages)
         with self._states.turn(_ONE) as free:
-            if not free:
-                return None
-            before = self.state
-            flow = self._idle_flow(history, before, return_share)
-            turn = await adriven(flow, lambda r: self._aasked(r, moment.messages))
-            return self._rested(before, turn)
+            steps = self._rested(moment, return_share, free)
+            return await adriven(steps, self._put("a", moment), large=self._is_large(moment))
 
     def undo(self, compaction_id: str) -> None:
-        before = self.state
-        while not self._states.put(_ONE, before, before.without(compaction_id)):
+        with self._lock:
             before = self.state
-        self._written()
+            while not self._states.put(_ONE, before, before.without(compaction_id)):
+                before = self.state
+            self._write()
 
     def forget(self) -> None:
-        self._states.forget(_ONE)
-        self._answered, self._events = "", []
-        self._written()
+        with self._lock:
+            self._states = MemoryStates()  # what a turn under way will leave is of the old ones
+            self._answered, self._events = "", []
+            self._write()
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -184,58 +145,82 @@ class Conversation:
             messages, head=self._head, model=self._model, provider=self._provider, pin=self._pin
         )
 
-    def _is_known(self, moment: Moment, history: History) -> bool:
-        """Whether nothing is to be decided: it was, or there is no question."""
-        return not moment.pending or self._answered == _named(history)
-
-    def _flow(self, history: History, state: MemoryState) -> Flow:
-        outside = around()
-        return self._compactor.turn(
-            history,
-            state,
-            conversation=self._name,
-            operation_id=outside.operation_id,
-            trackers=outside.trackers,
-        )
-
-    def _idle_flow(self, history: History, state: MemoryState, return_share: float) -> Flow:
-        return self._compactor.idle(
-            history, state, conversation=self._name, return_share=return_share
-        )
-
-    def _asked(self, request: Any, messages: Sequence[ChatMessage]) -> str | BaseException:
-        return self._asks(request, messages) if self._asks else _nobody()
-
-    async def _aasked(self, request: Any, messages: Sequence[ChatMessage]) -> str | BaseException:
-        return await self._asks.ask(request, messages) if self._asks else _nobody()
-
-    def _settle(self, history: History, before: MemoryState, turn: Turn) -> None:
-        if turn.reason == "off":  # nothing could be decided
+    @contextmanager
+    def _turn(self, moment: Moment) -> Iterator[Steps[list[ChatMessage]]]:
+        history = self._history(moment.messages)
+        if not moment.pending or self._answered == _named(history):  # it was decided, or need not
+            yield self._viewed(moment, history, anew=False)
             return
-        won = self._states.settle(_ONE, before, turn.state)
+        with self._states.turn(_ONE) as free:
+            yield self._viewed(moment, history, anew=free)
+
+    def _viewed(self, moment: Moment, history: History, *, anew: bool) -> Steps[list[ChatMessage]]:
+        states = self._states
+        before = states.get(_ONE)
+        if not anew:
+            turn = self._compactor.shown(history, before)
+        else:
+            outside = around()
+            turn = yield from self._compactor.turn(
+                history,
+                before,
+                conversation=self._name,
+                operation_id=outside.operation_id,
+                trackers=outside.trackers,
+            )
+            if turn.reason != "off":  # else nothing could be decided
+                self._settle(states, before, turn, answered=_named(history))
+        return sent(turn, moment.messages, moment.to_come)
+
+    def _rested(self, moment: Moment, return_share: float, free: bool) -> Steps[Compaction | None]:
+        if not free:
+            return None
+        states = self._states
+        before = states.get(_ONE)
+        turn = yield from self._compactor.idle(
+            self._history(moment.messages),
+            before,
+            conversation=self._name,
+            return_share=return_share,
+        )
+        settled = turn.event is not None and self._settle(states, before, turn)
+        return turn.event if settled else None
+
+    def _put(self, prefix: Prefix, moment: Moment) -> Put:
+        return self._asks.put(prefix, moment.messages) if self._asks is not None else _nobody
+
+    def _is_large(self, moment: Moment) -> bool:
+        return self._compactor.may_wait or is_large(moment.messages[self.state.end :])
+
+    def _settle(
+        self, states: MemoryStates, before: MemoryState, turn: Turn, answered: str = ""
+    ) -> bool:
+        """Whether the compaction of a turn holds, if it had one.
+
+        Args:
+            states: Those it was decided by; others have come since if everything was forgotten.
+            before: What it began with.
+            turn: What it came to.
+            answered: Name of all messages, if they are not to be decided about again.
+        """
         with self._lock:
-            self._answered = _named(history)
+            if states is not self._states:
+                return False
+            won = states.settle(_ONE, before, turn.state)
+            self._answered = answered or self._answered
             if won and turn.event is not None:
                 self._events = [*self._events, turn.event][-_MOST_EVENTS:]
-        self._written()
+            self._write()
+        return won
 
-    def _rested(self, before: MemoryState, turn: Turn) -> Compaction | None:
-        if turn.event is None or not self._states.settle(_ONE, before, turn.state):
-            return None
-        with self._lock:
-            self._events = [*self._events, turn.event][-_MOST_EVENTS:]
-        self._written()
-        return turn.event
-
-    def _written(self) -> None:
-        with self._lock:
-            self._keep(
-                {
-                    "state": self.state.to_json(),
-                    "answered": self._answered,
-                    "compactions": [asdict(event) for event in self._events],
-                }
-            )
+    def _write(self) -> None:
+        self._keep(
+            {
+                "state": self.state.to_json(),
+                "answered": self._answered,
+                "compactions": [asdict(event) for event in self._events],
+            }
+        )
 
 
 def _read(kept: Mapping[str, Any]) -> tuple[MemoryState, list[Compaction], str]:
@@ -246,16 +231,13 @@ def _read(kept: Mapping[str, Any]) -> tuple[MemoryState, list[Compaction], str]:
         events = [Compaction(**event) for event in kept["compactions"]]
         return MemoryState.from_json(kept["state"]), events, str(kept["answered"])
     except (MemoryPlanError, KeyError, TypeError) as error:  # of another version, or damaged
-        logger.warning("memory: begins anew, as its state cannot be read: %s", error)
+        kind = type(error).__name__  # what it says may hold what was said
+        logger.warning("memory: begins anew, as its state cannot be read: %s", kind)
         return MemoryState(), [], ""
 
 
-def _as_asked(moment: Moment) -> tuple[list[ChatMessage], int | None]:
-    return moment.messages, moment.to_come
-
-
-def _nobody() -> BaseException:
-    return MemoryPlanError("there is no LLM to ask for a summary: give summarizer=")
+def _nobody(request: SummaryRequest) -> Any:
+    raise MemoryPlanError("there is no LLM to ask for a summary: give summarizer=")
 
 
 def _named(history: History) -> str:

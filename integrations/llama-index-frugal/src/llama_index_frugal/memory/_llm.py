@@ -17,17 +17,16 @@ from llama_index.core.llms import LLM
 from pydantic import PrivateAttr
 
 from frugal_chains.archive import Archive
-from frugal_chains.dispatch.memory import Compaction, Compactor, Summarizer
+from frugal_chains.dispatch.memory import Compaction, Summarizer
 from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._about import who_answers
 from llama_index_frugal._likeness import EmbedTexts
-from llama_index_frugal._vectors import vectors_of
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._compacts import Compacts
 from llama_index_frugal.memory._messages import Pin
-from llama_index_frugal.memory._options import own_ttl, within_window
+from llama_index_frugal.memory._options import Options, compactor_of
 
 L = TypeVar("L", bound=LLM)
 
@@ -85,19 +84,20 @@ def compacting_llm(
     model, provider = who_answers(llm)
     other = who_answers(summarizer) if isinstance(summarizer, LLM) else (model, provider)
     known = Summarizer(model=other[0], provider=other[1], answers=summarizer == "same")
-    compactor = Compactor(
-        within_window(policy or CompactionPolicy(), llm),
-        summarizer=None if summarizer is None else known,
+    options = Options(
+        policy=policy or CompactionPolicy(),
+        llm=llm,
         recall_tokens=recall_tokens,
-        embedder=vectors_of(embedder),
+        embedder=embedder,
         alike=alike,
-        cache_ttl=cache_ttl or own_ttl(llm),
+        cache_ttl=cache_ttl,
         archive=archive,
         lengths=lengths,
         counter=counter,
         prices=prices,
         on_compaction=on_compaction,
     )
+    compactor = compactor_of(options, None if summarizer is None else known)
     asks = Asks(summarizer) if isinstance(summarizer, LLM) else None
     kind = type(llm)
     made = llm.model_copy()

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import LLM
 from llama_index.core.memory.types import DEFAULT_CHAT_STORE_KEY, BaseChatStoreMemory
 from llama_index.core.storage.chat_store import BaseChatStore, SimpleChatStore
 from llama_index.core.storage.chat_store.loading import load_chat_store
 from llama_index.core.tools import BaseTool, FunctionTool
-from pydantic import ConfigDict, Field, PrivateAttr, field_serializer, field_validator
+from pydantic import Field, PrivateAttr, field_serializer, field_validator
 
-from frugal_chains.archive import Archive
 from frugal_chains.dispatch.memory import Compaction
 from frugal_chains.errors import MemoryPlanError
-from frugal_chains.memory import CompactionPolicy, Decision, Lengths, MemoryState
-from frugal_chains.pricing import PriceBook
-from frugal_chains.tokens import TokenCounter
-from llama_index_frugal._likeness import EmbedTexts
+from frugal_chains.memory import CompactionPolicy, Decision, MemoryState
 from llama_index_frugal.memory._conversation import Conversation, Moment
-from llama_index_frugal.memory._messages import Pin
 from llama_index_frugal.memory._options import Options
 
-_LIVE: Final = (
-    "llm", "summarizer", "tools", "archive", "lengths", "counter", "prices", "on_compaction", "pin",
-    "embedder",
-)  # fmt: skip
-"""Options that are objects: they are not written down, and are given anew to what is read."""
+_WRITES_CONTEXTS: Final = "workflows.context.serializers"
+"""Module of llama-index-workflows 2.26 that asks each value of a `Context` for `to_dict`."""
 
 
-class SummarizingMemory(BaseChatStoreMemory):
+class SummarizingMemory(Options, BaseChatStoreMemory):
     """A memory for chat engines and agents that keeps the bill flat.
 
         memory = SummarizingMemory.from_defaults(llm=llm, summarizer=small_llm)
@@ -57,8 +49,12 @@ class SummarizingMemory(BaseChatStoreMemory):
     tool results out of it.
 
     `to_dict` and `to_json` have messages, options and state; what is an object (LLMs, tools,
-    archive, functions) is given anew: `SummarizingMemory.from_json(text, llm=llm)`. A workflow's
-    `Context` leaves out whatever is called `memory`, with a warning, so save it beside.
+    archive, functions) is given anew: `SummarizingMemory.from_json(text, llm=llm)`. Into what a
+    workflow's `Context` writes down it is not put, as no memory of LlamaIndex's is: an agent that
+    goes on with a `Context` would have a copy without those objects, and leave this one behind.
+    Hand it to every run (`agent.run(question, ctx=ctx, memory=memory)`), and save it beside.
+
+    Options that are set later (`memory.llm = other`) hold from the next `get` on.
 
     Attributes:
         policy: When to compact, and what stays. Its `limit_tokens` is three quarters of the LLM's
@@ -81,28 +77,8 @@ class SummarizingMemory(BaseChatStoreMemory):
         pin: Which messages never leave the context, besides those of `pinned`.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    policy: CompactionPolicy = Field(default_factory=CompactionPolicy)
-    model: str = ""
-    provider: str = ""
-    system_prompt: str | None = None
-    recall_tokens: int = 4_000
-    alike: float | None = None
-    cache_ttl: Literal["", "5m", "1h"] = ""
     kept: dict[str, Any] = Field(default_factory=dict)
     """State, as plain JSON; `state` reads it."""
-
-    llm: LLM | None = Field(default=None, exclude=True)
-    summarizer: LLM | Literal["same"] | None = Field(default=None, exclude=True)
-    tools: Sequence[Any] = Field(default=(), exclude=True)
-    archive: Archive | None = Field(default=None, exclude=True)
-    lengths: Lengths | None = Field(default=None, exclude=True)
-    counter: TokenCounter | None = Field(default=None, exclude=True)
-    prices: PriceBook | None = Field(default=None, exclude=True)
-    on_compaction: Callable[[Compaction], None] | None = Field(default=None, exclude=True)
-    pin: Pin | None = Field(default=None, exclude=True)
-    embedder: BaseEmbedding | EmbedTexts | None = Field(default=None, exclude=True)
 
     _conversation: Conversation = PrivateAttr()
 
@@ -130,8 +106,12 @@ class SummarizingMemory(BaseChatStoreMemory):
         return asdict(policy)
 
     def model_post_init(self, context: Any, /) -> None:
-        options = Options(**{name: getattr(self, name) for name in Options._fields})
-        self._conversation = Conversation(options, self.kept, self._keep, self.chat_store_key)
+        self._conversation = self._goes_on()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in Options.model_fields:
+            self._conversation = self._goes_on()
 
     @classmethod
     def class_name(cls) -> str:
@@ -292,7 +272,15 @@ class SummarizingMemory(BaseChatStoreMemory):
     # -- JSON ----------------------------------------------------------------------------------
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
-        """Plain JSON."""
+        """Plain JSON.
+
+        Raises:
+            MemoryPlanError: a workflow's `Context` asks; it leaves out what fails, with a warning.
+        """
+        caller = inspect.currentframe()
+        caller = caller.f_back if caller is not None else None
+        if caller is not None and caller.f_globals.get("__name__") == _WRITES_CONTEXTS:
+            raise MemoryPlanError("a memory is in no Context that is written down: save it beside")
         return {**self.model_dump(mode="json", **kwargs), "class_name": self.class_name()}
 
     def to_string(self) -> str:
@@ -305,9 +293,12 @@ class SummarizingMemory(BaseChatStoreMemory):
         return cls.from_dict(json.loads(json_str), **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        live = {name: getattr(self, name) for name in _LIVE}
-        plain = {n: getattr(self, n) for n in type(self).model_fields if n not in live}
-        return type(self)(**copy.deepcopy(plain, memo), **live)
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        live = {n: fields.pop(n) for n, field in Options.model_fields.items() if field.exclude}
+        return type(self)(**copy.deepcopy(fields, memo), **live)
+
+    def __copy__(self) -> Self:
+        return self.model_copy()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with a state of its own."""
@@ -319,6 +310,10 @@ class SummarizingMemory(BaseChatStoreMemory):
     def _is_at_hand(self) -> bool:
         """Whether messages are in this process: then there is nothing to wait for."""
         return isinstance(self.chat_store, SimpleChatStore)
+
+    def _goes_on(self) -> Conversation:
+        """The conversation as it was kept, by the options as they are."""
+        return Conversation(self, self.kept, self._keep, self.chat_store_key)
 
     def _keep(self, kept: dict[str, Any]) -> None:
         self.kept = kept

@@ -21,8 +21,6 @@ _SAID_IN: Final = {"text": "text", "thinking": "content", "tool_call": "tool_kwa
 """The field of a block that a key is made of, by `block_type`; other blocks are only counted."""
 _TEXTS: Final = ("text", "thinking", "citable", "citation")
 """Blocks whose words are in `MessageFacts.text`, so that a shortened text stands for them."""
-_REMEMBERED: Final = 50_000
-"""Messages whose keys are not made again."""
 
 Pin: TypeAlias = Callable[[ChatMessage], bool]
 Facts: TypeAlias = Callable[[ChatMessage], MessageFacts]
@@ -148,8 +146,6 @@ class Keys:
         if known is not None and known[0]() is message and _same(known[1], content):
             return known[2]
         key = message_key(message_facts(message))
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
         self._known[name] = (weakref.ref(message, self._forgets(name)), content, key)
         return key
 
@@ -165,7 +161,7 @@ class Keys:
 
 
 KEYS: Final = Keys()
-"""Of all messages of this process, as long as they live."""
+"""Of all messages of this process, as long as they live: about 500 bytes each."""
 
 
 def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:

@@ -1,47 +1,74 @@
-"""`Options` of a memory, and what follows from the LLMs among them."""
+"""`Options` of a memory, and what follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 from llama_index.core.memory.chat_memory_buffer import DEFAULT_TOKEN_LIMIT_RATIO
+from pydantic import BaseModel, ConfigDict, Field
 
 from frugal_chains.archive import Archive
-from frugal_chains.dispatch.memory import Compaction, Summarizer, head_key
+from frugal_chains.dispatch.memory import Compaction, Compactor, Summarizer, head_key
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.memory import CompactionPolicy, Lengths
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from llama_index_frugal._about import facts_of, who_answers
 from llama_index_frugal._likeness import EmbedTexts
+from llama_index_frugal._vectors import vectors_of
 from llama_index_frugal.memory._asking import Asks
 from llama_index_frugal.memory._messages import Head, Pin
 
 
-class Options(NamedTuple):
-    """Those of `SummarizingMemory` that decisions need."""
+def _live(default: Any = None) -> Any:
+    """A field for an object: not written down, and given anew to what is read; nor printed, as LLMs
+    print their keys."""
+    return Field(default=default, exclude=True, repr=False)
 
-    policy: CompactionPolicy
-    model: str
-    provider: str
-    system_prompt: str | None
-    recall_tokens: int
-    cache_ttl: Literal["", "5m", "1h"]
-    llm: LLM | None
-    summarizer: LLM | Literal["same"] | None
-    tools: Sequence[Any]
-    archive: Archive | None
-    lengths: Lengths | None
-    counter: TokenCounter | None
-    prices: PriceBook | None
-    on_compaction: Callable[[Compaction], None] | None
-    pin: Pin | None
-    embedder: BaseEmbedding | EmbedTexts | None
-    alike: float | None
+
+class Options(BaseModel):
+    """What a `SummarizingMemory` and a `compacting_llm` decide by."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, validate_assignment=True)
+
+    policy: CompactionPolicy = Field(default_factory=CompactionPolicy)
+    model: str = ""
+    provider: str = ""
+    system_prompt: str | None = None
+    recall_tokens: int = 4_000
+    alike: float | None = None
+    cache_ttl: Literal["", "5m", "1h"] = ""
+
+    llm: LLM | None = _live()
+    summarizer: LLM | Literal["same"] | None = _live()
+    tools: Sequence[Any] = _live(())
+    archive: Archive | None = _live()
+    lengths: Lengths | None = _live()
+    counter: TokenCounter | None = _live()
+    prices: PriceBook | None = _live()
+    on_compaction: Callable[[Compaction], None] | None = _live()
+    pin: Pin | None = _live()
+    embedder: BaseEmbedding | EmbedTexts | None = _live()
+
+
+def compactor_of(options: Options, summarizer: Summarizer | None) -> Compactor:
+    return Compactor(
+        _within_window(options.policy, options.llm),
+        summarizer=summarizer,
+        recall_tokens=options.recall_tokens,
+        embedder=vectors_of(options.embedder),
+        alike=options.alike,
+        cache_ttl=options.cache_ttl or own_ttl(options.llm),
+        archive=options.archive,
+        lengths=options.lengths,
+        counter=options.counter,
+        prices=options.prices,
+        on_compaction=options.on_compaction,
+    )
 
 
 def head_of(options: Options) -> Head:
@@ -69,7 +96,7 @@ def summarizer_of(
     return asks, Summarizer(model=model, provider=provider, answers=known)
 
 
-def within_window(policy: CompactionPolicy, llm: LLM | None) -> CompactionPolicy:
+def _within_window(policy: CompactionPolicy, llm: LLM | None) -> CompactionPolicy:
     """The policy with a limit, if the LLM has one and the policy does not."""
     if policy.limit_tokens is not None or llm is None:
         return policy

@@ -14,6 +14,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 
 from frugal_chains.dispatch import CacheKeeper
+from frugal_chains.errors import wordless
 from frugal_chains.providers import cache_controls, tokenizer_facts
 from frugal_chains.tracking import Tracker, current_lever
 from llama_index_frugal._about import is_large
@@ -146,8 +147,8 @@ class Marking:
         call = _CALL.get() or Call.now()
         try:
             return self._marked(request, call) if call.wanted else request
-        except Exception:
-            logger.warning("prompt cache: the request is sent as it was", exc_info=True)
+        except Exception as error:
+            logger.warning("prompt cache: the request is sent as it was", exc_info=wordless(error))
             return request
 
     async def amarked(self, request: Mapping[str, Any]) -> Request:

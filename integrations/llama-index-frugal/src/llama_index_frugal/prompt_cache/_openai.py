@@ -99,14 +99,14 @@ def applied(
         keyed: A key and options may be sent.
     """
     given = dict(request)
-    name = "messages" if "messages" in request else "input"
+    name, kind = ("messages", "text") if "messages" in request else ("input", "input_text")
     if controls.control == MARK and keyed and (plan.markers or plan.dropped):
         rows = [*request[name]] if not isinstance(request[name], str) else []
         for index in plan.dropped:
-            _put(rows, found.places[index], marked=False)
+            _put(rows, found.places[index], kind, marked=False)
         for each in plan.markers:
             if each.reason != "callers" and rows:
-                _put(rows, found.places[each.index], marked=True)
+                _put(rows, found.places[each.index], kind, marked=True)
         given[name] = rows or request[name]
     beside = _beside(plan, request, controls) if keyed else {}
     if beside:
@@ -125,16 +125,14 @@ def _beside(plan: CachePlan, request: Request, controls: CacheControls) -> dict[
     return found
 
 
-def _put(rows: list[Any], place: Place, *, marked: bool) -> None:
-    """Puts a breakpoint on a copy of one block, or takes it off."""
+def _put(rows: list[Any], place: Place, kind: str, *, marked: bool) -> None:
+    """Puts a breakpoint on a copy of one block, or takes it off; what is all of its message becomes
+    a block of this kind first."""
     message = rows[place.item]
     content = message["content"]
-    if place.part == WHOLE:
-        kind = "text" if "type" not in message and place.where == "messages" else "input_text"
-        parts: list[Any] = [{"type": kind, "text": content}]
-    else:
-        parts = [*content]
-    at = max(0, place.part)
+    whole = place.part == WHOLE
+    parts: list[Any] = [{"type": kind, "text": content}] if whole else [*content]
+    at = 0 if whole else place.part
     bare = {key: value for key, value in parts[at].items() if key != MARK}
     parts[at] = {**bare, MARK: {"mode": "explicit"}} if marked else bare
     rows[place.item] = {**message, "content": parts}
