@@ -48,6 +48,13 @@ def wordless(error: BaseException) -> ExcInfo:
     return silent, silent(), error.__traceback__
 
 
+def named(error: BaseException) -> str:
+    """For notes and warnings that are kept: this library's errors in their own words, which are
+    numbers and ways out; all others by class alone, for the reason above."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if isinstance(error, FrugalError) else kind
+
+
 class FrugalError(Exception):
     """The root of every error this library raises on purpose."""
 

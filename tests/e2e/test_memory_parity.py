@@ -108,7 +108,7 @@ def llama_index(
 @pytest.mark.parametrize("kind", ["chat", "tools", "system"])
 @pytest.mark.parametrize("model", ["gpt-4.1-mini", "gpt-4o", "unheard-of"])
 def test_both_send_the_same(model: str, kind: str, policy: CompactionPolicy) -> None:
-    conversation = talk(3, 24, tools=kind == "tools", system=kind == "system")
+    conversation = talk(3, 32, tools=kind == "tools", system=kind == "system")
     mine, sent = langchain(conversation, model=model, policy=policy)
     theirs, likewise = llama_index(conversation, model, policy=policy)
     assert sent == likewise

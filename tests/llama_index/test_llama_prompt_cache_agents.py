@@ -207,7 +207,7 @@ async def test_it_goes_with_what_changes_messages(
 ) -> None:
     scripted.cache = cache = Watched()
     scripted.always(lambda r: Reply(SUMMARY) if asks_for_summary(r) else looks_once(r))
-    policy = CompactionPolicy(trigger=WaterMark(high_tokens=6_000), keep_tokens=600)
+    policy = CompactionPolicy(trigger=WaterMark(high_tokens=2_500), keep_tokens=600)
     shorter = SystemPromptCompressor(model=MODEL)
     llm = anthropic_llm()
     if outside == "cached":

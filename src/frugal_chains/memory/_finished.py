@@ -26,7 +26,9 @@ _DONE_WORDS: Final = """
     made written built erledigt fertig abgeschlossen gebucht bezahlt terminé fait hecho listo
 """
 _DONE: Final = frozenset(map(stem, _DONE_WORDS.split()))
-_TENSES: Final = "sent send paid pay bought buy made make written write built build done do"
+_TENSES: Final = """
+    sent send paid pay bought buy made make written write built build done do cancelled cancel
+"""
 _PAST: Final = _TENSES.split()
 _IRREGULAR: Final = {
     stem(past): stem(now) for past, now in zip(_PAST[::2], _PAST[1::2], strict=True)

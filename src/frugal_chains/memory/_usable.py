@@ -21,7 +21,8 @@ LONG_LINE: Final = 200
 """Characters from which a line of prose is taken sentence by sentence, so that it can be cut."""
 
 _SHORT: Final = 60
-"""Words of an answer that may be nothing but a refusal; longer ones are read as summaries."""
+"""Words of an answer that may be nothing but a refusal or the name of an error; longer ones are
+read as summaries, of a conversation about an error for one."""
 _ECHO: Final = 0.5
 """Share of an answer's runs of words that are the request's own, from which on it is an echo."""
 _RUN: Final = 5
@@ -38,8 +39,6 @@ _CALL: Final = re.compile(
 _ERROR: Final = re.compile(
     r"""(?ix)\A\W{0,20}(?:
         (?:json\s*)?\{\s*"error" | traceback\ \(most | <!doctype | <html
-      | (?:\w{1,40}+\ ){0,4}[\w.]{0,60}(?:error|exception)\b
-        (?:\ \w+){0,4}\ ?(?:[:(!.]|\Z|occurred)
       | (?:failed|unable)\ to\ (?:generate|summari[sz]e|create|connect|process)
       | (?:request|connection)\ (?:timed\ out|failed|refused|reset) | (?:bad\ gateway
       | gateway\ timeout | service\ unavailable|too\ many\ requests
@@ -47,6 +46,10 @@ _ERROR: Final = re.compile(
       | [45]\d\d\ (?:\w++\ ?+){1,4}+\Z | previous\ conversation\ was\ too\ long
       | (?:null|none|undefined)\Z
     )"""
+)
+_NAMES_ERROR: Final = re.compile(
+    r"""(?ix)\A\W{0,20}(?:\w{1,40}+\ ){0,4}[\w.]{0,60}(?:error|exception)\b
+        (?:\ \w+){0,4}\ ?(?:[:(!]|\.?\Z|occurred)"""
 )
 _REFUSES: Final = re.compile(
     r"""(?ix)
@@ -88,6 +91,7 @@ def usable(
     limit_tokens: int,
     count: Callable[[str], int],
     asked: str = "",
+    transcript: str = "",
     calls: int = 0,
     truncated: bool = False,
 ) -> Usable:
@@ -102,6 +106,7 @@ def usable(
         limit_tokens: What `text()` of the summary may have, at most, by `count`.
         count: Tokens of a text.
         asked: What the model was asked, to know its own words from the request's.
+        transcript: Of that, what it was to summarise: its lines may be said again, word for word.
         calls: Tool calls that came with the answer.
         truncated: The answer stopped at the output cap: its last line has no end, and an id cut in
             two would be worse than none.
@@ -110,7 +115,7 @@ def usable(
     truncated |= len(answer) > READ_CHARS
     if not text.strip("`~*#-_ \n\r\t\0\u200b\ufeff"):
         return Usable(refused="tool_call" if calls else "empty")
-    summary = _own_lines(parse_summary(text).unpinned(), asked)
+    summary = _own_lines(parse_summary(text).unpinned(), _instruction(asked, transcript))
     structured = bool(summary.facts or summary.decisions or summary.open_tasks)
     if not structured and (refused := _refused(text, asked)) is not None:
         return Usable(refused=refused)
@@ -127,8 +132,11 @@ def _refused(text: str, asked: str) -> Refusal | None:
         return "tool_call"
     if _ERROR.match(text) is not None:
         return "error"
-    if len(text.split()) <= _SHORT and _REFUSES.search(text) is not None:
-        return "refusal"
+    if len(text.split()) <= _SHORT:
+        if _NAMES_ERROR.match(text) is not None:
+            return "error"
+        if _REFUSES.search(text) is not None:
+            return "refusal"
     return "echo" if _echoes(text, asked) else None
 
 
@@ -141,10 +149,15 @@ def _echoes(text: str, asked: str) -> bool:
     return bool(runs) and sum(run in own for run in runs) >= _ECHO * len(runs)
 
 
-def _own_lines(summary: Summary, asked: str) -> Summary:
-    """Without lines that stand in the request, and without "here is the summary:"."""
-    given = set(map(str.strip, asked.splitlines())) | {
-        line.split(":", 1)[1].strip() for line in asked.splitlines() if ":" in line
+def _instruction(asked: str, transcript: str) -> str:
+    return asked.replace(transcript, "", 1) if transcript else asked
+
+
+def _own_lines(summary: Summary, instruction: str) -> Summary:
+    """Without lines that stand in the instruction, and without "here is the summary:"."""
+    lines = instruction.splitlines()
+    given = set(map(str.strip, lines)) | {
+        line.split(":", 1)[1].strip() for line in lines if ":" in line
     }
     return Summary(
         **{

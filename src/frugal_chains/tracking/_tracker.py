@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frugal_chains.budgets import Budget, BudgetGuard, BudgetState
-from frugal_chains.errors import BudgetExceeded, wordless
+from frugal_chains.errors import BudgetExceeded, named, wordless
 from frugal_chains.ledger import Attempt, Ledger, MeterFacts, moment
 from frugal_chains.pricing import Price, PriceBook, Unpriced
 from frugal_chains.tokens import TokenCounter
@@ -199,14 +199,14 @@ class Tracker:
             usage, notes = usage_of(start, end, self.counter, streamed=call.streamed)
         except Exception as error:
             logger.error("usage of a call could not be estimated", exc_info=wordless(error))
-            usage, notes = Usage(source="estimated"), [f"usage unknown: {error!r}"]
+            usage, notes = Usage(source="estimated"), [f"usage unknown: {named(error)}"]
         if not end.of_batch and (call.counted is not None or self._lessons.due(start)):
             self._learn(call, usage)
         try:
             price = price_of(start, end, usage, self.prices, at_us=call.at_us)
         except Exception as error:
             logger.error("a call could not be priced", exc_info=wordless(error))
-            price = Unpriced(reason=f"pricing failed: {error!r}")
+            price = Unpriced(reason=f"pricing failed: {named(error)}")
         if call.notes or end.note:
             notes = [*notes, *call.notes, *filter(None, [end.note])]
         maker = self._calls.prints

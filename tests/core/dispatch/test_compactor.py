@@ -146,6 +146,21 @@ def test_every_message_that_leaves_is_in_the_transcript() -> None:
     assert all(talking.messages[at].text.strip() in told for at in turn.plan.summarize)
 
 
+def test_what_was_said_stays_in_a_flat_summary_word_for_word() -> None:
+    fact = "My name is Ada and my order is W12."
+    messages = [user(fact), assistant("I see. " + "river " * 200), *talk(12)]
+    answers: list[str] = []
+
+    def ask(request: SummaryRequest) -> str:
+        assert request.kind == "flat"
+        answers.append(f"Facts:\n- {fact}\n- It goes on about parcels")
+        return answers[-1]
+
+    turn = Talk(compactor(summarizer=OTHER), ask).say(*messages)
+    assert len(answers) == 1
+    assert fact in turn.state.segments[0].text
+
+
 def test_all_chunks_of_a_long_transcript_are_asked_for() -> None:
     prompts: list[str] = []
 

@@ -11,6 +11,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 from frugal_chains.text import content_terms, terms
 
@@ -353,11 +354,16 @@ class Turn:
     """Of a turn that asks: what has to be in the context."""
 
 
+@lru_cache(maxsize=1_000)
+def _terms_of(turn: Turn) -> frozenset[str]:
+    return frozenset(terms(f"{turn.question} {turn.answer}"))
+
+
 def distinctive(turns: list[Turn], at: int, *, most_turns: float = 0.05) -> bool:
     """Whether a turn that asks shares a content word with its fact that few turns have."""
     having: Counter[str] = Counter()
     for turn in turns[:at]:
-        having.update(set(terms(f"{turn.question} {turn.answer}")))
+        having.update(_terms_of(turn))
     shared = set(content_terms(turns[at].question)) & set(terms(turns[turns[at].of].question))
     return any(having[term] <= max(2, most_turns * at) for term in shared)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +11,7 @@ from hypothesis import strategies as st
 from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import MessageFacts, Role, ToolCallFacts
 from frugal_chains.memory._digest import digest
+from frugal_chains.memory._digest_tools import call_line
 from frugal_chains.memory._summary import Summary, parse_summary
 from frugal_chains.tokens import TokenCounter
 from tests.core.memory.planted import Wording, conversation, held
@@ -101,6 +99,20 @@ def test_an_id_is_not_listed_beside_its_sentence() -> None:
     text = "My order, the one with the lamp that came in pieces from Aarhus to Ghent, is W2378156."
     assert digest([user(text)], budget_tokens=100, count=o200k).identifiers == ()
     assert digest([user(text)], budget_tokens=14, count=o200k).identifiers == ("W2378156",)
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [
+        ("{oops", ""),
+        ('{"rows": [{"id": "A-1", "n": 2}, {"id": "B-2", "n": 3}]}', " -> rows=A-1 2/B-2 3"),
+        ("word " * 60, " -> " + ("word " * 19).strip()),  # no more than 96 characters
+        ("all went well\nKeyError: not found\nbye", " -> KeyError: not found"),
+    ],
+    ids=["broken", "objects", "long", "error"],
+)
+def test_what_came_of_a_call(result: str, outcome: str) -> None:
+    assert call_line(ToolCallFacts(name="look", arguments="{}"), result)[0] == f"look(){outcome}"
 
 
 def test_the_exact_count_decides() -> None:
@@ -241,25 +253,3 @@ def test_the_time_is_linear_in_the_messages() -> None:
 
     seconds(1)
     assert seconds(32) < 8 * (seconds(8) + 0.02)
-
-
-DUMP = """
-from frugal_chains.memory._digest import digest
-from tests.core.memory.planted import conversation
-for seed in range(3):
-    print(digest(conversation(seed, "known").messages, budget_tokens=900, count=len).text())
-"""
-
-
-def test_every_process_gives_the_same_bytes() -> None:
-    def run(seed: str) -> bytes:
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        return subprocess.run(
-            [sys.executable, "-c", DUMP], env=environment, capture_output=True, check=True
-        ).stdout
-
-    assert run("1") == run("2") != b""

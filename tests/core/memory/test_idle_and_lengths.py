@@ -211,6 +211,7 @@ def test_the_cache_never_holds_less_than_nothing() -> None:
     assert decision.compacted is not None
     assert decision.compacted.shortened  # what stays does not fit, and nothing of it is cached
     assert decision.compacted.account.sent_tokens == 0
+    assert with_segment(decision, "text", 0).account.sent_tokens == 0
 
 
 def test_segments_of_edited_messages_are_forgotten_here_too() -> None:

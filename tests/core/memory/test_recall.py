@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -93,6 +91,31 @@ def test_what_the_person_does_is_an_own_matter() -> None:
     assert asked("Which code opens the door when we get to the office?").reason == "own_matter"
 
 
+def test_what_was_only_asked_is_nobodys_own() -> None:
+    question = "What's the code of our office?"
+    for said, told in (FACT[0], True), ("Is 4711 the door code of the Lisbon office?", False):
+        messages = history([*FILLER, (said, "Noted."), *FILLER, *FILLER])
+        index = RecallIndex()
+        index.add(messages)
+        plan = recall(index, question, messages=messages, kept=KEPT, count=count)
+        assert (plan.reason, bool(plan.text)) == (("own_matter", True) if told else ("weak", False))
+
+
+def test_a_name_that_is_in_the_context_is_no_reason() -> None:
+    question = "Which code opens the door in Lisbon?"
+    kept = ("It is sunny in Lisbon today.", "Fine.")
+    messages = history([*FILLER, FACT, *FILLER, kept, *FILLER])
+    index = RecallIndex()
+    index.add(messages)
+    plan = recall(
+        index, question, messages=messages, kept=range(DROPPED, len(messages)), count=count
+    )
+    assert plan.reason == "rare_words"
+    assert asked(question, context=[kept[0]]).reason == "rare_words"
+    assert asked(question, context=["The code of a door."]).reason == "name"
+    assert asked(question, context=["They talked about bread."]) == asked(question)
+
+
 REFUSED = [
     ("How do glaciers move?", "not_said"),
     ("Thanks!", "asks_nothing"),
@@ -131,6 +154,22 @@ def test_one_of_a_turn_that_is_still_there_is_not_recalled_twice() -> None:
     assert "Noted." not in plan.text
 
 
+def test_a_sentence_that_asks_for_little_adds_no_turns() -> None:
+    plan = asked("The yeast and the dough rise well. What's the code of our office?")
+
+    assert plan.messages == (FACT_AT, FACT_AT + 1)
+
+
+def test_what_is_not_indexed_yet_may_be_kept() -> None:
+    index = RecallIndex()
+    index.add(HISTORY[: FACT_AT + 4])
+    question = "Which code opens the door in Lisbon?"
+
+    plan = recall(index, question, messages=HISTORY, kept=[-1, *KEPT, 10**9], count=count)
+
+    assert plan.messages == (FACT_AT, FACT_AT + 1)
+
+
 def test_recalling_always_is_the_callers_choice() -> None:
     question = "Write a haiku about a code."
 
@@ -145,26 +184,29 @@ def test_recalling_always_is_the_callers_choice() -> None:
 def test_a_turn_that_does_not_fit_is_there_in_part() -> None:
     filler = " ".join(f"The shelf number {n} holds the folder of some year." for n in range(60))
     said = f"{filler} The door code of the Lisbon office is 4711. {filler}"
-    messages = history([(said, "Noted. " + filler), *FILLER, *FILLER])
+    messages = history([*FILLER[:1], (said, "Noted. " + filler), *FILLER, *FILLER])
     index = RecallIndex()
     index.add(messages)
 
     def planned(budget: int) -> RecallPlan:
         policy = RecallPolicy(budget_tokens=budget)
-        kept = range(6, len(messages))
+        kept = range(8, len(messages))
         question = "Which code opens the door in Lisbon?"
         return recall(index, question, messages=messages, kept=kept, count=count, policy=policy)
 
     everything, one, part, none = planned(4000), planned(1700), planned(200), planned(20)
 
-    assert everything.messages == (0, 1)
-    assert one.messages == (0,)
+    assert everything.messages == (2, 3)
+    assert one.messages == (2,)
     assert said in one.text
-    assert part.messages == (0,)
+    assert part.messages == (2,)
     assert "[...]" in part.text
     assert "The door code of the Lisbon office is 4711." in part.text
     assert 100 < part.tokens <= 200
     assert (none.reason, none.text) == ("no_room", "")
+    assert all(FACT[0] in plan.text for plan in map(planned, range(60, 200, 9)) if plan.text)
+    assert planned(everything.tokens) == everything
+    assert planned(everything.tokens - 1).messages == (2,)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +217,10 @@ def test_a_part_says_on_which_side_more_was_said(passage: int, shown: str | None
     message = MessageFacts(role="user", text="Zero is it? One is it? Two is it?")
     part = excerpt(message, passage, lambda text: len(text) <= 30)
     assert part == (f"user: {shown}" if shown else "")
+    five = MessageFacts(role="user", text="Zero? One? Two? Three? Four?")
+    assert excerpt(five, 2, lambda text: "Zero" not in text) == (
+        "user: [...] One? Two? Three? [...]"
+    )
     assert excerpt(message, 1, lambda _: True) == f"user: {message.text}"
     assert excerpt(message, 1, lambda _: False) == ""
 
@@ -182,7 +228,7 @@ def test_a_part_says_on_which_side_more_was_said(passage: int, shown: str | None
 def test_calls_of_tools_are_told_as_text() -> None:
     call = ToolCallFacts(name="find_flight", arguments='{"to": "OSL"}', id="1")
     messages = [
-        MessageFacts(role="user", text="Look for a flight to Oslo."),
+        MessageFacts(role="user", text="Look for a flight to Oslo.", name="ada"),
         MessageFacts(role="assistant", tool_calls=(call,)),
         MessageFacts(role="tool", text="SK 801 at 14:20", tool_call_id="1", name="find_flight"),
         MessageFacts(role="assistant", text="There is one at 14:20."),
@@ -200,6 +246,7 @@ def test_calls_of_tools_are_told_as_text() -> None:
     )
 
     assert plan.messages == (0, 1, 2, 3)
+    assert "\nuser: Look for a flight" in plan.text
     assert 'assistant: find_flight({"to": "OSL"})\ntool find_flight: SK 801 at 14:20' in plan.text
 
 
@@ -342,29 +389,3 @@ def test_a_decision_at_a_thousand_messages_takes_a_millisecond() -> None:
 
     decide()
     assert min(own_seconds(decide) for _ in range(3)) / len(questions) <= 0.001
-
-
-def test_the_same_plan_in_every_process() -> None:
-    code = (
-        "from frugal_chains.facts import MessageFacts as M\n"
-        "from frugal_chains.memory._recall import recall\n"
-        "from frugal_chains.memory._recall_index import RecallIndex\n"
-        "said = [M(role='user', text=f'The {w} door code of the {w} office in Lisbon is {n}.')"
-        " for n, w in enumerate('red blue green old new big'.split())]\n"
-        "index = RecallIndex()\n"
-        "index.add(said)\n"
-        "for ask in ('Which code opens the red door in Lisbon?', 'And our new office?'):\n"
-        "    print(recall(index, ask, messages=said, kept=[5], count=len))\n"
-    )
-    runs = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-
-    assert len(runs) == 1
-    assert b"code of the red office" in runs.pop()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +25,7 @@ from tests.own_time import own_seconds
 WORDS = st.sampled_from(
     ("code", "door", "Lisbon", "4711", "the", "of", "red", "Ärger", "東京", "it?", "yes.", "no!")
 )
-TEXTS = st.lists(WORDS, max_size=60).map(" ".join)
+TEXTS = st.lists(WORDS, max_size=40).map(" ".join)  # a passage has 16 terms and more
 ROLES: st.SearchStrategy[Role] = st.sampled_from(("system", "user", "assistant", "tool"))
 HISTORIES = st.lists(
     st.builds(
@@ -43,7 +40,7 @@ HISTORIES = st.lists(
         TEXTS,
         st.booleans(),
     ),
-    max_size=12,
+    max_size=8,
 )
 
 
@@ -87,7 +84,7 @@ def test_scores_are_those_of_bm25_on_the_same_passages(
     assert found == pytest.approx(bm25(asked, units), rel=1e-12, abs=1e-12)
 
 
-@given(HISTORIES, HISTORIES, st.integers(0, 14), st.lists(WORDS, max_size=4))
+@given(HISTORIES, HISTORIES, st.integers(0, 10), st.lists(WORDS, max_size=4))
 def test_cutting_and_going_on_is_as_if_it_had_always_been_so(
     first: list[MessageFacts], then: list[MessageFacts], cut: int, query: list[str]
 ) -> None:
@@ -100,7 +97,7 @@ def test_cutting_and_going_on_is_as_if_it_had_always_been_so(
     assert state(index, asked) == state(indexed(first[:cut] + then), asked)
 
 
-@given(HISTORIES, st.integers(0, 12))
+@given(HISTORIES, st.integers(0, 8))
 def test_one_by_one_is_all_at_once(messages: list[MessageFacts], cut: int) -> None:
     index = indexed(messages[:cut])
     for message in messages[cut:]:
@@ -228,26 +225,3 @@ def test_a_message_costs_its_own_words_however_long_the_conversation_is() -> Non
 
     assert index.messages > 10_000
     assert late < 3 * early
-
-
-def test_the_same_bytes_in_every_process() -> None:
-    code = (
-        "from frugal_chains.facts import MessageFacts as M\n"
-        "from frugal_chains.memory._recall_index import RecallIndex\n"
-        "index = RecallIndex()\n"
-        "words = [f'w{n}' for n in range(40)]\n"
-        "texts = [' '.join(words[n::k]) for k in range(1, 9) for n in range(k)]\n"
-        "index.add([M(role='user', text=text) for text in texts])\n"
-        "print(index.scores(set(words)).tobytes().hex())\n"
-    )
-    runs = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-
-    assert len(runs) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,7 @@ def test_the_aligned_instruction_says_all_that_it_must() -> None:
     assert "no instruction" in ASKED
     assert "no tools" in ASKED
     assert "earlier summaries" in aligned_instruction(limit_tokens=100, earlier=True)
+    assert "earlier summaries" not in ASKED
     headings = [line.split(":")[0] for line in ASKED.splitlines()[2:]]
     said = "\n".join(f"{heading}:\n- {heading} line" for heading in headings)
     read = parse_summary(said)
@@ -65,6 +67,8 @@ def test_a_transcript_cannot_close_its_own_tag() -> None:
     assert prompt.endswith(f"<transcript3>\n{chunk}\n</transcript3>")
     assert "part 2 of 3" in prompt
     assert prompt.count("</transcript3>") == 1
+    assert "part 1 of 2" in flat_prompt("x", limit_tokens=100, parts=2)
+    assert ", part" not in flat_prompt("x", limit_tokens=100)
 
 
 @pytest.mark.parametrize("limit", [15, 0, -1])
@@ -93,14 +97,30 @@ def test_a_transcript_names_who_speaks_and_what_was_called() -> None:
             tool_calls=(ToolCallFacts(name="zoom", arguments='{"by": 2}', id="c1"),),
         ),
         MessageFacts(role="tool", text="done", tool_call_id="c1", name="zoom"),
+        MessageFacts(role="tool", text="more", tool_call_id="c1"),
+        MessageFacts(role="user", text="Ok", name="ada"),
         MessageFacts(role="assistant"),
         MessageFacts(role="user", audio=1),
     ]
     assert chunk_transcript(messages, limit_tokens=1000, count=o200k) == (
         "user: [image] [image] Look at this\nassistant: I will.\n"
-        'assistant calls: zoom({"by": 2})\ntool: [zoom] done\nuser: [audio]',
+        'assistant calls: zoom({"by": 2})\ntool: [zoom] done\ntool: more\n'
+        "user: Ok\nuser: [audio]",
     )
     assert chunk_transcript([], limit_tokens=1000, count=o200k) == ()
+
+
+def test_what_fits_a_chunk_exactly_is_in_it() -> None:
+    messages = [MessageFacts(role="user", text="x" * 13) for _ in range(4)]  # a line has 20 chars
+    assert [len(one) for one in chunk_transcript(messages, limit_tokens=40, count=len)] == [39, 39]
+    assert len(chunk_transcript(messages, limit_tokens=39, count=len)) == 4
+
+    def dearer_together(text: str) -> int:
+        return len(text) + 50 * (text.count("user: ") - 1)
+
+    pairs = chunk_transcript(messages, limit_tokens=89, count=dearer_together)
+    assert [len(one) for one in pairs] == [39, 39]
+    assert len(chunk_transcript(messages, limit_tokens=88, count=dearer_together)) == 4
 
 
 def words(text: str) -> int:
@@ -152,6 +172,21 @@ def test_a_message_of_5_mb_is_split_in_linear_time() -> None:
     chunks = chunk_transcript([message], limit_tokens=8_000, count=words)
     assert "".join(LABEL.sub("", chunk) for chunk in chunks) == text
     assert len(chunks) < 1.5 * words(text) / 8_000
+
+
+def test_a_long_message_is_in_no_more_pieces_than_it_needs() -> None:
+    for size in range(1, 100, 7):
+        message = MessageFacts(role="user", text=" ".join(["word"] * size))
+        chunks = chunk_transcript([message], limit_tokens=60, count=len)
+        for one, other in pairwise(chunks):
+            assert len(one) + len(LABEL.sub("", other)) > 60
+
+
+def test_a_count_that_nothing_is_below_has_an_end() -> None:
+    chunks = chunk_transcript(
+        [MessageFacts(role="user", text="abc")], limit_tokens=32, count=lambda _: 99
+    )
+    assert [LABEL.sub("", chunk) for chunk in chunks] == ["a", "b", "c"]
 
 
 def test_many_messages_are_packed_tightly() -> None:
@@ -242,6 +277,7 @@ def test_prose_is_cut_by_sentences() -> None:
     found = usable(answer, limit_tokens=50, count=o200k)
     assert found.summary is not None
     assert 20 < o200k(found.summary.text()) <= 50
+    assert set(found.summary.narrative) <= {f"{said}." for said in answer.rstrip(".").split(". ")}
     assert found.summary.narrative[-1] == "Sentence number 49 says that nothing happened."
     assert usable("word " * 500, limit_tokens=50, count=o200k).refused == "too_long"
 
@@ -253,6 +289,67 @@ def test_a_line_that_broke_off_is_left_out() -> None:
     prose = usable("It is done. The id is W23", limit_tokens=99, count=o200k, truncated=True)
     assert prose.summary == Summary(narrative=("It is done.",))
     assert usable("Ids: W23", limit_tokens=99, count=o200k, truncated=True).refused == "too_long"
+
+
+def test_of_a_summary_that_broke_off_the_whole_last_line_is_left_out() -> None:
+    answer = "Facts:\n- Ada likes tea\n- Bob paid. The id is W23"
+    found = usable(answer, limit_tokens=99, count=o200k, truncated=True)
+    assert found.summary == Summary(facts=("Ada likes tea",))
+
+
+@pytest.mark.parametrize(("new", "why"), [(10, "echo"), (11, None)])
+def test_an_answer_of_which_half_was_asked_is_an_echo(new: int, why: str | None) -> None:
+    request = " ".join(f"own{n}" for n in range(14))  # ten runs of five words
+    answer = request + "".join(f" new{n}" for n in range(new))
+    assert usable(answer, limit_tokens=999, count=len, asked=request).refused == why
+
+
+def test_what_was_said_may_stand_in_a_summary_word_for_word() -> None:
+    transcript = "user: My name is Ada and my order is W12\nassistant: Noted."
+    request = flat_prompt(transcript, limit_tokens=100)
+    answer = "Facts:\n- My name is Ada and my order is W12\n- She likes tea"
+    found = usable(answer, limit_tokens=99, count=o200k, asked=request, transcript=transcript)
+    assert found.summary == Summary(facts=("My name is Ada and my order is W12", "She likes tea"))
+    parroted = usable(
+        transcript, limit_tokens=99, count=o200k, asked=request, transcript=transcript
+    )
+    assert parroted.refused == "echo"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The type error in parser.py was fixed by Ada.",
+        "The user reported an error (404) on the checkout page. "
+        + "They looked at the logs and found that the token had expired. " * 8,
+    ],
+    ids=["short", "long"],
+)
+def test_a_summary_of_talk_about_errors_is_none_itself(answer: str) -> None:
+    assert usable(answer, limit_tokens=2_000, count=len, asked=ASKED).refused is None
+
+
+def test_hints_of_the_request_are_no_lines_of_a_summary() -> None:
+    answer = "Facts:\n- Ada likes tea\nDecisions: made or done\nOpen: tasks\nNotes: the rest"
+    found = usable(answer, limit_tokens=99, count=o200k, asked=ASKED)
+    assert found.summary == Summary(facts=("Ada likes tea",))
+
+
+def test_a_long_text_that_says_cannot_is_no_refusal() -> None:
+    said = "They planned a trip. I can't go in May, said Ada. "
+    assert usable(said, limit_tokens=999, count=o200k).refused == "refusal"
+    longer = said + "The weather was fine and the sea was calm. " * 8
+    assert usable(longer, limit_tokens=999, count=o200k)
+
+
+def test_what_fits_exactly_is_not_cut_and_short_lines_stay_whole() -> None:
+    lines = [f"They met. It was day {n}." for n in range(9)]
+    answer = "\n".join(lines)
+    whole = usable(answer, limit_tokens=len(answer), count=len)
+    assert (whole.cut, whole.summary) == (False, Summary(narrative=tuple(lines)))
+    less = usable(answer, limit_tokens=len(answer) - 1, count=len)
+    assert (less.cut, less.summary) == (True, Summary(narrative=tuple(lines[1:])))
+    assert usable(answer, limit_tokens=-1, count=len).refused == "too_long"
 
 
 @given(st.text(), st.integers(0, 40), st.booleans())

@@ -150,7 +150,7 @@ def _flat(
     for part, chunk in enumerate(chunks, 1):
         prompt = flat_prompt(chunk, limit_tokens=limit, part=part, parts=len(chunks))
         request = SummaryRequest(kind="flat", prompt=prompt, limit_tokens=limit)
-        answer = yield from _asked(request, budget_tokens, count)
+        answer = yield from _asked(request, budget_tokens, count, transcript=chunk)
         if answer is None:
             return None
         made.append(answer)
@@ -159,15 +159,34 @@ def _flat(
     return merge_summaries(made, budget_tokens=budget_tokens, count=count)
 
 
-def _asked(request: SummaryRequest, budget_tokens: int, count: Callable[[str], int]) -> Asking:
-    """A summary that a model has written, or None after so many attempts."""
+def _asked(
+    request: SummaryRequest,
+    budget_tokens: int,
+    count: Callable[[str], int],
+    *,
+    transcript: str = "",
+) -> Asking:
+    """A summary that a model has written, or None after so many attempts.
+
+    Args:
+        request: What is asked.
+        budget_tokens: Of the summary.
+        count: Tokens of a text.
+        transcript: Of the prompt, what is summarised.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         answer = yield request
         if isinstance(answer, BaseException):
             kind = type(answer).__name__  # what it says may hold the prompt, or a key
             logger.warning("memory: attempt %d of a summary failed: %s", attempt, kind)
             continue
-        found = usable(answer, limit_tokens=budget_tokens, count=count, asked=request.prompt)
+        found = usable(
+            answer,
+            limit_tokens=budget_tokens,
+            count=count,
+            asked=request.prompt,
+            transcript=transcript,
+        )
         if found.summary is not None:
             return found.summary
         logger.warning("memory: attempt %d of a summary is of no use: %s", attempt, found.refused)

@@ -9,6 +9,8 @@ from zlib import crc32
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMessage
 
+_BARE: Final = frozenset(("human", "system"))
+"""Types of messages that have nothing but content, and a name at most: most are."""
 _MARKERS: Final = frozenset(("cache_control", "prompt_cache_breakpoint"))
 
 
@@ -53,10 +55,13 @@ def _unmarked(content: Any) -> Any:
 def _more(message: BaseMessage) -> int:
     """Of what stands beside the content."""
     more = _sum(message.name, 0) if message.name else 0
+    if message.type in _BARE:
+        return more
     if isinstance(message, AIMessage):
-        calls = message.additional_kwargs.get("function_call")
-        for part in (message.tool_calls or calls, message.invalid_tool_calls):
-            more = _sum(part, more) if part else more
+        if calls := message.tool_calls or message.additional_kwargs.get("function_call"):
+            more = _sum(calls, more)
+        if message.invalid_tool_calls:
+            more = _sum(message.invalid_tool_calls, more)
     elif isinstance(message, ToolMessage):
         more = _sum(str(message.tool_call_id), more)
     elif isinstance(message, ChatMessage):
