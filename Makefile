@@ -29,8 +29,9 @@ setup: $(READY) ## a virtual environment in .venv with everything pinned
 demo: $(READY) ## the main job and its bill, on a local model; with OPENAI_API_KEY set OpenAI answers, and charges
 	$(BIN)/python examples/demo.py
 
+# Tests start processes: what they import is compiled once, whatever the environment says.
 test: $(READY) ## all tests
-	$(BIN)/python -m pytest -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: lint format types contracts test ## everything that must be clean before a landing
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib.util
 import os
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 # same examples are tried each time; elsewhere others, so that more is found.
 settings.register_profile("frugal", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("frugal")
+
+
+# Clients that talk to loopback without TLS make a context of certificates all the same, each in 20
+# milliseconds: they share one.
+ssl.create_default_context = functools.cache(ssl.create_default_context)
 
 
 def pytest_collection_finish() -> None:

@@ -22,7 +22,7 @@ from tests.own_time import own_seconds
 
 def seconds(messages: list[HeldMessage], state: MemoryState, policy: CompactionPolicy) -> float:
     """The best of several: another's work on the same core only adds to it."""
-    return min(own_seconds(lambda: decided(messages, state, policy, now_s=1.0)) for _ in range(15))
+    return min(own_seconds(lambda: decided(messages, state, policy, now_s=1.0)) for _ in range(40))
 
 
 KINDS: dict[str, Callable[[int], list[HeldMessage]]] = {

@@ -24,7 +24,9 @@ def key_of(message: BaseMessage, *, ids: bool = True) -> str:
         message: Any.
         ids: False: ids say nothing. A graph without a checkpointer gives new ones in every run.
     """
-    content: Any = _unmarked(message.content)
+    content: Any = message.content
+    if type(content) is not str:
+        content = _unmarked(content)
     more = _more(message)
     if ids and message.id:
         if type(content) is str:
@@ -37,9 +39,7 @@ def key_of(message: BaseMessage, *, ids: bool = True) -> str:
 
 
 def _unmarked(content: Any) -> Any:
-    """Without cache markers, which move from call to call and make a block of a text."""
-    if type(content) is str:
-        return content
+    """Blocks without cache markers, which move from call to call and make a block of a text."""
     blocks = [
         {name: part for name, part in block.items() if name not in _MARKERS}
         if isinstance(block, Mapping)
