@@ -33,6 +33,7 @@ from langchain_frugal import (
     CostCallbackHandler,
     RoutingMiddleware,
     ToolOutputMiddleware,
+    compact_messages,
 )
 from langchain_frugal.memory._agent import for_summary, with_state
 from tests.langchain.remembering import (
@@ -303,6 +304,22 @@ async def test_switched_off_it_does_nothing(
         _ = made.invoke(start, config) if sync else await made.ainvoke(start, config)
         assert len(scripted.requests[-1].body["messages"]) == 22
         assert "frugal_memory" not in made.get_state(config).values
+
+
+def test_a_conversation_that_the_provider_keeps_is_left_alone(
+    chat_openai: MakeModel, scripted: ScriptedServer
+) -> None:
+    """It is sent what is new alone: nothing can be saved, so nothing is booked as saved."""
+    scripted.always(Reply("Yes."))
+    model = chat_openai(use_previous_response_id=True)
+    history = [*conversation(10), HumanMessage("Well?")]
+    made = agent(model, CompactionMiddleware(EAGER))
+    config = thread()
+    made.invoke({"messages": [*history]}, config)
+    assert "frugal_memory" not in made.get_state(config).values
+    for told in (model, model.bind(temperature=0), chat_openai().with_fallbacks([model])):
+        assert compact_messages(told, policy=EAGER).invoke(history) == history
+    assert compact_messages(chat_openai(), policy=EAGER).invoke(history) != history
 
 
 def test_answers_of_a_schema_come_through(chat_openai: MakeModel, scripted: ScriptedServer) -> None:

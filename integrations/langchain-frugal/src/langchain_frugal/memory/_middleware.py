@@ -45,7 +45,7 @@ from langchain_frugal.memory._asking import (
 from langchain_frugal.memory._conversations import named_in, read_or_none
 from langchain_frugal.memory._last_calls import LastCall, LastCalls
 from langchain_frugal.memory._messages import Pin
-from langchain_frugal.memory._models import Summarizing, summary_model
+from langchain_frugal.memory._models import Summarizing, kept_by_provider, summary_model
 from langchain_frugal.memory._recent import RecentTurns
 from langchain_frugal.memory._snapshots import Snapshots
 from langchain_frugal.memory._windows import Compactors
@@ -72,7 +72,8 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
 
     Put it behind `RoutingMiddleware` and `ModelRetryMiddleware`, and before `PromptCacheMiddleware`
     (then say `cache_ttl="5m"`) and `BudgetMiddleware`. A run is left alone with `enabled=False`, or
-    `{"compact": False}` under `configurable` or `metadata` of its config.
+    `{"compact": False}` under `configurable` or `metadata` of its config; and where the provider
+    keeps the conversation (`use_previous_response_id=True`).
 
     Args:
         policy: When to compact, and what stays; None: the defaults. Without `limit_tokens` no
@@ -264,7 +265,7 @@ class CompactionMiddleware(AgentMiddleware[CompactionState, Any, Any]):
     # -- parts -----------------------------------------------------------------------------------
 
     def _read(self, request: Request) -> AgentCall | None:
-        if not self.enabled:
+        if not self.enabled or kept_by_provider(request.model, request.model_settings):
             return None
         return read_or_none(lambda: read_call(request, self._pin))
 

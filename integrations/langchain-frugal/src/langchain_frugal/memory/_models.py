@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.language_models import BaseLanguageModel
@@ -9,7 +10,7 @@ from langchain_core.runnables import Runnable
 
 from frugal_chains.dispatch.memory import Summarizer
 from frugal_chains.errors import MemoryPlanError
-from langchain_frugal._who import who
+from langchain_frugal._who import models_of, who
 
 Model: TypeAlias = Runnable[Any, Any]
 SAME = "same"
@@ -23,6 +24,19 @@ class SummaryModel(NamedTuple):
     told: Summarizer | None
     model: Model | None
     """None: nobody, or the model that answers."""
+
+
+def kept_by_provider(model: Any, settings: Mapping[str, Any] | None = None) -> bool:
+    """Whether the provider keeps the conversation and is sent what is new alone (`ChatOpenAI(
+    use_previous_response_id=True)`): there is nothing to take out, and no saving to book.
+
+    Args:
+        model: Who answers, or its name.
+        settings: Of the call.
+    """
+    return "previous_response_id" in (settings or {}) or any(
+        getattr(each, "use_previous_response_id", False) for each in models_of(model)
+    )
 
 
 def summary_model(given: Summarizing) -> SummaryModel:

@@ -33,7 +33,13 @@ from langchain_frugal.memory._conversations import (
     read_or_none,
 )
 from langchain_frugal.memory._messages import Pin, history_of, sent
-from langchain_frugal.memory._models import SAME, Model, Summarizing, summary_model
+from langchain_frugal.memory._models import (
+    SAME,
+    Model,
+    Summarizing,
+    kept_by_provider,
+    summary_model,
+)
 from langchain_frugal.memory._windows import within_window
 
 Given: TypeAlias = PromptValue | Sequence[Any] | Mapping[str, Any]
@@ -72,7 +78,8 @@ def compact_messages(
 
     A conversation is known by `thread_id`, `session_id` or `conversation_id` of the config
     (`configurable` or `metadata`), else by what it begins with. What is remembered of it is in
-    this process. A call is left alone with `enabled=False`, or `{"compact": False}` in the config.
+    this process. A call is left alone with `enabled=False`, or `{"compact": False}` in the config;
+    all are where the provider keeps the conversation (`use_previous_response_id=True`).
 
     Args:
         model: Who answers: the model with whatever is bound to it, or its name. Its prices, cache
@@ -116,7 +123,7 @@ def compact_messages(
     facts = bound_tools(model) if tools is None else facts_of_tools(tools)
     return MessageCompactor(
         Conversations(compactor, states), model=model, asked_of=asked_of,
-        head=RequestFacts(tools=facts), pin=pin, enabled=enabled,
+        head=RequestFacts(tools=facts), pin=pin, enabled=enabled and not kept_by_provider(model),
     )  # fmt: skip
 
 
