@@ -25,7 +25,7 @@ class RentEqualsBuy:
     """The first compaction waits for so many times its price: until then it is not known that the
     conversation is a long one."""
 
-    cached_share: float = 0.95
+    cached_share: float = 0.957
     """Of what has been sent before, at least so much should come from the provider's cache between
     two compactions: quicker answers, and easier on rate limits. Where reads cost half a fresh token
     the bill alone would compact so often that it is less;"""
