@@ -74,7 +74,7 @@ async def test_words_go_to_the_exact_budget_and_documents_stay_themselves() -> N
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(fails, "MemoryError: no room for weights"), (hangs, "no answer within 0.05 s")],
+    [(fails, "MemoryError"), (hangs, "no answer within 0.05 s")],
     ids=["raises", "hangs"],
 )
 async def test_a_scorer_that_fails_or_hangs_leaves_sentences_whole(

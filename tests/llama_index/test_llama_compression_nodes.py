@@ -406,7 +406,7 @@ async def test_an_embedder_that_fails_costs_no_answer(caplog: pytest.LogCaptureF
     expected = compressor(60).postprocess_nodes(nodes, query_str=QUERY)
     assert post.postprocess_nodes(nodes, query_str=QUERY) == expected
     assert await post.apostprocess_nodes(nodes, query_str=QUERY) == expected
-    assert caplog.text.count("without the embedder: OSError: no network") == 2
+    assert caplog.text.count("without the embedder: OSError") == 2
 
 
 async def test_an_embedder_that_hangs_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:

@@ -52,7 +52,7 @@ class Patience:
             except Exception as error:
                 done.set_exception(error)
             except BaseException as error:  # SystemExit: this thread is its end
-                done.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
+                done.set_exception(RuntimeError(type(error).__name__))
 
         thread = threading.Thread(target=run, name=self._name, daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from frugal_chains.errors import named
 from frugal_chains.pricing import PriceBook
 from frugal_chains.routing._bill import expected_bill
 from frugal_chains.routing._candidate import RANK, TIERS, Candidate, Tier
@@ -62,7 +63,7 @@ def fail_open(
         candidate=chosen.name,
         tier=chosen.tier,
         fallbacks=tuple(others),
-        warnings=(f"the router failed: {type(error).__name__}: {error}"[:_LONGEST_WARNING],),
+        warnings=(f"the router failed: {named(error)}"[:_LONGEST_WARNING],),
     )
 
 

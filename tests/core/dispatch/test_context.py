@@ -106,7 +106,7 @@ class BrokenPrices(PriceBook):
 async def test_what_cannot_be_compressed_is_handed_on(ask: Any) -> None:
     found = await ask(ContextCompressor(16, counter=Broken(), **MODEL), "bridge")
     assert found.extraction.texts == tuple(passage.text for passage in PASSAGES)
-    assert found.warnings == ("not compressed: ZeroDivisionError: counter",)
+    assert found.warnings == ("not compressed: ZeroDivisionError",)
     payload = PayloadCompressor(16, counter=Broken(), **MODEL)
     assert payload.compress("", '{"a": 1}').text == '{"a": 1}'
     assert (await payload.acompress("", '{"a": 1}')).text == '{"a": 1}'
@@ -171,7 +171,7 @@ async def test_where_everything_fits_no_embedder_is_asked(ask: Any) -> None:
 @pytest.mark.parametrize(
     ("embeds", "warning"),
     [
-        (Embeds(fails=True), "ConnectionError: no embeddings today"),
+        (Embeds(fails=True), "ConnectionError"),
         (Embeds(delay_s=0.6), "no answer within 0.05 s"),
     ],
     ids=["raises", "hangs"],

@@ -108,11 +108,11 @@ async def test_where_all_fits_no_word_is_scored(ask: Any) -> None:
 @pytest.mark.parametrize(
     ("scorer", "warning"),
     [
-        (Scorer(fails=True), "MemoryError: no room for weights"),
+        (Scorer(fails=True), "MemoryError"),
         (Scorer(delay_s=0.6), "no answer within 0.05 s"),
         (Scorer(odd=[WordScore(0, 10**6, 0.5)]), "CompressionError: score 0 is of 0 to 1000000"),
         (Scorer(odd=[WordScore(0, 2, float("nan"))]), "CompressionError: score 0 is nan"),
-        (Scorer(odd=["word"]), "ValueError: "),
+        (Scorer(odd=["word"]), "ValueError"),
     ],
     ids=["raises", "hangs", "elsewhere", "no-number", "no-score"],
 )

@@ -201,7 +201,7 @@ async def test_of_many_questions_the_last_256_used_are_remembered(ask: Ask) -> N
 @pytest.mark.parametrize(
     ("options", "warning"),
     [
-        ({"fails": True}, "ConnectionError: no embeddings today"),
+        ({"fails": True}, "ConnectionError"),
         ({"delay_s": 0.5}, "no answer within 0.05 s"),
     ],
 )
@@ -216,7 +216,7 @@ async def test_an_embedder_that_fails_or_hangs_is_a_warning(
 
 
 @both_ways
-async def test_a_timeout_of_the_embedders_own_is_told_in_its_words(ask: Ask) -> None:
+async def test_a_timeout_of_the_embedders_own_is_told_by_its_class(ask: Ask) -> None:
     def slow(text: str) -> Sequence[float]:
         raise TimeoutError("read timed out")
 
@@ -225,7 +225,7 @@ async def test_a_timeout_of_the_embedders_own_is_told_in_its_words(ask: Ask) -> 
 
     model = EmbeddingModel(embed=slow, aembed=aslow)
     found = await ask(QuestionEmbedder(Router(THREE, BY_MEANING), model, limit_s=1), request("x"))
-    assert found.warnings == ("decided without the embedder: TimeoutError: read timed out",)
+    assert found.warnings == ("decided without the embedder: TimeoutError",)
 
 
 @both_ways
@@ -263,21 +263,23 @@ async def test_failures_between_successes_are_not_keeping_on(ask: Ask) -> None:
         letters.fails = n % 3 != 2
         found = await ask(asking, request(f"question {n}"))
     assert len(letters.asked) == 10
-    assert "no embeddings today" in found.warnings[0]
+    assert "ConnectionError" in found.warnings[0]
 
 
 @both_ways
-async def test_a_warning_is_short_however_long_the_error(ask: Ask) -> None:
-    def embed(text: str) -> Sequence[float]:
-        raise ValueError("<html>" * 1000)
-
-    async def aembed(text: str) -> Sequence[float]:
-        return embed(text)
-
-    model = EmbeddingModel(embed=embed, aembed=aembed)
+async def test_a_warning_does_not_repeat_what_an_error_says(ask: Ask) -> None:
+    """Clients quote what they have sent, and providers keys; a warning is kept in the ledger."""
+    model = EmbeddingModel(embed=lambda text: raises(text), aembed=lambda text: araises(text))
     found = await ask(QuestionEmbedder(Router(THREE, BY_MEANING), model, limit_s=1), request("x"))
-    assert found.warnings[0].startswith("decided without the embedder: ValueError: <html>")
-    assert len(found.warnings[0]) == 200
+    assert found.warnings == ("decided without the embedder: ValueError",)
+
+
+def raises(text: str) -> Sequence[float]:
+    raise ValueError(f"400: {text!r} and sk-live-1")
+
+
+async def araises(text: str) -> Sequence[float]:
+    return raises(text)
 
 
 def test_a_decision_carries_the_warnings_of_the_adapter_and_of_the_embedder() -> None:
@@ -285,7 +287,7 @@ def test_a_decision_carries_the_warnings_of_the_adapter_and_of_the_embedder() ->
     decision = Router(THREE, BY_MEANING).plan(JOKE, embedded=found, warnings=("odd",)).decision
     assert decision.warnings[:2] == (
         "odd",
-        "decided without the embedder: ConnectionError: no embeddings today",
+        "decided without the embedder: ConnectionError",
     )
 
 
@@ -362,7 +364,7 @@ def test_work_that_would_end_the_process_is_an_error_of_its_own() -> None:
     def work() -> None:
         raise SystemExit(3)
 
-    with pytest.raises(RuntimeError, match="SystemExit: 3"):
+    with pytest.raises(RuntimeError, match="SystemExit"):
         Patience("test", 1).wait_for(work)
 
 

@@ -420,7 +420,7 @@ def test_a_validator_that_raises_is_noted_and_nothing_more() -> None:
 
     end = drive(plan(validators=(broken, *CHECKS)), says(small=GOOD))
     assert end.why == "accepted"
-    assert end.notes == ("not validated by broken: RuntimeError: oh",)
+    assert end.notes == ("not validated by broken: RuntimeError",)
 
 
 def test_all_verdicts_become_one() -> None:

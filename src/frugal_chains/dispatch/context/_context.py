@@ -23,7 +23,7 @@ from frugal_chains.dispatch._allowance import Allowance
 from frugal_chains.dispatch._patience import GaveUp, Patience
 from frugal_chains.dispatch.context._given import Given
 from frugal_chains.dispatch.context._likeness import Likeness
-from frugal_chains.errors import wordless
+from frugal_chains.errors import named, wordless
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import Tracker, report_effect
@@ -174,7 +174,7 @@ class ContextCompressor:
             return Compressed(extraction=self._by_sentences(given, near), warnings=warnings)
         except Exception as error:
             logger.warning("the context is left as it was", exc_info=wordless(error))
-            why = f"not compressed: {type(error).__name__}: {error}"[:200]
+            why = f"not compressed: {named(error)}"[:200]
             whole = untouched(given.passages, given.budget_tokens)
             return Compressed(extraction=whole, warnings=(*near.warnings, why))
 
@@ -252,5 +252,5 @@ class _Near:
 
 
 def _without(whom: str, error: Exception) -> str:
-    what = str(error) if isinstance(error, GaveUp) else f"{type(error).__name__}: {error}"
+    what = str(error) if isinstance(error, GaveUp) else named(error)
     return f"compressed without {whom}: {what}"[:200]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frugal_chains.dispatch._patience import GaveUp, Patience
+from frugal_chains.errors import named
 from frugal_chains.facts import RequestFacts
 from frugal_chains.pricing import Free, Priced
 from frugal_chains.routing import Breaker
@@ -135,7 +136,7 @@ class QuestionEmbedder:
     def _failed(self, error: Exception) -> Embedded:
         with self._lock:
             self._breaker = self._breaker.failed(time.monotonic())
-        what = str(error) if isinstance(error, GaveUp) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, GaveUp) else named(error)
         return Embedded(warnings=(f"decided without the embedder: {what}"[:_LONGEST_WARNING],))
 
     def _nanos(self, text: str) -> int | None:

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from frugal_chains.compression.tools import ToolIndex, embedding_texts
 from frugal_chains.dispatch._patience import GaveUp, Patience
 from frugal_chains.dispatch.tools._vectors import TextVectors, Vector
+from frugal_chains.errors import named
 from frugal_chains.facts import RequestFacts, ToolFacts
 from frugal_chains.routing import Breaker
 from frugal_chains.tokens import TokenCounter
@@ -178,7 +179,7 @@ class ToolIndexes:
     def _failed(self, error: Exception) -> str:
         with self._lock:
             self._breaker = self._breaker.failed(time.monotonic())
-        what = str(error) if isinstance(error, GaveUp) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, GaveUp) else named(error)
         return f"chosen without the embedder: {what}"[:200]
 
 

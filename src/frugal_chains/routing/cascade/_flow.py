@@ -30,6 +30,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from frugal_chains.errors import named
 from frugal_chains.facts import RequestFacts
 from frugal_chains.routing._candidate import RANK, Candidate
 from frugal_chains.routing.cascade._agreement import same_answer
@@ -190,7 +191,7 @@ def judge(
             verdict = validator(request, answer)
         except Exception as error:
             name = getattr(validator, "__name__", type(validator).__name__)
-            notes.append(f"not validated by {name}: {type(error).__name__}: {error}"[:200])
+            notes.append(f"not validated by {name}: {named(error)}"[:200])
             continue
         if verdict.ok and verdict.detail and verdict.p_wrong is None:
             notes.append(verdict.detail)
