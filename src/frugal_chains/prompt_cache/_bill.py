@@ -79,7 +79,7 @@ class Scene:
         return Split(read, end_long - read, end - end_long, total - end)
 
     def nanos(self, marks: Sequence[Mark], *, all_written: bool = False) -> float:
-        """Of this call's input, of that of the calls that follow, and of the head of others'."""
+        """Of this call's input, of that of the calls that follow, and of others' instructions."""
         now, prices = self.split(marks, all_written=all_written), self.short.prices
         marks = self._long_enough(marks)
         cost = now.read * prices.cache_read + now.fresh * prices.fresh
@@ -126,7 +126,8 @@ class Scene:
         alive, prices = self.others.alive(ttl_s), terms.prices
         marked = tokens * (alive * prices.cache_read + (1 - alive) * prices.cache_write)
         rest = self.short.prices.cache_write if all_written else prices.fresh
-        return calls * (marked + (layout.end(layout.head - 1) - tokens) * rest)
+        # All their instructions, so that the same tokens are billed in whatever order they stand.
+        return calls * (marked + (layout.end(layout.front - 1) - tokens) * rest)
 
 
 def unmarked_nanos(scene: Scene) -> float:
@@ -152,7 +153,8 @@ def unmarked_nanos(scene: Scene) -> float:
 
 
 def _others_unmarked(scene: Scene) -> float:
-    head, terms = scene.layout.end(scene.layout.head - 1), scene.short
+    layout, terms = scene.layout, scene.short
+    head, front = layout.end(layout.head - 1), layout.end(layout.front - 1)
     alive = scene.others.alive(scene.short_s)
-    one = alive * terms.call_nanos(head, head) + (1 - alive) * terms.call_nanos(head)
+    one = alive * terms.call_nanos(front, head) + (1 - alive) * terms.call_nanos(front)
     return scene.others.calls * one

@@ -23,6 +23,8 @@ class Layout:
     """By rank: the look-back's position of the block, counted from the first one."""
     stable: int
     """Ranks below this are the same in the next request."""
+    front: int
+    """Ranks below this are tools and instructions, stable or not."""
     head: int
     """Ranks below this are stable tools and instructions: what other conversations share."""
     grows: bool
@@ -88,12 +90,13 @@ def lay_out(
                 "expected tools, then system, then messages, as the provider reads them"
             )
     stable = next((rank for rank, block in enumerate(sent) if block.volatile), len(sent))
-    heads = (rank for rank in range(stable) if sent[rank].kind == "message")
+    front = sum(block.kind != "message" for block in sent)
     return Layout(
         order=tuple(order),
         ends=tuple(accumulate(block.tokens for block in sent)),
         places=positions(sent, runs_count_once=runs_count_once),
         stable=stable,
-        head=next(heads, stable),
+        front=front,
+        head=min(front, stable),
         grows=all(block.volatile for block in sent[stable:]),
     )

@@ -185,6 +185,20 @@ def test_terms_have_the_prices_of_each_time_to_live() -> None:
     assert {t.min_tokens for t in given.values()} == {2048}
 
 
+def test_terms_are_of_who_serves_the_model() -> None:
+    """Bedrock takes 10 % more in one region than Anthropic's own 3.00 (platform.claude.com,
+    pricing). Who serves it may be told by the name alone."""
+    book, model = PriceBook(), "claude-sonnet-4-6"
+    found = {
+        provider: terms_by_ttl(book, model=model, provider=provider, at=AT)["5m"].prices.fresh
+        for provider in ("bedrock", "anthropic", "")
+    }
+    assert found == {"bedrock": 3300, "anthropic": 3000, "": 3000}
+    assert terms_by_ttl(book, model=model, at=AT) == terms_by_ttl(
+        book, model=model, provider="anthropic", at=AT
+    )
+
+
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
 def test_to_write_for_longer_never_costs_less(provider: str) -> None:
     book = PriceBook()

@@ -401,6 +401,27 @@ def test_a_whole_step_less_is_a_miss(
         assert (found.cause, found.missed_tokens) == (cause, missed if cause == "evicted" else 0)
 
 
+def test_an_entry_that_was_gone_before_its_time_ends_a_row_of_those_that_expired() -> None:
+    sent = [behind_what_was_kept(at_s) for at_s in (0, 400, 410)]
+    found = claude(*sent[1:], earlier=sent[:1])
+    assert (found.cause, found.requests, found.since_s) == ("evicted", 1, 410)
+
+
+def test_messages_that_change_one_after_the_other_are_one_row() -> None:
+    """A tool result is cut on every call, each time another one."""
+    provider, sent = Provider(), []
+    for turn in range(4):
+        body = chat(6)
+        for cut in range(turn):
+            body["messages"][2 * cut + 1]["content"][0].update(text="cut")
+        sent.append(provider.send(body))
+        provider.clock.advance(9)
+    found = claude(*sent[-2:], earlier=sent[:-2])
+    assert found.difference is not None
+    assert (found.cause, found.difference.index) == ("message-changed", 5)
+    assert (found.requests, found.since_s) == (3, sent[1].at_s)
+
+
 # Providers that cache by themselves, and OpenAI's breakpoints.
 
 
@@ -519,6 +540,29 @@ def test_the_providers_word_is_compared(theirs: dict[str, Any], agrees: bool | N
     assert found.agrees is agrees
 
 
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        *((row[1], row[0].split()[0].removesuffix("s")) for row in CHANGES),
+        (lambda b: b["system"].insert(0, text_block("new ", 50)), "system"),
+        (lambda b: b["system"].pop(0), "system"),
+        (lambda b: b["system"].reverse(), "system"),
+        (lambda b: b["messages"].insert(1, b["messages"][0] | {"role": "assistant"}), "message"),
+    ],
+    ids=[*(row[0] for row in CHANGES), "system added", "system removed", "system reordered",
+         "message added"],
+)  # fmt: skip
+def test_the_provider_blames_the_part_that_changed(
+    change: Callable[[Body], None], part: str
+) -> None:
+    """By the four types of Anthropic's page."""
+    provider = Provider()
+    before, after = provider.send(chat(3)), provider.send(edited(change))
+    for kind in ("model", "tool", "system", "message"):
+        said = f"{kind}s_changed" if kind in ("tool", "message") else f"{kind}_changed"
+        assert claude(before, after, theirs=reason(said)).agrees is (kind == part), kind
+
+
 def test_nothing_changed_and_the_provider_says_so() -> None:
     """The page's matrix: `null` and low reads: the entry was no longer available."""
     provider = Provider()
@@ -539,6 +583,11 @@ def test_nothing_changed_and_the_provider_says_so() -> None:
         ({"diagnostics": {"cache_miss_reason": 3}}, None),
         ({"type": "cache_miss", "reason": "x" * 200, "cache_missed_tokens": 5}, ("x" * 64, 5)),
         ({"type": "cache_miss"}, ("", None)),
+        ({"type": "cache_hit"}, ("cache_hit", None)),
+        ({"type": "unavailable"}, ("unavailable", None)),
+        ({"type": "comparison_response_not_found"}, ("comparison_response_not_found", None)),
+        # A response of Anthropic's that was not asked for a reason.
+        ({"type": "message", "content": []}, None),
         ({"prompt_cache_diagnostics": None}, None),
     ],
     ids=str,

@@ -361,6 +361,7 @@ def test_gpt_may_keep_for_12_hours_what_it_marks_by_itself() -> None:
     ahead = Traffic(calls=20, gaps_s=(7200.0,), growth_tokens=100)
     made = plan(message(3000), controls=terra, terms=prices, ahead=ahead)
     assert (made.mode, made.markers, made.ttl) == ("implicit", (), "12h")
+    assert "long-ttl" in made.reasons
     assert made.write_long_tokens == made.write_tokens == 3000
 
 
