@@ -159,7 +159,8 @@ class _Player:
         self._keys.append(message_key(facts, str(len(self._keys))))
 
     def _summary(self, asked: SummaryRequest, answer: str, turn: int, at_s: float) -> Request:
-        front = [*self._conversation.head]
+        # A flat prompt is a request of its own, without the conversation's tools and instructions.
+        front = [*self._conversation.head] if asked.kind == "aligned" else []
         for shown in asked.view:
             front.append(self._shown(shown))
         # Where an earlier request has ended: its entry is read, and nothing is written.
