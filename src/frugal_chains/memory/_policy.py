@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from frugal_chains.errors import MemoryPlanError
+
+WINDOW_SHARE: Final = 0.75
+"""Of a window, for the request; the rest is the answer's. As LlamaIndex's memories have it
+(`DEFAULT_TOKEN_LIMIT_RATIO`, llama-index-core 0.14, 2026-11)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,18 @@ class CompactionPolicy:
     """Fewer are not worth losing their wording, however cheap it is."""
     limit_tokens: int | None = None
     """Of a whole request: the context window, less what the answer needs. Always kept."""
+
+    def within(self, window_tokens: int | None) -> CompactionPolicy:
+        """The policy with a limit by the model's window; itself where it has one of its own, or the
+        window is not known.
+
+        Args:
+            window_tokens: For prompt and answer; None or 0: not known.
+        """
+        limit = int((window_tokens or 0) * WINDOW_SHARE)
+        if self.limit_tokens is not None or limit <= 0:
+            return self
+        return replace(self, limit_tokens=limit)
 
     def __post_init__(self) -> None:
         for name in ("keep_tokens", "summary_tokens", "segments_tokens", "least_dropped_tokens"):

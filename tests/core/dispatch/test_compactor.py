@@ -32,7 +32,7 @@ from frugal_chains.dispatch import (
 from frugal_chains.errors import ArchiveError
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.memory import CompactionPolicy, Lengths, MemoryState, RentEqualsBuy, WaterMark
-from frugal_chains.tokens import TokenCounter
+from frugal_chains.tokens import TokenCount, TokenCounter
 from frugal_chains.tracking import Tracker
 from tests.core.dispatch.talking import (
     EAGER,
@@ -346,7 +346,7 @@ def test_without_a_price_effects_have_no_sum_and_compactions_no_price(ledger: Le
 
 # -- recall ----------------------------------------------------------------------------------------
 
-FREE = {"model": "llama3.2", "provider": "ollama"}
+FREE = {"model": "llama3.2", "provider": "acme"}
 ASKED = "What was the number of my locker, as I said?"
 
 
@@ -636,6 +636,27 @@ def test_a_provider_that_is_switched_in_the_middle() -> None:
     if turn.plan is None:  # all of it is paid anew: 2.50 dollars for a million tokens (2026-11)
         paid = turn.state.account.spent_nanos - spent
         assert paid == pytest.approx(turn.state.account.sent_tokens * 2_500, rel=0.01)
+
+
+def test_a_model_whose_name_begins_another_is_another() -> None:
+    class Twice(TokenCounter):
+        """The small one's tokenizer makes twice as many."""
+
+        def count_request(self, facts: RequestFacts, **who: Any) -> TokenCount:
+            counted = super().count_request(facts, **who)
+            times = 1 if who["model"] == "big:8b" else 2
+            return replace(counted, tokens=counted.tokens * times)
+
+    talking = Talk(compactor(counter=Twice()))
+    talking.model = {"model": "big:8b", "provider": "acme"}
+    for number in range(12):  # of a model that is not known the largest minimum is taken
+        talking.turn(number, 500)
+    before = talking.state.segments
+    assert before
+    talking.model = {"model": "big", "provider": "acme"}
+    talking.made.policy = CompactionPolicy(trigger=WaterMark(high_tokens=10**6))
+    now = talking.turn(12).state.segments
+    assert [one.tokens for one in now] == [2 * one.tokens for one in before]
 
 
 def test_five_megabytes_take_less_than_a_second() -> None:

@@ -162,6 +162,14 @@ def test_numbers_of_a_policy_are_above_zero(name: str, value: float) -> None:
         CompactionPolicy(**{name: value})  # type: ignore[arg-type]
 
 
+def test_a_policy_is_kept_within_the_window_unless_it_has_a_limit_of_its_own() -> None:
+    assert PLAIN.within(200_000) == replace(PLAIN, limit_tokens=150_000)
+    for unknown in (None, 0, -1):
+        assert PLAIN.within(unknown) is PLAIN
+    own = replace(PLAIN, limit_tokens=9_000)
+    assert own.within(200_000) is own
+
+
 def test_policies_that_leave_no_room() -> None:
     assert CompactionPolicy(segments_tokens=200, summary_tokens=100).segments_tokens == 200
     for numbers in (

@@ -73,7 +73,6 @@ class Weights:
             history: The question included.
             tail_tokens: Of recalled text behind it.
         """
-        model, provider = history.model, history.provider
         held = [self.held(history, at) for at in range(len(history.keys))]
         for at in history.pinned:
             held[at] = replace(held[at], pinned=True)
@@ -81,7 +80,7 @@ class Weights:
         return ConversationFacts(
             messages=held,
             head_tokens=self._head_tokens(head, history),
-            head=f"{provider}:{model}:{head}",
+            head=f"{_answers(history)}:{head}",
             tail_tokens=tail_tokens,
         )
 
@@ -118,8 +117,8 @@ class Weights:
         """The state with the sizes that its texts have for the model of the history, where it was
         last of another: tokenizers differ, and the window is the new one's."""
         model, provider = history.model, history.provider
-        before = state.account.head
-        if not before or before.startswith(f"{provider}:{model}:"):
+        before = state.account.head.rpartition(":")[0]
+        if before in ("", _answers(history)):
             return state
 
         def tokens(text: str) -> int:
@@ -157,6 +156,11 @@ class Weights:
     def _request_tokens(self, facts: RequestFacts, model: str, provider: str) -> int:
         counted = self.counter.count_request(facts, model=model, provider=provider or None)
         return counted.tokens
+
+
+def _answers(history: History) -> str:
+    """In front of the name of a head, which another model's cache has not."""
+    return f"{history.provider}:{history.model}"
 
 
 def head_key(head: RequestFacts) -> str:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from frugal_chains.dispatch.memory import Compactor
 from frugal_chains.memory import CompactionPolicy
 from frugal_chains.pricing import PriceBook
 from frugal_chains.tracking import shared_prices
 from langchain_frugal._who import models_of, who
-
-_SHARE: Final = 0.75
-"""Of the window, for a request; the rest is the answer's. As LlamaIndex has it
-(`DEFAULT_TOKEN_LIMIT_RATIO`, llama-index-core 0.14), so that both adapters draw the same line."""
 
 
 def within_window(
@@ -35,8 +30,7 @@ def within_window(
     if policy.limit_tokens is not None:
         return policy
     sizes = [_window_tokens(each, settings or {}, prices) for each in models_of(model)]
-    limit = int(min((size for size in sizes if size), default=0) * _SHARE)
-    return replace(policy, limit_tokens=limit) if limit else policy
+    return policy.within(min((size for size in sizes if size), default=None))
 
 
 class Compactors:

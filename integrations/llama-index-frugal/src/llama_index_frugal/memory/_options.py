@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
-from llama_index.core.memory.chat_memory_buffer import DEFAULT_TOKEN_LIMIT_RATIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from frugal_chains.archive import Archive
@@ -104,8 +102,7 @@ def _within_window(policy: CompactionPolicy, llm: LLM | None) -> CompactionPolic
         window = llm.metadata.context_window
     except Exception:  # a model that is newer than its class
         return policy
-    limit = int(window * DEFAULT_TOKEN_LIMIT_RATIO)
-    return replace(policy, limit_tokens=limit) if limit > 0 else policy
+    return policy.within(window)
 
 
 def own_ttl(llm: LLM | None) -> Literal["", "5m"]:
