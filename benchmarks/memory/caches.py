@@ -14,8 +14,9 @@ Entries live for `ttl_s` seconds after they were last read or written.
 
 Sources, read 2026-11: developers.openai.com/api/docs/guides/prompt-caching (1,024 tokens, steps of
 128), platform.claude.com/docs/en/build-with-claude/prompt-caching (minimums, four breakpoints,
-20 positions of which the breakpoint is the first, five minutes, refreshed by every use),
-api-docs.deepseek.com/guides/kv_cache.
+20 positions of which the breakpoint is the first, five minutes, refreshed by every use; OpenAI from
+GPT-5.6 on: 30 minutes after the last use, at least), api-docs.deepseek.com/guides/kv_cache
+(hours to days; here one hour).
 
 DeepSeek keeps whole units (ends of requests, beginnings that it has found to be shared, fixed
 intervals); here it reads any shared beginning in steps of 64. That credits what was rewritten, the

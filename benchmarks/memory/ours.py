@@ -100,7 +100,7 @@ class _Player:
     def __init__(self, ours: Ours, conversation: Conversation, model: PriceModel) -> None:
         self._ours, self._conversation = ours, conversation
         self._provider, self._model = _NAMES[model.name]
-        self._now_s = 0.0
+        self._now_s, self._ttl_s = 0.0, model.rules.ttl_s if model.rules else 0.0
         long = ours.summary_tokens
         asked = Summarizer(model=self._model, provider=self._provider, answers=True)
         self._compactor = Compactor(
@@ -136,7 +136,7 @@ class _Player:
                     turn: Turn = end.value
                     break
                 answer = filler(asked.limit_tokens, self._rng)
-                yield self._summary(asked, answer, step.turn, step.at_s)
+                yield self._summary(asked, answer, step.turn, step.at_s, state)
             state = turn.state
             yield self._answer(turn, step.turn, step.at_s)
             self._add(step.answer)
@@ -158,20 +158,25 @@ class _Player:
         self._facts.append(facts)
         self._keys.append(message_key(facts, str(len(self._keys))))
 
-    def _summary(self, asked: SummaryRequest, answer: str, turn: int, at_s: float) -> Request:
+    def _summary(
+        self, asked: SummaryRequest, answer: str, turn: int, at_s: float, state: MemoryState
+    ) -> Request:
         # A flat prompt is a request of its own, without the conversation's tools and instructions.
         front = [*self._conversation.head] if asked.kind == "aligned" else []
+        ended = {at for at, used_s in state.account.ends if self._now_s - used_s <= self._ttl_s}
+        kept = len(front) - 1
         for shown in asked.view:
             front.append(self._shown(shown))
-        # Where an earlier request has ended: its entry is read, and nothing is written.
-        ended = [at for at, each in enumerate(front) if each.role != "assistant"]
+            if shown.position is None or shown.position + 1 in ended:
+                kept = len(front) - 1
         return Request(
             blocks=(*front, block("user", asked.prompt, kind="instruction")),
             turn=turn,
             at_s=at_s,
             purpose="summary",
             output_tokens=count(answer),
-            marks=tuple(ended[-1:]),
+            # Where the cache has an entry: it is read, and nothing is written.
+            marks=(kept,) if kept >= 0 else (),
         )
 
     def _answer(self, turn: Turn, number: int, at_s: float) -> Request:

@@ -54,14 +54,14 @@ PRICE_MODELS: Final[Mapping[str, PriceModel]] = {
             read=0.1,
             write=1.25,
             output=5,
-            rules=Breakpoints(min_tokens=1024, look_back=80),
+            rules=Breakpoints(min_tokens=1024, look_back=80, ttl_s=1800.0),
         ),
         PriceModel(
             name="DeepSeek",
             input_nanos=280,
             read=0.02,
             output=2,
-            rules=LongestPrefix(min_tokens=64, step_tokens=64),
+            rules=LongestPrefix(min_tokens=64, step_tokens=64, ttl_s=3600.0),
         ),
         PriceModel(name="uncached", input_nanos=3000, output=5, rules=None),
     )

@@ -27,6 +27,7 @@ from frugal_chains.memory._recall_index import RecallIndex
 from frugal_chains.memory._recall_render import HEADING as RECALL_HEADING
 from frugal_chains.memory._request import (
     ALIGNED_TOKENS,
+    BEYOND_TOKENS,
     FLAT_TOKENS,
     aligned_instruction,
     flat_prompt,
@@ -49,6 +50,7 @@ from frugal_chains.memory._usable import Usable, usable
 
 __all__ = [
     "ALIGNED_TOKENS",
+    "BEYOND_TOKENS",
     "COMPACTING",
     "FLAT_TOKENS",
     "LEAST_SUMMARY_TOKENS",

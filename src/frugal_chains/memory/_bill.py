@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from frugal_chains.memory._ends import Ends, living, with_end
 from frugal_chains.memory._facts import HeldMessage
 from frugal_chains.memory._groups import Groups, group_messages
-from frugal_chains.memory._keep import Split
+from frugal_chains.memory._keep import Split, last_question
 from frugal_chains.memory._plan import ConversationFacts
 from frugal_chains.memory._policy import CompactionPolicy
 from frugal_chains.memory._state import Account, MemoryState
@@ -36,6 +37,8 @@ class Sizes:
     """What the provider's cache still has of the last request,"""
     unmanaged_cached: int
     """and would have of that without a memory."""
+    ends: Ends
+    """Of requests, that the cache still has."""
 
     @property
     def view(self) -> int:
@@ -69,6 +72,7 @@ def sizes_of(
         unmanaged=facts.head_tokens + every - never,
         cached=account.sent_tokens if warm else 0,
         unmanaged_cached=account.unmanaged_tokens if warm else 0,
+        ends=living(account.ends, ttl_s, now_s) if warm else (),
     )
 
 
@@ -114,8 +118,9 @@ class Bill:
 def bill_of(
     sizes: Sizes,
     cut: Split,
-    shared_tokens: int,
     *,
+    shared_tokens: int,
+    front: Front,
     merge: bool,
     terms: MemoryTerms,
     policy: CompactionPolicy,
@@ -126,6 +131,7 @@ def bill_of(
         sizes: Of the request.
         cut: What stays and leaves.
         shared_tokens: With which the compacted request begins as the last one did.
+        front: Of an aligned request for the summary.
         merge: The new segment replaces all earlier ones.
         terms: Prices.
         policy: Sizes of summaries.
@@ -136,7 +142,6 @@ def bill_of(
     old = 0 if merge else sizes.segments
     kept = cut.kept_tokens + (0 if merge else sizes.kept)
     short = sizes.head + old + kept + segment + cut.newest_tokens
-    front = Front(cache, sizes.head + sizes.segments + sizes.kept, sizes.cached)
     way, summary_nanos = terms.cheapest(cut.dropped_tokens, front, summary)
     own = way if way.kind == "aligned" else SummaryWay(kind="flat", prices=cache.prices)
     shared = min(shared_tokens, sizes.cached) if terms.reads_parts else 0
@@ -182,6 +187,7 @@ def with_call(
 ) -> Account:
     """The account after this call, but for what the request itself costs."""
     recalled = tail_nanos(facts, terms)
+    end = _last_read(facts)
     return Account(
         calls=account.calls + 1,
         spent_nanos=account.spent_nanos + recalled,
@@ -193,7 +199,15 @@ def with_call(
         unmanaged_tokens=sizes.unmanaged,
         head=facts.head,
         at_s=now_s,
+        ends=with_end(sizes.ends, end, now_s) if terms.keeps_ends else (),
     )
+
+
+def _last_read(facts: ConversationFacts) -> int:
+    """Up to where the next question's request begins as this one: recalled text stands behind the
+    question, for this question alone."""
+    question = last_question(facts.messages) if facts.tail_tokens else None
+    return len(facts.messages) if question is None else question + 1
 
 
 def tail_nanos(facts: ConversationFacts, terms: MemoryTerms) -> float:

@@ -9,12 +9,13 @@ from typing import Self
 
 from frugal_chains.memory._bill import Bill, Sizes, bill_of, sizes_of
 from frugal_chains.memory._facts import HeldMessage
+from frugal_chains.memory._front import front_of
 from frugal_chains.memory._groups import Groups, group_messages
 from frugal_chains.memory._keep import Split, merged, shortened_to_fit, split, still_held
 from frugal_chains.memory._plan import CompactionPlan, ConversationFacts, Decision, Reason
 from frugal_chains.memory._policy import CompactionPolicy
 from frugal_chains.memory._state import Account, MemoryState, digests_before, still_true
-from frugal_chains.memory._terms import MemoryTerms
+from frugal_chains.memory._terms import Front, MemoryTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Case:
     merge: bool
     shared_tokens: int
     """With so many the compacted request begins as the last one did."""
+    front: Front
+    """What an aligned request for the summary repeats."""
     bill: Bill
 
     @classmethod
@@ -52,8 +55,13 @@ class Case:
         sizes = sizes_of(facts, messages, groups, state, terms.ttl_s, now_s)
         cut, merge = _cut(messages, groups, state, sizes, facts, terms, policy)
         shared = _shared_tokens(messages, cut, state, sizes, merge=merge)
-        bill = bill_of(sizes, cut, shared, merge=merge, terms=terms, policy=policy)
-        return cls(facts, messages, groups, state, terms, policy, sizes, cut, merge, shared, bill)
+        front = front_of(messages, cut, groups, state, sizes, terms)
+        bill = bill_of(
+            sizes, cut, shared_tokens=shared, front=front, merge=merge, terms=terms, policy=policy
+        )
+        return cls(
+            facts, messages, groups, state, terms, policy, sizes, cut, merge, shared, front, bill
+        )
 
     @property
     def held_tokens(self) -> int:
@@ -105,6 +113,7 @@ class Case:
             kept=cut.kept,
             merge=self.merge,
             way=bill.way,
+            repeats_to=self.front.end,
             summary_tokens=bill.summary_tokens,
             segment_tokens=bill.segment_tokens,
             digest=digest,
@@ -132,7 +141,11 @@ class Case:
         sent = account.sent_tokens - sum([messages[at].tokens - to for at, to in cut])
         return replace(
             self.state,
-            account=replace(account, sent_tokens=max(0, sent)),
+            account=replace(
+                account,
+                sent_tokens=max(0, sent),
+                ends=account.ends[-1:] if cut else account.ends,  # others had it longer
+            ),
             shortened=tuple(sorted(shortened.items())),
         )
 
@@ -182,6 +195,7 @@ def _shared_tokens(
     *,
     merge: bool,
 ) -> int:
+    """With how many tokens the compacted request begins as the last one did."""
     start = 0 if merge else state.end
     shared = sizes.head if merge else sizes.head + sizes.segments + sizes.kept
     for number, at in enumerate(cut.kept):

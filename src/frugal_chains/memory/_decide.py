@@ -57,6 +57,7 @@ def decide(
         period_tokens=bill.short_tokens - _new_tokens(case, bill.short_tokens),
         period_read_tokens=bill.now_read_tokens,
         sent_tokens=bill.short_tokens,
+        ends=after.ends[-1:],
     )
     return case.carried_out(reason, kept=kept, compacted=compacted)
 

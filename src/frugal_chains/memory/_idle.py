@@ -60,5 +60,6 @@ def decide_idle(
         spent_nanos=spent,
         rent_nanos=0.0,
         sent_tokens=warm.shared_tokens,  # of what is sent next, the cache has no more than this
+        ends=(),
     )
     return warm.carried_out(reason, kept=state.account, compacted=account)

@@ -48,11 +48,11 @@ def merge_summaries(
 
     A line that stays is the same bytes as when it was first written, however often it is merged.
     Lines said twice stay once, pinned if one of them was. Of two open tasks of which one says all
-    that the other says, the newer stays; a task leaves when a decision or fact that is no older
-    says that it is done. Where the budget is short, identifiers that another line holds leave
-    first, then the oldest narrative, then facts and decisions that a newer one of the same subject
-    replaces and all but the newest eight tasks and sixteen identifiers, then the least specific
-    facts and decisions, the oldest tasks, and the oldest identifiers last.
+    that the other says, the newer stays; a task leaves when a newer decision or fact says that it
+    is done. Where the budget is short, identifiers that another line holds leave first, then the
+    oldest narrative, then facts and decisions that a newer one of the same subject replaces and all
+    but the newest eight tasks and sixteen identifiers, then the least specific facts and decisions,
+    the oldest tasks, and the oldest identifiers last.
 
     Pinned lines never leave, not even for the budget.
 
@@ -119,7 +119,7 @@ def _without_finished(lines: list[_Line]) -> list[_Line]:
         if line.text[:3].lower() == "[x]":
             return False
         about = said(line.text)
-        return not any(age >= line.age and finishes(other, about) for age, other in done)
+        return not any(age > line.age and finishes(other, about) for age, other in done)
 
     return [line for line in lines if stays(line)]
 

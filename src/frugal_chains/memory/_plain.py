@@ -28,6 +28,7 @@ _FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "float": lambda value: _is_number(value) and value >= 0,
     "float | None": lambda value: value is None or _is_number(value),
     "tuple[int, ...]": lambda value: all(map(_is_count, value)),
+    "Ends": lambda value: all(_is_count(at) and _is_number(used) for at, used in value),
     "tuple[tuple[str, int], ...]": lambda value: all(
         _is_text(key) and _is_count(to) for key, to in value
     ),

@@ -61,6 +61,9 @@ class CompactionPlan:
     merge: bool
     """The new segment takes the place of all earlier ones, and holds what they say."""
     way: SummaryWay
+    repeats_to: int
+    """Position of the first message that an aligned request does not repeat: `end`, or one behind
+    it, up to which the cache has everything."""
     summary_tokens: int
     """Of what is said of `summarize`, at most."""
     segment_tokens: int

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from frugal_chains.errors import MemoryPlanError
+from frugal_chains.memory._ends import Ends
 from frugal_chains.memory._facts import HeldMessage
 from frugal_chains.memory._plain import from_plain
 
@@ -59,6 +60,9 @@ class Account:
     """Names model, tools and system prompt of the last call: others share no cache with it."""
     at_s: float | None = None
     """Of the last call, seconds since the epoch."""
+    ends: Ends = ()
+    """Where requests since the last compaction have ended that the cache may still have; only where
+    it has entries at ends alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,7 @@ class MemoryState:
             parts = dict(data)
             del parts["version"]
             parts["segments"] = tuple(_segment(one) for one in data["segments"])
-            parts["account"] = from_plain(Account, data["account"])
+            parts["account"] = _account(data["account"])
             parts["shortened"] = tuple((key, to) for key, to in data["shortened"])
             if data["recalled"] is not None:
                 parts["recalled"] = from_plain(Recalled, data["recalled"])
@@ -148,13 +152,17 @@ class MemoryState:
         return replace(
             self,
             segments=self.segments[: ids.index(compaction_id)],
-            account=replace(self.account, rent_nanos=0.0, sent_tokens=0),
+            account=replace(self.account, rent_nanos=0.0, sent_tokens=0, ends=()),
             quiet_until_tokens=max(0, 2 * whole - self.account.sent_tokens),
         )
 
 
 def _segment(data: Mapping[str, Any]) -> Segment:
     return from_plain(Segment, {**data, "kept": tuple(data["kept"])})
+
+
+def _account(data: Mapping[str, Any]) -> Account:
+    return from_plain(Account, {**data, "ends": tuple((at, used) for at, used in data["ends"])})
 
 
 def _check_order(segments: Sequence[Segment]) -> None:
@@ -177,7 +185,7 @@ def still_true(state: MemoryState, messages: Sequence[HeldMessage]) -> MemorySta
     digests = digests_before(messages, [segment.end for segment in state.segments])
     for number, (segment, digest) in enumerate(zip(state.segments, digests, strict=True)):
         if segment.digest != digest:
-            account = replace(state.account, sent_tokens=0, unmanaged_tokens=0)
+            account = replace(state.account, sent_tokens=0, unmanaged_tokens=0, ends=())
             return replace(state, segments=state.segments[:number], account=account)
     return state
 

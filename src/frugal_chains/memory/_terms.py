@@ -30,7 +30,7 @@ class SummaryWay:
 
         Args:
             dropped_tokens: Of the messages that are summarised.
-            front: What stands in front of them, for an aligned request.
+            front: What an aligned request repeats, these messages included.
             summary_tokens: Expected.
         """
         if self.prices is None:
@@ -38,21 +38,29 @@ class SummaryWay:
         output = summary_tokens * self.prices.output
         if self.kind == "flat":
             return (dropped_tokens + self.instruction_tokens) * self.prices.fresh + output
-        prompt = front.tokens + dropped_tokens
-        read = front.cache.read_tokens(prompt, front.cached_tokens)
-        fresh = prompt - read + self.instruction_tokens
-        return read * front.cache.prices.cache_read + fresh * self.prices.fresh + output
+        return front.nanos + self.instruction_tokens * self.prices.fresh + output
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What an aligned request repeats."""
+    """What an aligned request repeats: tools, system prompt, segments and messages."""
 
     cache: CacheTerms
     tokens: int
-    """In front of the dropped messages: tools, system prompt, pinned messages, segments."""
+    """All of it."""
     cached_tokens: int
-    """Of the last request, that the provider's cache still has."""
+    """Of its beginning, that the provider's cache still has."""
+    end: int = 0
+    """Position of the first message that it does not repeat."""
+    told_tokens: int = 0
+    """Of the words for what it repeats beyond the messages that are summarised."""
+
+    @property
+    def nanos(self) -> float:
+        """What it costs to repeat it, with these words."""
+        prices = self.cache.prices
+        read = self.cache.read_tokens(self.tokens, self.cached_tokens)
+        return read * prices.cache_read + (self.tokens - read + self.told_tokens) * prices.fresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,11 @@ class MemoryTerms:
     reads_parts: bool = True
     """The cache finds a beginning that an earlier request shares. False: it finds only what a
     request has ended with, so that nothing is read right after a compaction."""
+
+    keeps_ends: bool = False
+    """The cache has entries where requests have ended, and behind tools, system prompt and segments
+    where `reads_parts`; not between. What a summary's request repeats is read up to the last entry
+    that is alive."""
 
     @property
     def least_tokens(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from frugal_chains.memory import (
+    BEYOND_TOKENS,
     CompactionPolicy,
     ConversationFacts,
     Decision,
@@ -114,6 +115,39 @@ class Provider:
         return read if read >= self.model.least else 0
 
 
+class MarkedProvider(Provider):
+    """Keeps what ends at a mark, each for so long after its last use: behind the head, behind the
+    last segment, and at the end of a call."""
+
+    def __init__(self, model: Model, ttl_s: float = 300.0) -> None:
+        super().__init__(model, ttl_s)
+        self.entries: dict[tuple[Block, ...], float] = {}
+
+    def bill(self, prompt: list[Block], at_s: float) -> float:
+        model, tokens = self.model, sum(size for _, size in prompt)
+        segments = [at for at, (name, _) in enumerate(prompt) if name.startswith("segment")]
+        ends = [end + 1 for end in {0, *segments[-1:], len(prompt) - 1}]
+        found = [self._found(prompt[:end], at_s) for end in ends]
+        for entry in (*found, *(tuple(prompt[:end]) for end in ends)):
+            if sum(size for _, size in entry) >= model.least:
+                self.entries[entry] = at_s
+        if tokens < model.least:
+            return float(tokens)
+        read = max(sum(size for _, size in entry) for entry in found)
+        return read * model.read + (tokens - read) * model.write
+
+    def _found(self, prompt: list[Block], at_s: float) -> tuple[Block, ...]:
+        """The longest entry that is alive, of which this is a continuation."""
+        for end in range(len(prompt), 0, -1):
+            used_s = self.entries.get(tuple(prompt[:end]))
+            if used_s is not None and at_s - used_s <= self.ttl_s:
+                return tuple(prompt[:end])
+        return ()
+
+    def _read(self, prompt: list[Block], at_s: float) -> int:
+        return sum(size for _, size in self._found(prompt, at_s))
+
+
 @dataclass(frozen=True)
 class Turn:
     """A question, its answer, and the seconds that pass before it."""
@@ -155,6 +189,7 @@ def played(
     lengths: Lengths | None = None,
     summary: Callable[[int], int] = lambda most: most,
     idle_share: float | None = None,
+    provider: type[Provider] = Provider,
 ) -> Outcome:
     """A conversation with the memory and without it, call by call, at an independent provider.
 
@@ -168,9 +203,10 @@ def played(
         summary: Tokens of a summary, by what it may have.
         idle_share: It is compacted in pauses as well, 30 seconds before the cache expires, with
             this share of people who come back.
+        provider: Who bills.
     """
     policy, terms = policy or PLAIN, terms or model.terms()
-    with_memory, without = Provider(model), Provider(model)
+    with_memory, without = provider(model), provider(model)
     result, messages, now_s = Outcome(), list[HeldMessage](), 0.0
     whole: list[Block] = [("head", head)]
     paid = plain = 0.0
@@ -221,8 +257,9 @@ def _carried_out(
     # Code merges what earlier segments say: no model writes it again.
     answer = min(tokens, plan.summary_tokens)
     if plan.way.kind == "aligned":
-        front = blocks(decision.state, facts.messages, facts.head_tokens, upto=plan.end)
-        cost = provider.summary(front, 50, answer, at_s)
+        front = blocks(decision.state, facts.messages, facts.head_tokens, upto=plan.repeats_to)
+        instruction = 50 + (BEYOND_TOKENS if plan.repeats_to > plan.end else 0)
+        cost = provider.summary(front, instruction, answer, at_s)
     if plan.way.kind == "flat":
         dropped = sum(facts.messages[at].tokens for at in plan.summarize)
         cost = dropped + 50 + answer * provider.model.output
@@ -297,6 +334,13 @@ def idle_gaps(calls: int, seed: int = 7) -> list[Turn]:
     """One turn in five comes after the cache has expired."""
     rng = random.Random(seed)
     return [Turn(gap_s=3_600 if rng.random() < 0.2 else 10) for _ in range(calls)]
+
+
+def short_with_pauses(calls: int, seed: int = 8) -> list[Turn]:
+    """Small turns, some of them minutes apart, and a long pause now and then."""
+    rng = random.Random(seed)
+    gaps = [3_600.0 if rng.random() < 0.1 else rng.uniform(5, 200) for _ in range(calls)]
+    return [Turn(60, 90, gap_s) for gap_s in gaps]
 
 
 TRAFFIC = (constant, log_normal, bursty, idle_gaps)

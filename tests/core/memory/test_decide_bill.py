@@ -58,7 +58,7 @@ def test_what_a_way_costs() -> None:
         (1_023, 2_020 * 3),  # too short to be found
     ):
         aligned = SummaryWay(kind="aligned", instruction_tokens=20, prices=prices)
-        front = Front(cache, 1_200, cached)
+        front = Front(cache, 2_000, cached)
         assert aligned.nanos(800, front, 60) == paid + 60 * 7
     flat = SummaryWay(kind="flat", instruction_tokens=20, prices=prices)
     assert flat.nanos(800, front, 60) == 820 * 3 + 60 * 7

@@ -11,24 +11,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugal_chains.memory import (
+    ConversationFacts,
+    HeldMessage,
+    MemoryState,
     RentEqualsBuy,
     WaterMark,
+    decide,
 )
 from tests.core.memory.conversations import (
     DEEPSEEK,
     GPT_4O,
     GPT_5,
+    GPT_6,
     HAIKU,
+    HALF_SONNET,
     MODELS,
     PLAIN,
     SONNET,
     TRAFFIC,
     UNCACHED,
+    MarkedProvider,
     Model,
     Turn,
+    blocks,
     constant,
     fixed_mark,
     played,
+    said,
+    short_with_pauses,
 )
 from tests.core.memory.deciding import by_name
 
@@ -72,6 +82,57 @@ def test_the_account_is_what_the_provider_bills(
     assert outcome.state.account.unmanaged_nanos == pytest.approx(outcome.whole[-1])
     assert outcome.state.account.sent_tokens == outcome.requests[-1]
     assert outcome.state.account.calls == 120
+
+
+MARKED = (SONNET, HALF_SONNET, HAIKU, GPT_6)
+
+
+@pytest.mark.parametrize("model", MARKED, ids=lambda model: model.name)
+@pytest.mark.parametrize("kinds", [("aligned", "flat"), ("aligned",), ("digest",)], ids="-".join)
+@pytest.mark.parametrize("traffic", [*TRAFFIC, short_with_pauses], ids=lambda made: made.__name__)
+def test_a_cache_that_keeps_marked_ends_bills_what_the_account_says(
+    model: Model, kinds: tuple[str, ...], traffic: Callable[..., list[Turn]]
+) -> None:
+    """What is summarised ends in the middle of what was sent: only an entry there that is alive
+    makes the request cheap, and which are the account must know."""
+    terms = replace(model.terms(*kinds), keeps_ends=True)
+    for head in (300, 2_000):
+        outcome = played(model, traffic(140), head=head, terms=terms, provider=MarkedProvider)
+        account = outcome.state.account
+        assert account.unmanaged_nanos == pytest.approx(outcome.whole[-1])
+        assert account.spent_nanos == pytest.approx(outcome.paid[-1])
+        assert max(outcome.ratios) <= 1.0801
+        assert outcome.compacted
+        assert len(account.ends) <= 32
+
+
+@pytest.mark.parametrize(("gap_s", "goes_on"), [(10.0, False), (299.0, True)])
+def test_a_summary_is_asked_for_where_the_cache_has_an_entry(gap_s: float, goes_on: bool) -> None:
+    """Of quick turns the ends of many are alive; of slow ones only the last two are, which have
+    more than what is summarised: reading that is cheaper than sending anything anew."""
+    terms = replace(SONNET.terms("aligned", "flat"), keeps_ends=True)
+    provider, state, now_s = MarkedProvider(SONNET), MemoryState(), 0.0
+    messages: list[HeldMessage] = []
+    for number in range(30):
+        now_s += gap_s
+        messages.append(said("user", 300, f"u{number}"))
+        facts = ConversationFacts(messages=messages, head_tokens=2_000, head="h")
+        decision = decide(facts, state, terms, PLAIN, now_s=now_s)
+        plan = decision.plan
+        if plan is not None:
+            break
+        state = decision.state
+        provider.bill(blocks(state, messages, 2_000), now_s)
+        messages.append(said("assistant", 400, f"a{number}"))
+    assert plan is not None
+    assert plan.way.kind == "aligned"
+    assert (plan.repeats_to > plan.end) == goes_on
+    told = 50 + (24 if goes_on else 0)
+    cheapest = min(
+        provider.summary(blocks(state, messages, 2_000, upto=upto), told, 100, now_s)
+        for upto in range(plan.end, len(messages))
+    )
+    assert plan.summary_nanos == pytest.approx(cheapest)
 
 
 @pytest.mark.parametrize("summary", [0.0, 0.6, 1.0])

@@ -39,7 +39,7 @@ FULL = MemoryState(
     segments=SEGMENTS,
     account=Account(
         calls=9, spent_nanos=1.5, unmanaged_nanos=2.5, rent_nanos=0.25, sent_tokens=900,
-        unmanaged_tokens=2_000, head="h", at_s=-3.5,
+        unmanaged_tokens=2_000, head="h", at_s=-3.5, ends=((3, 1.0), (9, 2.5)),
     ),
     shortened=(("k", 64), ("m", 99)),
     quiet_until_tokens=5,

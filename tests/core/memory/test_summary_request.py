@@ -14,6 +14,7 @@ from frugal_chains.errors import MemoryPlanError
 from frugal_chains.facts import MessageFacts, ToolCallFacts
 from frugal_chains.memory._request import (
     ALIGNED_TOKENS,
+    BEYOND_TOKENS,
     FLAT_TOKENS,
     aligned_instruction,
     flat_prompt,
@@ -42,6 +43,10 @@ def test_the_instructions_cost_what_the_constants_say() -> None:
             tokens = o200k(aligned_instruction(limit_tokens=limit, earlier=earlier))
             assert tokens <= ALIGNED_TOKENS
         assert o200k(flat_prompt("X", limit_tokens=limit)) - 1 <= FLAT_TOKENS
+    for quote in ("", "And now for something completely different", "Sure. The 14 rooms are:\n- 1"):
+        for count in (1, 12, 140):
+            asked = aligned_instruction(limit_tokens=100, beyond=count, quote=quote)
+            assert o200k(asked) - o200k(ASKED) <= BEYOND_TOKENS
 
 
 def test_the_aligned_instruction_says_all_that_it_must() -> None:
@@ -51,6 +56,16 @@ def test_the_aligned_instruction_says_all_that_it_must() -> None:
     assert "no tools" in ASKED
     assert "earlier summaries" in aligned_instruction(limit_tokens=100, earlier=True)
     assert "earlier summaries" not in ASKED
+    beyond = aligned_instruction(
+        limit_tokens=100, earlier=True, beyond=7, quote="What about\n  the second house, then?"
+    )
+    assert 'earlier summaries and the last 7 messages, which start with "What about the second' in (
+        beyond
+    )
+    assert "house, then" not in beyond
+    assert "except the last 7 messages, in at most" in (
+        aligned_instruction(limit_tokens=100, beyond=7)
+    )
     headings = [line.split(":")[0] for line in ASKED.splitlines()[2:]]
     said = "\n".join(f"{heading}:\n- {heading} line" for heading in headings)
     read = parse_summary(said)

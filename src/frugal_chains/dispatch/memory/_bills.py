@@ -47,6 +47,7 @@ def memory_terms(
     at = datetime.fromtimestamp(max(0.0, at_s), UTC)
     known = TokenPrices.of(book, model=model, provider=provider or None, at=at, ttl=ttl)
     prices, rule = known or CAREFUL, cache_rule(provider, model)
+    controls = cache_controls(provider, model)
     caches = caches or known is None  # of what is not known the worst: that cheap reads are lost
     cache = CacheTerms.of(prices, rule if caches else None)
     terms = MemoryTerms(
@@ -54,7 +55,8 @@ def memory_terms(
         ttl_s=rule.kept_s(ttl),
         ways=_ways(summarizer, prices, book, at),
         floor_tokens=_floor_tokens(rule.highest_min_tokens, cache) if caches else 0,
-        reads_parts=cache_controls(provider, model).reads_parts(marked=bool(ttl)),
+        reads_parts=controls.reads_parts(marked=bool(ttl)),
+        keeps_ends=caches and controls.matching == "breakpoints",
     )
     return terms, known is not None
 

@@ -126,7 +126,7 @@ class Outcomes:
         text, _ = _unasked(picked)
         tokens = self._weights.text_tokens(text, history.model, history.provider)
         after = with_segment(decision, text, tokens)
-        return self.turn(case, after, reason), replace(after.account, sent_tokens=0)
+        return self.turn(case, after, reason), replace(after.account, sent_tokens=0, ends=())
 
     def turn(
         self,

@@ -97,17 +97,24 @@ class Summaries:
     def _aligned(
         self, history: History, decision: Decision, state: MemoryState, budget_tokens: int
     ) -> SummaryRequest:
-        end = decision.plan.end if decision.plan is not None else 0
+        plan = decision.plan
+        assert plan is not None, "only a plan asks for a summary"
         shown = tuple(
             one
             for one in view(state, len(history.keys), decision.broken)
-            if one.position is None or one.position < end
+            if one.position is None or one.position < plan.repeats_to
         )
         sent = frozenset(one.position for one in shown if one.position is not None)
+        beyond = sorted(at for at in sent if at >= plan.end)
         limit = max(budget_tokens, LEAST_SUMMARY_TOKENS)
         return SummaryRequest(
             kind="aligned",
-            prompt=aligned_instruction(limit_tokens=limit, earlier=bool(state.segments)),
+            prompt=aligned_instruction(
+                limit_tokens=limit,
+                earlier=bool(state.segments),
+                beyond=len(beyond),
+                quote=history.message(beyond[0]).text if beyond else "",
+            ),
             limit_tokens=limit,
             view=shown,
             shortened=shortened_texts(self._weights, history, state, sent),
