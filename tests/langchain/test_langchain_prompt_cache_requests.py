@@ -261,7 +261,10 @@ def test_a_summary_reads_what_the_conversation_has_left_and_writes_nothing(
     sent = bodies(scripted)
     found = tokens_of(sent)
     assert "aligned" in kinds
-    plain = [[json.dumps(m) for m in body["messages"]] for body in unmarked_lists(sent)]
+    plain = [
+        [json.dumps((each["role"], part)) for each in body["messages"] for part in each["content"]]
+        for body in unmarked_lists(sent)
+    ]
     aligned = 0
     for at, body in enumerate(sent):
         if not asks_for_summary(body):
