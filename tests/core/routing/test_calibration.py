@@ -222,7 +222,7 @@ def test_a_log_that_tells_hard_from_easy_is_worth_routing() -> None:
     result = calibrate(_log(400), QualityFloor(of_gap=0.7))
     assert result.report.recommended, result.report.text()
     assert result.best == "large"
-    assert result.choose("the proof of a theorem, a lemma") == "large"
+    assert result.choose("the proof of a theorem, a lemma, an integral") == "large"
     assert result.choose("the colour of a flower by the river") == "small"
     lines = {line.name.split(" (")[0]: line for line in result.report.lines}
     assert set(lines) == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ from frugal_chains.routing.calibration._target import QualityFloor, SpendLimit, 
 
 Doubles = NDArray[np.float64]
 Index = NDArray[np.intp]
+
+_DIGITS: Final = 6
+"""Of a predicted score. Beyond them machines differ, as the order in which they add up does: the
+same log would end at another threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ def threshold(predicted: Doubles, rows: Rows, target: Target) -> Threshold:
         rows: What really happened.
         target: What is wanted.
     """
-    line = frontier(predicted, rows.price)
+    line = frontier(np.round(predicted, _DIGITS), rows.price)
     at, reached = _point(line, rows, target)
     return Threshold(exchange=float(line.exchanges[at]), picks=line.picks[at], reached=reached)
 
