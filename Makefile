@@ -10,7 +10,7 @@ SOURCES := src integrations tests benchmarks examples
 
 .PHONY: help setup demo test check lint format types contracts bench lock clean \
 	bench-overhead bench-ledger bench-budget bench-prices bench-routing bench-compression \
-	bench-memory bench-prompt-cache
+	bench-memory bench-prompt-cache bench-replay
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -47,7 +47,7 @@ types: $(READY) ## mypy --strict over the three distributions
 contracts: $(READY) ## which room may import which
 	$(BIN)/lint-imports
 
-bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing bench-compression bench-memory bench-prompt-cache ## all benchmarks, results under benchmarks/results/
+bench: bench-prices bench-ledger bench-budget bench-overhead bench-routing bench-compression bench-memory bench-prompt-cache bench-replay ## all benchmarks, results under benchmarks/results/
 
 bench-prices: $(READY) ## 40+ models against an independent oracle
 	$(BIN)/python benchmarks/bench_prices.py
@@ -69,6 +69,9 @@ bench-memory: $(VENV)/.ready-bench-memory ## what conversations cost, beside oth
 
 bench-prompt-cache: $(READY) ## what marked requests cost by the providers' cache rules, beside unmarked ones
 	$(BIN)/python benchmarks/bench_prompt_cache.py
+
+bench-replay: $(READY) ## how fast recorded calls are replayed, and how near the real bill (SETS=folder of the data)
+	$(BIN)/python benchmarks/bench_replay.py $(if $(SETS),--data $(SETS))
 
 bench-overhead: $(VENV)/.ready-bench ## added time per call, beside other handlers
 	$(BIN)/python benchmarks/bench_overhead.py

@@ -23,6 +23,11 @@
     │   └── ToolPlanError       facts or limits from which no tools can be chosen
     ├── MemoryPlanError     facts or limits from which no compaction can be planned
     ├── CachePlanError      blocks or terms from which no prompt cache can be planned
+    ├── ReplayError         traffic that cannot be replayed
+    │   ├── RecordingError      recorded calls that cannot be read
+    │   └── SheetError          a workload sheet that cannot be computed: all that is wrong in it
+    ├── ReconcileError      a provider's usage export that cannot be compared with the ledger
+    ├── ExportError         the ledger cannot be written in that form
     └── LocalModelError     the local model server cannot start
 
 Messages carry the numbers and the way out. Catch `FrugalError` to catch them all.
@@ -141,6 +146,26 @@ class MemoryPlanError(FrugalError, ValueError):
 
 class CachePlanError(FrugalError, ValueError):
     """Blocks or terms from which no prompt cache can be planned: names the value and a way out."""
+
+
+class ReplayError(FrugalError, ValueError):
+    """Traffic cannot be replayed."""
+
+
+class RecordingError(ReplayError):
+    """Recorded calls cannot be read."""
+
+
+class SheetError(ReplayError):
+    """A workload sheet cannot be computed; the message names everything that is wrong in it."""
+
+
+class ReconcileError(FrugalError, ValueError):
+    """A provider's usage export cannot be compared with the ledger."""
+
+
+class ExportError(FrugalError):
+    """The ledger cannot be written in that form."""
 
 
 class LocalModelError(FrugalError):

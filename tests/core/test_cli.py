@@ -27,7 +27,15 @@ from frugal_chains.usage import Usage
 from tests.core.ledger.children import without_root
 from tests.core.report.sample_books import FIRST_DAY, HINT, attempt, cost_of, sample
 
-COMMANDS = ("report", "cache", "prices", "doctor", "calibrate")
+COMMANDS = (
+    "report", "watch", "whatif", "cache", "prices", "doctor", "calibrate", "reconcile", "export",
+)  # fmt: skip
+FILES = Path(__file__).parent
+TAKES = {
+    "traffic.jsonl": FILES.parents[1] / "examples" / "traffic" / "openai.jsonl",
+    "completions_usage_2026-11-01_2026-11-30.csv": FILES / "reconcile/fixtures/openai_usage.csv",
+}
+"""Files that examples in `--help` name."""
 
 
 @pytest.fixture(autouse=True)
@@ -297,7 +305,7 @@ def test_a_folder_that_may_not_be_looked_into_is_no_traceback(monkeypatch):
         closed.mkdir(mode=0)
         monkeypatch.setenv("HOME", str(closed))
         for command in COMMANDS:  # imported before root is given up: the checkout may be root's
-            run(command, *(["gpt-4o"] if command == "prices" else []))
+            run(command, *{"prices": ["gpt-4o"], "watch": ["--help"]}.get(command, []))
         monkeypatch.chdir(name)
         with without_root():
             failed(run("report", "--ledger", f"{closed}/books.db"), "Permission denied")
@@ -527,7 +535,16 @@ def test_help_shows_an_example_that_runs(command, books, monkeypatch):
     arguments = [books if a.startswith("sqlite:") else a for a in arguments]
     assert arguments[0] == command
     Path("answers.jsonl").write_text("".join(map(_scored, range(240))), encoding="utf-8")
-    assert run(*arguments).exit_code == 0
+    for name, file in TAKES.items():
+        Path(name).write_bytes(file.read_bytes())
+
+    def stopped(_: float) -> None:
+        raise KeyboardInterrupt
+
+    if command == "watch":  # as a person ends it
+        monkeypatch.setattr("time.sleep", stopped)
+    differs = command == "reconcile"  # the export is of other calls than these books
+    assert run(*arguments).exit_code == (3 if differs else 0)
 
 
 def _scored(index: int) -> str:

@@ -10,8 +10,12 @@ import typer
 from frugal_chains.cli._cache import cache
 from frugal_chains.cli._calibrate import calibrate
 from frugal_chains.cli._doctor import doctor
+from frugal_chains.cli._export import export
 from frugal_chains.cli._prices import prices
+from frugal_chains.cli._reconcile import reconcile
 from frugal_chains.cli._report import report
+from frugal_chains.cli._watch import watch
+from frugal_chains.cli._whatif import whatif
 
 main = typer.Typer(
     add_completion=False,
@@ -19,5 +23,5 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     help="What the LLM calls of an application cost, why, and what routing would save.",
 )
-for command in (report, cache, prices, doctor, calibrate):
+for command in (report, watch, whatif, cache, prices, doctor, calibrate, reconcile, export):
     main.command()(command)

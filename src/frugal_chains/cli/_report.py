@@ -14,8 +14,10 @@ from frugal_chains.cli._printing import console, plain_errors, print_json
 from frugal_chains.errors import FrugalError
 
 if TYPE_CHECKING:
+    from frugal_chains.ledger import Ledger
     from frugal_chains.pricing import PriceBook
     from frugal_chains.report import ReportFacts
+    from frugal_chains.savings import Waterfall
 
 _By = Annotated[
     list[str] | None,
@@ -28,6 +30,13 @@ _Since = Annotated[
     str | None, typer.Option(help="An age (7d, 24h, 30m, 2w) or a time (2026-11-01); UTC.")
 ]
 _Until = Annotated[str | None, typer.Option(help="The same; the moment itself is left out.")]
+_BaselineModel = Annotated[
+    str,
+    typer.Option(
+        help="The model that would have answered what was routed, such as gpt-4o or acme/big. "
+        "Without it: of each request the dearest candidate."
+    ),
+]
 
 
 def report(
@@ -35,6 +44,7 @@ def report(
     by: _By = None,
     since: _Since = None,
     until: _Until = None,
+    baseline_model: _BaselineModel = "",
     as_json: JsonOption = False,
 ) -> None:
     """What was spent: by model, by feature, by day.
@@ -49,7 +59,7 @@ def report(
     if first and last and first >= last:
         raise typer.BadParameter(f"{since} is not before --until {until}", param_hint="--since")
     with plain_errors():
-        facts = _read_books(ledger, by or [], first, last)
+        facts = _read_books(ledger, by or [], first, last, baseline_model)
     if as_json:
         print_json(report_json(facts))
     else:
@@ -58,7 +68,11 @@ def report(
 
 
 def _read_books(
-    url: str | None, by: list[str], since: datetime | None, until: datetime | None
+    url: str | None,
+    by: list[str],
+    since: datetime | None,
+    until: datetime | None,
+    baseline_model: str,
 ) -> ReportFacts:
     from frugal_chains.ledger import Ledger
     from frugal_chains.report import CACHE_DAYS, grouping, questions, recent_since, report_facts
@@ -71,6 +85,7 @@ def _read_books(
         answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
         recent = recent_since(answers[("day",)], since)
         estimated = any(line.estimated for line in answers[()])
+        book = _prices()
         return report_facts(
             answers,
             by=wanted,
@@ -81,8 +96,28 @@ def _read_books(
             waiting=books.store.inbox_files(),
             effects=books.effect_totals(since=since, until=until),
             cache_days=books.totals(CACHE_DAYS, since=recent, until=until) if recent else (),
-            book=_prices(),
+            book=book,
+            savings=_savings(books, since, until, baseline_model, book),
         )
+
+
+def _savings(
+    books: Ledger,
+    since: datetime | None,
+    until: datetime | None,
+    baseline_model: str,
+    book: PriceBook | None,
+) -> Waterfall | None:
+    """None where no lever has done anything: it is a pass over the whole period."""
+    from frugal_chains.savings import has_levers, ledger_waterfall
+
+    if baseline_model and book is not None:
+        price = book.explain(baseline_model)
+        if price.outcome == "unpriced":
+            raise typer.BadParameter(price.reason, param_hint="--baseline-model")
+    if not has_levers(books, since, until):
+        return None
+    return ledger_waterfall(books, since, until, book=book, baseline_model=baseline_model)
 
 
 def _prices() -> PriceBook | None:

@@ -16,7 +16,14 @@ from frugal_chains.ledger._meters import (
 )
 from frugal_chains.ledger._read import LABEL_DIMENSIONS, TIME_DIMENSIONS
 from frugal_chains.ledger._reserve import Reservation
-from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health, Store
+from frugal_chains.ledger._store import (
+    AttemptFilter,
+    Coverage,
+    EffectFilter,
+    Health,
+    PeriodBooks,
+    Store,
+)
 from frugal_chains.ledger._totals import Totals
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "Attempt",
     "AttemptFilter",
     "Claim",
+    "Coverage",
     "Effect",
     "EffectFilter",
     "EffectKind",
@@ -36,6 +44,7 @@ __all__ = [
     "Meter",
     "MeterFacts",
     "MeterState",
+    "PeriodBooks",
     "Purpose",
     "Refusal",
     "Reservation",

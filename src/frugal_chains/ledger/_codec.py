@@ -9,7 +9,7 @@ from typing import Any
 
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._ids import pack_id, unpack_id
-from frugal_chains.ledger._schema import LABEL_COLUMNS, ROW_COLUMNS
+from frugal_chains.ledger._schema import ROW_COLUMNS
 from frugal_chains.pricing import Free, Price, Priced, Unpriced
 from frugal_chains.usage import COUNT_FIELDS, Usage
 
@@ -52,6 +52,10 @@ def labels_of(attempt: Attempt) -> Labels:
 # From `framework` to `error_kind`, the fields are labels as they are and in their order.
 _FIRST_LABEL = Attempt._fields.index("framework")
 _LAST_LABEL = Attempt._fields.index("error_kind") + 1
+_PLAIN_LABELS = _LAST_LABEL - _FIRST_LABEL
+_COUNTS = ROW_COLUMNS.index(COUNT_FIELDS[0])
+_COSTS = _COUNTS + len(COUNT_FIELDS)
+_SERIES = len(ROW_COLUMNS) - 1
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
@@ -108,33 +112,36 @@ def attempt_from_row(
     row: tuple[Any, ...], labels: Labels, prints: Mapping[str, Any] | None = None
 ) -> Attempt:
     """The attempt that `row_of` and `labels_of` were made of, with its fingerprints."""
-    value = dict(zip(ROW_COLUMNS, row, strict=True))
-    label = dict(zip(LABEL_COLUMNS, labels, strict=True))
-    counts = {name: value[name] for name in COUNT_FIELDS}
-    return Attempt(
-        id=value["id"].hex(),
-        operation_id=unpack_id(value["operation_id"]),
-        at_us=value["at_us"],
-        framework=label["framework"],
-        provider=label["provider"],
-        model=label["model"],
-        model_asked=label["model_asked"],
-        purpose=label["purpose"],  # type: ignore[arg-type]  # written from a Purpose
-        status=label["status"],  # type: ignore[arg-type]  # written from a Status
-        error_kind=label["error_kind"],
-        streamed=bool(label["streamed"]),
-        service_tier=label["service_tier"],
-        latency_s=_s(value["latency_us"]),
-        first_token_s=_s(value["first_token_us"]),
-        usage=Usage(**counts, source=label["usage_source"]),  # type: ignore[arg-type]
-        price=_price(label, {name: value[name] for name in _PRICE_FIELDS}),
-        note=value["note"] or "",
-        run_id=unpack_id(value["run_id"]),
-        parent_id=unpack_id(value["parent_id"]),
-        thread_id=value["thread_id"] or "",
-        tags=json.loads(label["tags"]) if label["tags"] else {},
-        decision=json.loads(value["decision"]) if value["decision"] is not None else None,
-        prints=prints,
+    # By position, in the order of the columns: a million are read for one question.
+    id_, operation, at_us, latency_us, first_us, run, parent, thread, note, decision = row[:_COUNTS]
+    streamed, tier, source, outcome, price_id, reason, tags = labels[_PLAIN_LABELS:]
+    price: Price
+    if outcome == "priced":
+        price = Priced._make((*row[_COSTS:_SERIES], price_id))
+    else:
+        price = Free(price_id=price_id) if outcome == "free" else Unpriced(reason=reason)
+    usage: dict[str, Any] = dict(zip(COUNT_FIELDS, row[_COUNTS:_COSTS], strict=True))
+    usage["source"] = source
+    return Attempt._make(
+        (
+            id_.hex(),
+            unpack_id(operation),
+            at_us,
+            *labels[:_PLAIN_LABELS],
+            bool(streamed),
+            tier,
+            _s(latency_us),
+            _s(first_us),
+            Usage(**usage),
+            price,
+            note or "",
+            unpack_id(run),
+            unpack_id(parent),
+            thread or "",
+            json.loads(tags) if tags else {},
+            json.loads(decision) if decision is not None else None,
+            prints,
+        )
     )
 
 

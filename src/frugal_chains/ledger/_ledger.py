@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger._attempt import Attempt
 from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._sqlite import SqliteStore
-from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Store
+from frugal_chains.ledger._store import AttemptFilter, EffectFilter, PeriodBooks, Store
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.sqlite import path_of_url
+
+T = TypeVar("T")
 
 DEFAULT_URL = "sqlite:///frugal.db"
 _SECRETS = re.compile(r"(?<=://)(?!/).*@|(?<=[?&]password=)[^&]*")
@@ -158,6 +160,19 @@ class Ledger:
             LedgerError: a name in `by` is none of these.
         """
         return self.store.effect_totals(by, since=since, until=until)
+
+    def read_period(
+        self,
+        work: Callable[[PeriodBooks], T],
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> T:
+        """What `work` makes of the books of `[since, until)`, all of one moment.
+
+        Meanwhile other threads that use this `Ledger` wait, except those that record: for long work
+        open one of its own, to be read only. `work` may be called again where the file was busy.
+        """
+        return self.store.read_period(work, since=since, until=until)
 
     def tag_names(self) -> list[str]:
         """The names of all tags that any attempt carries."""

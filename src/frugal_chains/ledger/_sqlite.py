@@ -24,6 +24,7 @@ from frugal_chains.errors import LedgerError, LedgerUnavailable
 from frugal_chains.ledger import _open, _read
 from frugal_chains.ledger._append import Entry
 from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._by_operation import SqlitePeriodBooks
 from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._effect_sums import effect_totals
 from frugal_chains.ledger._effects import PAGE_ROWS, effects_page
@@ -41,7 +42,7 @@ from frugal_chains.ledger._reserve import (
     states,
 )
 from frugal_chains.ledger._rollup import fold
-from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health
+from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health, PeriodBooks
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.ledger._writer import Writer
 from frugal_chains.sqlite import LetGoAtForks, is_busy, is_damage, pause, retrying
@@ -313,6 +314,13 @@ class SqliteStore:
         self, by: Sequence[str], *, since: datetime | None, until: datetime | None
     ) -> list[EffectTotals]:
         return self._reading(partial(effect_totals, by=by, since=since, until=until))
+
+    def read_period(
+        self, work: Callable[[PeriodBooks], T], *, since: datetime | None, until: datetime | None
+    ) -> T:
+        return self._reading(
+            lambda db: work(SqlitePeriodBooks(db, self._file.ids, since=since, until=until))
+        )
 
     def tag_names(self) -> list[str]:
         return self._reading(_read.tag_names)

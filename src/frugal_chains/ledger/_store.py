@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from frugal_chains.ledger._attempt import Attempt
+from frugal_chains.ledger._attempt import Attempt, Purpose
 from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
 from frugal_chains.ledger._reserve import Reservation
 from frugal_chains.ledger._totals import Totals
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,54 @@ class Health:
     """Where attempts of ended processes wait to be taken in; each is among the problems too."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How much of a period's books any lever has touched.
+
+    An operation is covered by an effect, or by a decision on one of its attempts, in the period.
+    """
+
+    operations: int
+    """With an attempt in the period; an attempt of none is an operation of its own."""
+    covered_operations: int
+    covered_nanos: int
+    """What the priced attempts of the covered operations cost."""
+    loose_effects: int
+    """Effects of no operation, or of one without an attempt in the period."""
+
+
+class PeriodBooks(Protocol):
+    """What a ledger says of `[since, until)`, all of one moment. `Ledger.read_period` makes it, for
+    as long as its `work` runs."""
+
+    def totals(self, by: Sequence[str]) -> list[Totals]:
+        """As `Ledger.totals`."""
+
+    def effect_totals(self, by: Sequence[str]) -> list[EffectTotals]:
+        """As `Ledger.effect_totals`."""
+
+    def coverage(self) -> Coverage:
+        """How much of the books levers have touched."""
+
+    def has_decisions(self) -> bool:
+        """Whether any attempt carries a decision."""
+
+    def decided_labels(self, *paths: str) -> Iterator[tuple[str, dict[str, str]]]:
+        """Every value of decisions at the first of these JSON paths that one has, with the labels
+        of the attempts that it is written on; each pair once."""
+
+    def followed(
+        self, *, purposes: Sequence[Purpose], marks: Sequence[str]
+    ) -> Iterator[list[Attempt]]:
+        """The attempts that follow a decision, those that failed, and those of `purposes`; without
+        their fingerprints.
+
+        Together, oldest first, where they are of one operation that has an attempt of one of
+        `purposes`, or one whose decision has one of `marks` in its JSON text; other attempts only
+        where they carry a decision, each by itself.
+        """
+
+
 class Store(Protocol):
     """A place that keeps attempts, effects and meters. For many threads and processes at once."""
 
@@ -83,6 +133,11 @@ class Store(Protocol):
         self, by: Sequence[str], *, since: datetime | None, until: datetime | None
     ) -> list[EffectTotals]:
         """Sums over `[since, until)`, one for each combination of `by`."""
+
+    def read_period(
+        self, work: Callable[[PeriodBooks], T], *, since: datetime | None, until: datetime | None
+    ) -> T:
+        """What `work` makes of `[since, until)`, all of one moment. It may be called again."""
 
     def tag_names(self) -> list[str]:
         """The names of all tags that any attempt carries."""

@@ -5,19 +5,36 @@ from frugal_chains.report._cache_drop import CacheDrop
 from frugal_chains.report._doctor import WATCHED, DoctorFacts, Finding, LedgerFacts, diagnose
 from frugal_chains.report._facts import Question, ReportFacts, grouping, questions, report_facts
 from frugal_chains.report._json import doctor_json, prices_json, report_json
+from frugal_chains.report._json_inventory import inventory_json
 from frugal_chains.report._json_misses import misses_json
+from frugal_chains.report._json_reconcile import reconcile_json
+from frugal_chains.report._json_sheet import sheet_json
+from frugal_chains.report._json_whatif import whatif_json
 from frugal_chains.report._misses import cache_misses
 from frugal_chains.report._misses_facts import CacheMiss, CacheMisses
 from frugal_chains.report._period import moment_of
 from frugal_chains.report._prices import PriceFacts
 from frugal_chains.report._terminal import report_view
 from frugal_chains.report._terminal_doctor import doctor_view
+from frugal_chains.report._terminal_inventory import inventory_view
 from frugal_chains.report._terminal_misses import misses_view
 from frugal_chains.report._terminal_prices import prices_view
+from frugal_chains.report._terminal_reconcile import reconcile_view
+from frugal_chains.report._terminal_sheet import sheet_view
+from frugal_chains.report._terminal_watch import watch_view
+from frugal_chains.report._terminal_whatif import whatif_view
+from frugal_chains.report._watch import (
+    BudgetLine,
+    WatchedLimit,
+    WatchFacts,
+    budget_of,
+    watch_facts,
+)
 
 __all__ = [
     "CACHE_DAYS",
     "WATCHED",
+    "BudgetLine",
     "CacheDrop",
     "CacheMiss",
     "CacheMisses",
@@ -28,11 +45,16 @@ __all__ = [
     "PriceFacts",
     "Question",
     "ReportFacts",
+    "WatchFacts",
+    "WatchedLimit",
+    "budget_of",
     "cache_misses",
     "diagnose",
     "doctor_json",
     "doctor_view",
     "grouping",
+    "inventory_json",
+    "inventory_view",
     "misses_json",
     "misses_view",
     "moment_of",
@@ -40,7 +62,15 @@ __all__ = [
     "prices_view",
     "questions",
     "recent_since",
+    "reconcile_json",
+    "reconcile_view",
     "report_facts",
     "report_json",
     "report_view",
+    "sheet_json",
+    "sheet_view",
+    "watch_facts",
+    "watch_view",
+    "whatif_json",
+    "whatif_view",
 ]

@@ -16,6 +16,7 @@ from frugal_chains.ledger import (
 )
 from frugal_chains.pricing import PriceBook
 from frugal_chains.report._cache import CACHES, ModelCache, model_caches
+from frugal_chains.savings import Waterfall
 from frugal_chains.usage import Usage
 
 Question = tuple[str, ...]
@@ -80,6 +81,8 @@ class ReportFacts:
     """What each lever did, the one that kept out most tokens first."""
     caches: tuple[ModelCache, ...] = ()
     """What each model read from its provider's prompt cache, the one with the most input first."""
+    savings: Waterfall | None = None
+    """From what would have been paid to what was; None: no lever has done anything."""
 
 
 def grouping(by: Sequence[str], tags: Sequence[str]) -> Question:
@@ -115,6 +118,7 @@ def report_facts(
     effects: Sequence[EffectTotals] = (),
     cache_days: Sequence[Totals] = (),
     book: PriceBook | None = None,
+    savings: Waterfall | None = None,
 ) -> ReportFacts:
     """The report over the ledger's answers to `questions`, and its `effect_totals` by lever; all
     zeros when there is no attempt.
@@ -131,6 +135,7 @@ def report_facts(
         cache_days: The answer to `CACHE_DAYS`, from `recent_since` on: since when less is read from
             a prompt cache. Without it that is not told.
         book: The prices of what was not read from one. Without it no amount is given.
+        savings: Of the same period; None where no lever has done anything.
     """
     days = [line.key["day"] for line in answers[DAYS]]
     return ReportFacts(
@@ -150,6 +155,7 @@ def report_facts(
         damaged=tuple(file for file in waiting if file.endswith(DAMAGED)),
         effects=tuple(effects),
         caches=model_caches(answers[CACHES], cache_days, book=book, last_day=max(days, default="")),
+        savings=savings,
     )
 
 

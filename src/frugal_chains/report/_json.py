@@ -13,6 +13,7 @@ from frugal_chains.report._cache import WARN_BELOW_PERCENT
 from frugal_chains.report._doctor import DoctorFacts, Finding
 from frugal_chains.report._facts import ReportFacts, known_cost_usd
 from frugal_chains.report._json_cache import cache_json
+from frugal_chains.report._json_savings import savings_json
 from frugal_chains.report._money import exact_text
 from frugal_chains.report._prices import PriceFacts, charge_parts, price_snippet
 from frugal_chains.usage import COUNT_FIELDS, Usage
@@ -31,6 +32,7 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
          "effects": [{"lever", "effects", "operations", "unchanged", "inexact", "tokens_before",
                       "tokens_after", "measured_usd", "modelled_usd", "unvalued"}],
          "cache": {"warn_below_percent": 50, "models": [CACHE]},
+         "savings": SAVINGS, null where no lever has done anything,
          "waiting": [file], "damaged": [file]}
 
     SUMS: `attempts`, `operations` (those whose first attempt is among them), `unpriced`,
@@ -43,6 +45,8 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
     An effect is what one lever did for one request: `unchanged` counts those that left it alone,
     `inexact` those whose tokens were estimated. `measured_usd` and `modelled_usd` are net savings,
     negative for a loss, exact decimals as text; both leave out the `unvalued`.
+
+    SAVINGS: from what would have been paid to what was; see `savings_json`.
 
     CACHE: what one model read from its provider's prompt cache, by the attempts that ended well in
     no batch, embeddings left out, with usage that is the provider's word (`attempts`; those with
@@ -88,6 +92,7 @@ def report_json(facts: ReportFacts) -> dict[str, Any]:
             "warn_below_percent": WARN_BELOW_PERCENT,
             "models": [cache_json(cache) for cache in facts.caches],
         },
+        "savings": savings_json(facts.savings),
         "waiting": list(facts.waiting),
         "damaged": list(facts.damaged),
     }

@@ -24,6 +24,7 @@ from frugal_chains.report._layout import add_amounts, fields, indented, name_tab
 from frugal_chains.report._money import aligned, count_text, plain_text, share_text
 from frugal_chains.report._terminal_cache import cache_lines
 from frugal_chains.report._terminal_effects import effect_lines
+from frugal_chains.report._terminal_savings import savings_lines
 
 BAR_CELLS = 12
 MAX_MODELS = 10
@@ -80,7 +81,9 @@ def report_view(facts: ReportFacts, *, width: int, encoding: str = "utf-8") -> R
         for table in facts.tables:
             parts += ["", _table(table, width=width, ascii_only=ascii_only)]
     parts += [*_unpriced(facts.unpriced), *_estimated(facts), *_outcomes(facts.outcomes)]
-    parts += [*cache_lines(facts.caches), *effect_lines(facts.effects), *_missing(facts)]
+    parts += [*cache_lines(facts.caches), *effect_lines(facts.effects)]
+    parts += savings_lines(facts.savings, width=width, ascii_only=ascii_only)
+    parts += _missing(facts)
     return Group(*parts)
 
 

@@ -98,10 +98,11 @@ def _entries(value: object) -> Sequence[object]:
 class Fields:
     """Named values of one raw usage, or of one part of it. Parts share the list of problems."""
 
-    __slots__ = ("_path", "get", "problems")
+    __slots__ = ("_path", "_plain", "get", "problems")
 
     def __init__(self, raw: object, problems: list[str] | None = None, path: str = "") -> None:
         self.get = getter_of(raw)
+        self._plain = raw if type(raw) is dict else None
         self._path = path
         self.problems: list[str] = [] if problems is None else problems
 
@@ -111,6 +112,10 @@ class Fields:
             if self.get(name) is not None:
                 return True
         return False
+
+    def lacks(self, names: frozenset[str]) -> bool:
+        """Whether it is plain to see that none of many names is there: one look instead of many."""
+        return self._plain is not None and names.isdisjoint(self._plain)
 
     def part(self, *names: str) -> Fields:
         """The nested value under the first of `names` that is there; empty fields when none is."""

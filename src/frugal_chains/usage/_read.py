@@ -81,6 +81,18 @@ WRAPPERS: Final = (
 )
 """Where responses and events keep their usage."""
 
+SHAPE_NAMES: Final = frozenset(
+    {
+        "prompt_tokens", "completion_tokens", "input_token_details", "output_token_details",
+        "total_cost", "input_tokens", "output_tokens", "inputTokens", "outputTokens",
+        "inputTokenCount", "outputTokenCount", "promptTokenCount", "prompt_token_count",
+        "candidatesTokenCount", "candidates_token_count", "totalTokenCount", "total_token_count",
+        "billed_units", "tokens", "prompt_eval_count", "eval_count", "tokens_evaluated",
+        "tokens_predicted", "predicted_n", "total_tokens",
+    }
+)  # fmt: skip
+"""All that a detector of `SHAPES` asks for first: what has none of these is no usage itself."""
+
 _DEPTH: Final = 3
 """The deepest is Anthropic's message_start: event, message, usage."""
 
@@ -104,7 +116,7 @@ def _read(
 ) -> UsageReading | None:
     """Read `fields` or, when they are no usage, what they wrap; what they state is handed down."""
     tier = tier_of(fields) or tier
-    for detects, reads in SHAPES:
+    for detects, reads in () if fields.lacks(SHAPE_NAMES) else SHAPES:
         if detects(fields):
             counts = reads(fields, provider)
             for name, count in fees.items():

@@ -16,6 +16,8 @@ from frugal_chains.usage._usage import INCLUSIONS, Usage
 Counts = dict[str, int]
 """Counts by their name in `Usage`; a name left out is 0."""
 
+PARTS: Final = tuple({part for _, parts in INCLUSIONS for part in parts})
+
 CACHE_PARTS: Final = ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
 REASONING_BESIDE: Final = frozenset({"xai", "x-ai", "grok"})
@@ -102,6 +104,8 @@ def finish(
 
 def _raise_parents(counts: Counts, problems: list[str]) -> None:
     """Raise every parent that its parts exceed."""
+    if not any(map(counts.get, PARTS)):
+        return
     # INCLUSIONS lists grandparents first; a raised parent must be seen by its own parent.
     for parent, parts in reversed(INCLUSIONS):
         present: Mapping[str, int] = {part: counts[part] for part in parts if counts.get(part)}

@@ -50,8 +50,19 @@ _US_ONLY: Final = (
 applies"; `global` costs the list price. A reading has no place for it: it multiplies every tier."""
 
 
+_STATED: Final = frozenset(
+    {
+        "inference_geo", "speed", "service_tier", "serviceTier", "trafficType", "traffic_type",
+        "input_token_details", "output_token_details",
+    }
+)  # fmt: skip
+"""Where a tier is looked for."""
+
+
 def tier_of(fields: Fields) -> str:
     """The tier that served, as `UsageReading.service_tier` spells it; "" when not stated."""
+    if fields.lacks(_STATED):
+        return ""
     if fields.get("inference_geo") == "us":
         fields.problems.append(_US_ONLY)
     if fields.word("speed") == "fast":
@@ -82,6 +93,9 @@ def _langchain_tier(fields: Fields) -> str:
     return ""
 
 
+_CHARGES: Final = frozenset({"cost_in_usd_ticks", "cost", "total_cost"})
+
+
 def billed_usd_of(fields: Fields) -> str | None:
     """The provider's own charge in USD, as decimal text; None when the usage carries none.
 
@@ -92,6 +106,8 @@ def billed_usd_of(fields: Fields) -> str | None:
     and tools (docs.perplexity.ai, responses of sonar and of the agent API). LangChain:
     `total_cost`, 0 on a hit of its cache.
     """
+    if fields.lacks(_CHARGES):
+        return None
     ticks = _usd(fields.get("cost_in_usd_ticks"), per_usd=_XAI_TICKS_PER_USD)
     if ticks is not None:
         return f"{ticks:f}"
