@@ -10,7 +10,7 @@ SOURCES := src integrations tests benchmarks examples
 
 .PHONY: help setup demo test check lint format types contracts bench lock clean \
 	bench-overhead bench-ledger bench-budget bench-prices bench-routing bench-compression \
-	bench-memory bench-prompt-cache bench-replay
+	bench-memory bench-prompt-cache bench-replay screenshot
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -69,6 +69,10 @@ bench-memory: $(VENV)/.ready-bench-memory ## what conversations cost, beside oth
 
 bench-prompt-cache: $(READY) ## what marked requests cost by the providers' cache rules, beside unmarked ones
 	$(BIN)/python benchmarks/bench_prompt_cache.py
+
+screenshot: $(READY) ## the README's pictures of the HTML report (needs Chromium)
+	$(BIN)/python examples/report_screenshot.py build/report
+	cp build/report/report-light.png build/report/report-dark.png docs/
 
 bench-replay: $(READY) ## how fast recorded calls are replayed, and how near the real bill (SETS=folder of the data)
 	$(BIN)/python benchmarks/bench_replay.py $(if $(SETS),--data $(SETS))

@@ -519,6 +519,33 @@ def test_doctor_exits_1_for_a_malformed_price_file(tmp_path):
 # -- the command itself ----------------------------------------------------------------------------
 
 
+def test_a_page_is_written_instead(books):
+    result = run("report", "--ledger", books, "--html", "out.html", "--budget", "500/month")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "written: out.html" in result.stderr
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "$500" in page
+    wrong = run("report", "--ledger", books, "--html", "out.html", "--budget", "much")
+    assert wrong.exit_code == 2
+    assert "--budget" in wrong.stderr
+
+
+def test_alerts_are_told_with_the_way_out(tmp_path):
+    url = f"sqlite:///{tmp_path}/b.db"
+    with Ledger.open(url) as ledger:
+        for number in range(40):
+            failed = number % 4 == 0
+            kind = {"status": "error", "error_kind": "rate_limit"} if failed else {}
+            ledger.record(attempt(nanos=1_000_000, **kind))
+    text = " ".join(run("report", "--ledger", url).stdout.split())
+    assert "rate limit" in text
+    assert "what to do:" in text
+    told = json.loads(run("report", "--ledger", url, "--json").stdout)["alerts"]
+    assert any("rate" in json.dumps(alert) for alert in told)
+
+
 def test_the_commands_are_those_that_exist():
     assert {command.name or command.callback.__name__ for command in main.registered_commands} == {
         *COMMANDS

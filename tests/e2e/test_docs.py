@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -74,33 +75,82 @@ def test_the_prices_toml_of_the_readme_is_valid_and_does_what_it_says(tmp_path: 
 
 COMMANDS = {
     # 12 tokens at $0.15 and 4 at $0.60 per million.
-    "report": r"by model +feature.*gpt-4o-mini +faq +1 .*\$0\.0000042",
-    "cache": r"fingerprints=True",
+    "report --by model --by feature --since 7d": (
+        r"by model +feature.*gpt-4o-mini +faq +1 .*\$0\.0000042"
+    ),
+    "cache --since 7d": r"fingerprints=True",
     # Sonnet 4.5 in a batch: half of $3 and $15 (platform.claude.com pricing, read 2026-11-21).
-    "prices": r"batch tier.*input +\$1\.50.*output +\$7\.50",
+    "prices claude-sonnet-4-5 --tier batch": r"batch tier.*input +\$1\.50.*output +\$7\.50",
     "doctor": r"ledger: sqlite:///\S+frugal.db \(\$FRUGAL_LEDGER\): 1 attempts",
-    "calibrate": r"best single \(large\) 1\.000.*Routing is recommended.*Written to routing.frugal",
+    "calibrate answers.jsonl --quality 0.98 --out routing.frugal": (
+        r"best single \(large\) 1\.000.*Routing is recommended.*Written to routing.frugal"
+    ),
+    "whatif examples/traffic/openai.jsonl --route faq=openai:gpt-4o-mini --out frugal.toml": (
+        r"calls 12, 12 of them with their texts.*bill, recorded \$0\.0026454"
+    ),
+    # 5M x (800 x $2.50 + 300 x $10) / 1M; its mixes add up to these.
+    "whatif examples/workloads/five_million_calls.toml": (
+        r"baseline \$25,000\.00 .*conservative \$11,962\.50 .*52\.15%.*routed \$3,662\.50"
+    ),
+    "whatif --ledger sqlite:///frugal.db --batch nightly": r"calls 1, 0 of them with their texts",
+    "report --html report.html --budget 500/month": r"written: report\.html",
+    "reconcile completions_usage_2026-11-01_2026-11-30.csv cost_2026-11-01_2026-11-30.csv": (
+        r"2026-11"
+    ),
+    "watch --every 2s --budget 20/day": r"last minute <\$0\.0001 1 .*day \$20\.0000",
+    "export --csv attempts.csv --since 30d": r"attempts\.csv",
 }
 """What each command of the README prints, once a call as its snippets make it has been recorded."""
+
+
+PLACED = {
+    "answers.jsonl": None,
+    "completions_usage_2026-11-01_2026-11-30.csv": "openai_usage.csv",
+    "cost_2026-11-01_2026-11-30.csv": "openai_cost.csv",
+}
+"""Files that commands of the README name: a log, and exports of a provider."""
+CODES = {"reconcile": 3}
+"""Those exports are of other calls than are in the ledger."""
+
+
+def _command_lines() -> list[str]:
+    lines = [line.strip() for line in README.splitlines() if line.startswith("    frugal ")]
+    return [line.partition("#")[0].strip().removeprefix("frugal ") for line in lines]
+
+
+def test_every_command_of_the_readme_is_run() -> None:
+    assert set(_command_lines()) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("asked", COMMANDS)
 def test_the_commands_of_the_readme_run(
     asked: str, scripted: ScriptedServer, tmp_path: Path
 ) -> None:
-    commands = [line.split() for line in README.splitlines() if line.startswith("    frugal ")]
-    assert [command[1] for command in commands] == [*COMMANDS]
     environment = _environment(scripted, tmp_path)
     with Ledger.open(environment["FRUGAL_LEDGER"]) as ledger:
         ledger.record(_attempt(model="gpt-4o-mini", tags={"tenant": "acme", "feature": "faq"}))
-    (tmp_path / "answers.jsonl").write_text("".join(map(_line, range(240))), encoding="utf-8")
+    for name, fixture in PLACED.items():
+        exports = ROOT / "tests" / "core" / "reconcile" / "fixtures"
+        text = (exports / fixture).read_text("utf-8") if fixture else _lines(240)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     program = Path(sys.executable).with_name("frugal")  # as installed
-    (arguments,) = [command[1:] for command in commands if command[1] == asked]
-    done = subprocess.run(
-        [program, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(COMMANDS[asked], " ".join(done.stdout.split())), done.stdout
+    arguments = asked.split()
+    with subprocess.Popen(
+        [program, *arguments], cwd=tmp_path, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as done:  # fmt: skip
+        try:
+            output, error = done.communicate(timeout=3 if arguments[0] == "watch" else 60)
+        except subprocess.TimeoutExpired:
+            done.send_signal(signal.SIGINT)  # as a person ends it
+            output, error = done.communicate(timeout=60)
+    assert done.returncode == CODES.get(arguments[0], 0), output + error
+    assert re.search(COMMANDS[asked], " ".join((output + error).split())), output + error
+
+
+def _lines(count: int) -> str:
+    return "".join(map(_line, range(count)))
 
 
 def _line(index: int) -> str:

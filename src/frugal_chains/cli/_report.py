@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frugal_chains.cli._options import JsonOption, LedgerOption, moment
+from frugal_chains.cli._options import JsonOption, LedgerOption, moment, now
 from frugal_chains.cli._printing import console, plain_errors, print_json
 from frugal_chains.errors import FrugalError
 
 if TYPE_CHECKING:
-    from frugal_chains.ledger import Ledger
+    from collections.abc import Sequence
+
+    from frugal_chains.ledger import Ledger, Totals
     from frugal_chains.pricing import PriceBook
     from frugal_chains.report import ReportFacts
     from frugal_chains.savings import Waterfall
@@ -30,6 +33,14 @@ _Since = Annotated[
     str | None, typer.Option(help="An age (7d, 24h, 30m, 2w) or a time (2026-11-01); UTC.")
 ]
 _Until = Annotated[str | None, typer.Option(help="The same; the moment itself is left out.")]
+_Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write one self-contained page here instead (extra `report`)."),
+]
+_Budget = Annotated[
+    list[str] | None,
+    typer.Option("--budget", help="For the page: 500/month, 20/day/tenant. Repeat it."),
+]
 _BaselineModel = Annotated[
     str,
     typer.Option(
@@ -45,6 +56,8 @@ def report(
     since: _Since = None,
     until: _Until = None,
     baseline_model: _BaselineModel = "",
+    html: _Html = None,
+    budget: _Budget = None,
     as_json: JsonOption = False,
 ) -> None:
     """What was spent: by model, by feature, by day.
@@ -54,17 +67,57 @@ def report(
     Example: frugal report --since 7d --by model --by feature
     """
     from frugal_chains.report import report_json, report_view
+    from frugal_chains.report.alerts import alert_facts, alert_lines, alerts_json, find_alerts
 
     first, last = moment(since, "--since"), moment(until, "--until")
     if first and last and first >= last:
         raise typer.BadParameter(f"{since} is not before --until {until}", param_hint="--since")
     with plain_errors():
-        facts = _read_books(ledger, by or [], first, last, baseline_model)
+        if html is not None:
+            _write_page(html, ledger, first, last, baseline_model, budget or [])
+            return
+        facts, days = _read_books(ledger, by or [], first, last, baseline_model)
+    alerts = find_alerts(alert_facts(facts, now=now(), days=days))
     if as_json:
-        print_json(report_json(facts))
+        print_json({**report_json(facts), "alerts": alerts_json(alerts)})
     else:
         screen = console()
         screen.print(report_view(facts, width=screen.width, encoding=screen.encoding))
+        for line in alert_lines(alerts, screen.encoding):
+            screen.print(line)
+
+
+def _write_page(
+    path: Path,
+    url: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    baseline_model: str,
+    budgets: list[str],
+) -> None:
+    from frugal_chains.ledger import Ledger
+    from frugal_chains.report.html import (
+        budget_of,
+        html_page,
+        page_facts,
+        waterfall_of,
+        write_page,
+    )
+
+    try:
+        limits = [budget_of(text) for text in budgets]
+    except (FrugalError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--budget") from error
+    _take_in_what_waits(url)
+    with Ledger.open(url, read_only=True) as books:
+        book = _prices()
+        found = _savings(books, since, until, baseline_model, book)
+        page = page_facts(
+            books, now=now(), since=since, until=until, book=book, budgets=limits,
+            waterfall=None if found is None else waterfall_of(found),
+        )  # fmt: skip
+    write_page(path, html_page(page))
+    typer.echo(f"written: {path}", err=True)
 
 
 def _read_books(
@@ -73,7 +126,8 @@ def _read_books(
     since: datetime | None,
     until: datetime | None,
     baseline_model: str,
-) -> ReportFacts:
+) -> tuple[ReportFacts, Sequence[Totals]]:
+    """What the report says, and its bill by day and model."""
     from frugal_chains.ledger import Ledger
     from frugal_chains.report import CACHE_DAYS, grouping, questions, recent_since, report_facts
 
@@ -86,7 +140,8 @@ def _read_books(
         recent = recent_since(answers[("day",)], since)
         estimated = any(line.estimated for line in answers[()])
         book = _prices()
-        return report_facts(
+        days = books.totals(("day", "model"), since=since, until=until)
+        facts = report_facts(
             answers,
             by=wanted,
             ledger=books.url,
@@ -99,6 +154,7 @@ def _read_books(
             book=book,
             savings=_savings(books, since, until, baseline_model, book),
         )
+        return facts, days
 
 
 def _savings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -227,6 +228,7 @@ def test_ctrl_c_ends_it_with_exit_code_0(tmp_path):
     watching = subprocess.Popen(
         [sys.executable, "-u", "-c", _WATCH, str(tmp_path / "books.db")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "COLUMNS": "300"},
     )  # fmt: skip
     try:
         assert watching.stdout is not None
