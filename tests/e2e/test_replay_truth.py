@@ -29,7 +29,7 @@ WORDS = [
 ]
 
 
-def conversations(count: int = 5, turns: int = 12) -> list[list[dict[str, Any]]]:
+def conversations(count: int = 3, turns: int = 12) -> list[list[dict[str, Any]]]:
     """An agent's: a long system prompt, questions, a tool's JSON, answers."""
     rng = random.Random(7)
 
@@ -65,7 +65,7 @@ def test_the_simulated_bill_is_the_real_one(provider: Provider) -> None:
     """Each lever alone and all of them, through LangChain and the provider's SDK."""
     book, talks = PriceBook(), conversations()
     recorded = RealRun(provider, Setup(), book).play(talks)
-    assert recorded.calls == 5 * 24
+    assert recorded.calls == 3 * 24
     setups = [Setup(), *map(FULL.only, FULL.on), FULL]
     found = replay(read_recording(recorded.lines), setups, prices=book, now_us=0)
     assert found.with_text == found.calls == recorded.calls

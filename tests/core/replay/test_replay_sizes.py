@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frugal_chains.dispatch import PromptBlock
@@ -30,6 +30,7 @@ def billed(blocks: list[tuple[int, Kind, int]]) -> int:
 KINDS = st.sampled_from(("user", "assistant", "tool"))
 
 
+@example([[("assistant", 236)], [("user", 1), ("tool", 66)], [("user", 1)]])
 @given(
     st.lists(st.lists(st.tuples(KINDS, st.integers(1, 900)), min_size=1, max_size=4), max_size=9)
 )
