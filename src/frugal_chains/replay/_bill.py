@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Final
 
 from frugal_chains.money import usd_from_nanos
-from frugal_chains.pricing import Free, Price, Priced
 from frugal_chains.usage import Usage
 
 GROUPS: Final = 64
@@ -85,8 +84,8 @@ class BillBooks:
         self._groups = [0] * GROUPS
         self._seen = bytearray(GROUPS)
 
-    def add(self, group: int, model: str, usage: Usage, price: Price) -> None:
-        """One call more."""
+    def add(self, group: int, model: str, usage: Usage, nanos: int | None) -> None:
+        """One call more; None: it has no price."""
         self._calls += 1
         self._seen[group] = 1
         counts = self._counts
@@ -95,11 +94,7 @@ class BillBooks:
         counts[2] += usage.cache_read_tokens
         counts[3] += usage.cache_write_5m_tokens
         counts[4] += usage.cache_write_1h_tokens
-        if isinstance(price, Priced):
-            nanos = price.nanos
-        elif isinstance(price, Free):
-            nanos = 0
-        else:
+        if nanos is None:
             self._unpriced += 1
             return
         self._nanos += nanos

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from frugal_chains.dispatch import CacheKeeper
 from frugal_chains.facts import RequestFacts
-from frugal_chains.pricing import Price, PriceBook, Unpriced
+from frugal_chains.pricing import Free, PriceBook, Priced
 from frugal_chains.providers import cache_controls
 from frugal_chains.replay._bill import BillBooks, ReplayBill
 from frugal_chains.replay._cache import CacheSplit, SimulatedCache
@@ -83,7 +83,7 @@ class Sender:
         """One call; they come in the order in which they were sent."""
         model, provider = self._who(call, moment)
         usage = call.usage or Usage(source="estimated")
-        if call.request is not None and call.purpose in _ANSWERS:
+        if call.request is not None and _is_open_to_levers(call):
             usage = self._sent(call, call.request, moment, model, provider)
         return Sent(model, provider, usage)
 
@@ -91,7 +91,7 @@ class Sender:
 
     def _who(self, call: RecordedCall, moment: Moment) -> tuple[str, str]:
         routing = self.setup.routing
-        if routing is None or call.purpose not in _ANSWERS:
+        if routing is None or not _is_open_to_levers(call):
             return call.model, call.provider
         named = routing.by_task.get(call.task) if call.task else None
         if named is not None:
@@ -176,10 +176,17 @@ class Biller:
 
     def add(self, call: RecordedCall, moment: Moment, sent: Sent) -> None:
         """One call more."""
-        price = self._at(moment, sent, "batch") if self._waits(call) else None
-        if price is None or isinstance(price, Unpriced):  # not every provider has such a price
-            price = self._at(moment, sent, call.tier)
-        self._books.add(moment.group, sent.model, sent.usage, price)
+        nanos = self._nanos(moment, sent, "batch") if self._waits(call) else None
+        if nanos is None:  # not every provider has such a price
+            nanos = self._nanos(moment, sent, call.tier)
+        self._books.add(moment.group, sent.model, sent.usage, nanos)
+
+    def add_recorded(self, call: RecordedCall, moment: Moment, sent: Sent) -> None:
+        """One call more, at what the recording says it has cost, where it says so."""
+        if call.nanos is None:
+            self.add(call, moment, sent)
+        else:
+            self._books.add(moment.group, sent.model, sent.usage, call.nanos)
 
     def bill(self) -> ReplayBill:
         """Of all calls so far."""
@@ -191,10 +198,17 @@ class Biller:
             return False
         return batch.tasks is None or call.task in batch.tasks
 
-    def _at(self, moment: Moment, sent: Sent, tier: str) -> Price:
-        return self._prices.price_at(
+    def _nanos(self, moment: Moment, sent: Sent, tier: str) -> int | None:
+        price = self._prices.price_at(
             moment.at_us, sent.usage, model=sent.model, provider=sent.provider or None, tier=tier
         )
+        return price.nanos if isinstance(price, Priced) else 0 if isinstance(price, Free) else None
+
+
+def _is_open_to_levers(call: RecordedCall) -> bool:
+    """Not a lever's own work, and not a call that failed before anything was counted: it has cost
+    nothing, and would not have."""
+    return call.purpose in _ANSWERS and (call.status == "ok" or call.usage is not None)
 
 
 def _usage(split: CacheSplit, call: RecordedCall) -> Usage:

@@ -27,7 +27,7 @@ class Replayed:
     """What a replay has found."""
 
     recorded: ReplayBill
-    """By the usage in the recording, priced as it was sent; calls without usage are not priced."""
+    """As the recording says; a call whose cost it does not say is priced by its recorded usage."""
     bills: tuple[ReplayBill, ...]
     """Of each setup."""
     calls: int
@@ -129,7 +129,7 @@ class _Run:
         self._learn(call)
         moment = Moment(at_us=self._at_us(call), sizes=self._sizes_of, group=group_of(name))
         usage = call.usage or Usage(source="estimated")
-        self._recorded.add(call, moment, Sent(call.model, call.provider, usage))
+        self._recorded.add_recorded(call, moment, Sent(call.model, call.provider, usage))
         for sender, billers in self._senders:
             sent = sender.send(call, moment)
             for biller in billers:

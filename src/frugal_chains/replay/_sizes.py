@@ -28,7 +28,7 @@ say. Kinds have to be seen twenty times as often: what is sent in another form, 
 output is, keeps its kind and changes the rest. Chosen on tau-bench's development split and on an
 agent of the tests (docs/notes/replay.md)."""
 _MOST: Final = 4.0
-"""A provider that counts so many times more, or fewer, has counted something else."""
+"""No tokenizer has so many times more, or fewer."""
 Floats = NDArray[np.float64]
 _BLOCKS: Final = 100_000
 _FRAME: Final = 8
@@ -70,8 +70,6 @@ class Sizes:
     def of(self, prompt: Prompt) -> tuple[PromptPart, ...]:
         """The prompt's parts with these sizes; what is rounded at one is made up for at the
         next."""
-        if not self._counted:
-            return prompt.parts
         exact, whole, parts = 0.0, 0, []
         for at, part in enumerate(prompt.parts):
             known = self._blocks.get(part.key)
@@ -83,15 +81,11 @@ class Sizes:
 
     def _add(self, prompt: Prompt, new: range, tokens: int) -> None:
         counted = float(sum(prompt.parts[at].tokens for at in new))
-        if not _can_be(tokens, counted):
+        if tokens < 0 or not counted:
             return
         each = [_features(prompt, at) for at in new]
-        whole: Floats = np.sum(each, axis=0)
-        # Weighed so that a long first request does not outweigh a hundred short turns.
-        self._squares += np.outer(whole, whole) / counted
-        self._products += whole * (tokens / counted)
-        self._billed, self._counted = self._billed + tokens, self._counted + counted
-        self._weights = None
+        if _can_be(tokens, counted):
+            self._learn(np.sum(each, axis=0), tokens, counted)
         guesses = [self._guess(features) for features in each]
         if not sum(guesses):
             guesses = [float(prompt.parts[at].tokens) for at in new]
@@ -102,8 +96,17 @@ class Sizes:
         while len(self._blocks) > _BLOCKS:
             self._blocks.popitem(last=False)
 
+    def _learn(self, whole: Floats, tokens: int, counted: float) -> None:
+        # Weighed so that a long first request does not outweigh a hundred short turns.
+        self._squares += np.outer(whole, whole) / counted
+        self._products += whole * (tokens / counted)
+        self._billed, self._counted = self._billed + tokens, self._counted + counted
+        self._weights = None
+
     def _guess(self, features: Floats) -> float:
         """Tokens of the provider's for a block."""
+        if not self._counted:
+            return float(features[_TOKENS])
         weights = self._weights
         if weights is None:
             mean = np.zeros(len(_PULL))
@@ -114,9 +117,8 @@ class Sizes:
 
 
 def _can_be(tokens: int, counted: float) -> bool:
-    """Whether a provider can have counted so many of what is counted here."""
-    if tokens < 0 or not counted:
-        return False
+    """Whether a provider can have counted so many of what is counted here; else it has counted
+    something else, of which nothing is learned about other blocks."""
     return abs(tokens - counted) <= _FRAME or 1 / _MOST <= tokens / counted <= _MOST
 
 

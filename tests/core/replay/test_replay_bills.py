@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -71,6 +72,15 @@ def test_calls_without_texts_are_priced_as_they_were() -> None:
     assert (found.calls, found.with_text, found.timeless) == (3, 0, 0)
 
 
+def test_what_the_recording_says_it_cost_is_what_it_cost() -> None:
+    """A negotiated price, say; the simulation has the book's, and the difference is told."""
+    calls = [replace(sized(0), nanos=4_000_000), sized(1)]
+    found = what_if(calls, Setup(), prices=BOOK, now_us=0)
+    assert found.replayed.recorded.nanos == 4_000_000 + 4_500_000
+    assert found.before.nanos == 2 * 4_500_000
+    assert found.error_share == pytest.approx(500_000 / 8_500_000)
+
+
 def test_another_model_and_the_batch_price_by_task() -> None:
     calls = [sized(0), sized(1, task="legal"), sized(2, task="")]
     routed = Setup(routing=Routing(by_task={"faq": MINI}))
@@ -99,6 +109,12 @@ def test_work_of_levers_is_left_as_it_was() -> None:
     )  # fmt: skip
     found = replay([draft], [Setup(routing=Routing(by_task={"faq": MINI}))], prices=BOOK, now_us=0)
     assert found.bills[0].nanos == found.recorded.nanos
+
+
+def test_a_call_that_failed_costs_nothing_in_any_setup() -> None:
+    failed = replace(told(["Where is the river? " * 300]), status="error", usage=None)
+    found = what_if([failed], Setup(batch=Batch()), prices=BOOK, now_us=0)
+    assert (found.before.nanos, found.after.nanos, found.before.calls) == (0, 0, 1)
 
 
 def test_a_policy_decides_by_the_question() -> None:

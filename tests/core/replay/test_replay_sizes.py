@@ -67,6 +67,7 @@ def test_a_count_that_cannot_be_is_no_lesson() -> None:
     sizes = Sizes()
     for absurd in (0, 1, 10**7):
         sizes.learn(prompt([(1, "user", 1_000)]), absurd, "c")
+        assert [part.tokens for part in sizes.of(prompt([(1, "user", 1_000)]))] == [absurd]
     (part,) = sizes.of(prompt([(2, "user", 1_000)]))
     assert part.tokens == 1_000
 
