@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +10,16 @@ import typer
 
 from frugal_chains.cli._options import JsonOption, LedgerOption, moment, now
 from frugal_chains.cli._printing import console, plain_errors, print_json
+from frugal_chains.cli._waiting import take_in_what_waits
 from frugal_chains.errors import FrugalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from frugal_chains.ledger import Ledger, Totals
+    from frugal_chains.ledger import Ledger, PeriodBooks, Totals
     from frugal_chains.pricing import PriceBook
     from frugal_chains.report import ReportFacts
+    from frugal_chains.report.levers import NextLever
     from frugal_chains.savings import Waterfall
 
 _By = Annotated[
@@ -68,6 +68,7 @@ def report(
     """
     from frugal_chains.report import report_json, report_view
     from frugal_chains.report.alerts import alert_facts, alert_lines, alerts_json, find_alerts
+    from frugal_chains.report.levers import lever_json, lever_lines
 
     first, last = moment(since, "--since"), moment(until, "--until")
     if first and last and first >= last:
@@ -76,14 +77,16 @@ def report(
         if html is not None:
             _write_page(html, ledger, first, last, baseline_model, budget or [])
             return
-        facts, days = _read_books(ledger, by or [], first, last, baseline_model)
+        facts, days, lever = _read_books(ledger, by or [], first, last, baseline_model)
     alerts = find_alerts(alert_facts(facts, now=now(), days=days))
     if as_json:
-        print_json({**report_json(facts), "alerts": alerts_json(alerts)})
+        also = {"next_lever": lever_json(lever), "alerts": alerts_json(alerts)}
+        print_json({**report_json(facts), **also})
     else:
         screen = console()
         screen.print(report_view(facts, width=screen.width, encoding=screen.encoding))
-        for line in alert_lines(alerts, screen.encoding):
+        coded = screen.encoding
+        for line in (*lever_lines(lever, coded), *alert_lines(alerts, coded)):
             screen.print(line)
 
 
@@ -96,25 +99,20 @@ def _write_page(
     budgets: list[str],
 ) -> None:
     from frugal_chains.ledger import Ledger
-    from frugal_chains.report.html import (
-        budget_of,
-        html_page,
-        page_facts,
-        waterfall_of,
-        write_page,
-    )
+    from frugal_chains.report.html import budget_of, html_page, lever_of, page_facts, write_page
 
     try:
         limits = [budget_of(text) for text in budgets]
     except (FrugalError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="--budget") from error
-    _take_in_what_waits(url)
+    book = _prices()
+    savings = _savings(baseline_model, book)
+    take_in_what_waits(url)
     with Ledger.open(url, read_only=True) as books:
-        book = _prices()
-        found = _savings(books, since, until, baseline_model, book)
+        lever = _lever(books, since, until, book)
         page = page_facts(
             books, now=now(), since=since, until=until, book=book, budgets=limits,
-            waterfall=None if found is None else waterfall_of(found),
+            savings=savings, lever=None if lever is None else lever_of(lever),
         )  # fmt: skip
     write_page(path, html_page(page))
     typer.echo(f"written: {path}", err=True)
@@ -126,21 +124,30 @@ def _read_books(
     since: datetime | None,
     until: datetime | None,
     baseline_model: str,
-) -> tuple[ReportFacts, Sequence[Totals]]:
-    """What the report says, and its bill by day and model."""
+) -> tuple[ReportFacts, Sequence[Totals], NextLever | None]:
+    """What the report says, its bill by day and model, and the lever that comes next."""
     from frugal_chains.ledger import Ledger
     from frugal_chains.report import CACHE_DAYS, grouping, questions, recent_since, report_facts
+    from frugal_chains.report.alerts import DAY_MODELS
 
-    _take_in_what_waits(url)
+    book = _prices()
+    savings = _savings(baseline_model, book)
+    take_in_what_waits(url)
     with Ledger.open(url, read_only=True) as books:
         tags = books.tag_names()
         wanted = grouping(by, tags)
-        asked = questions(wanted, tags)
-        answers = dict(zip(asked, books.totals_together(asked, since, until), strict=True))
+        asked = (*questions(wanted, tags), DAY_MODELS)
+        answers, effects, saved = books.read_period(
+            lambda period: (
+                {each: period.totals(each) for each in asked},
+                period.effect_totals(("lever",)),
+                savings(period),
+            ),
+            since,
+            until,
+        )
         recent = recent_since(answers[("day",)], since)
         estimated = any(line.estimated for line in answers[()])
-        book = _prices()
-        days = books.totals(("day", "model"), since=since, until=until)
         facts = report_facts(
             answers,
             by=wanted,
@@ -149,31 +156,42 @@ def _read_books(
             until=until,
             notes=books.estimated_notes(since=since, until=until) if estimated else (),
             waiting=books.store.inbox_files(),
-            effects=books.effect_totals(since=since, until=until),
+            effects=effects,
             cache_days=books.totals(CACHE_DAYS, since=recent, until=until) if recent else (),
             book=book,
-            savings=_savings(books, since, until, baseline_model, book),
+            savings=saved,
         )
-        return facts, days
+        return facts, answers[DAY_MODELS], _lever(books, since, until, book)
 
 
 def _savings(
-    books: Ledger,
-    since: datetime | None,
-    until: datetime | None,
-    baseline_model: str,
-    book: PriceBook | None,
-) -> Waterfall | None:
-    """None where no lever has done anything: it is a pass over the whole period."""
-    from frugal_chains.savings import has_levers, ledger_waterfall
+    baseline_model: str, book: PriceBook | None
+) -> Callable[[PeriodBooks], Waterfall | None]:
+    """Reads the waterfall; None where no lever has done anything: it is a pass over the period."""
+    from frugal_chains.savings import Baseline, period_waterfall
 
     if baseline_model and book is not None:
         price = book.explain(baseline_model)
         if price.outcome == "unpriced":
             raise typer.BadParameter(price.reason, param_hint="--baseline-model")
-    if not has_levers(books, since, until):
+
+    def read(books: PeriodBooks) -> Waterfall | None:
+        if not books.effect_totals(()) and not books.has_decisions():
+            return None
+        return period_waterfall(books, baseline=Baseline(model=baseline_model), book=book)
+
+    return read
+
+
+def _lever(
+    books: Ledger, since: datetime | None, until: datetime | None, book: PriceBook | None
+) -> NextLever | None:
+    """None where there is nothing to replay, or no prices to do it with."""
+    from frugal_chains.report.levers import next_lever
+
+    if book is None:
         return None
-    return ledger_waterfall(books, since, until, book=book, baseline_model=baseline_model)
+    return next_lever(books, book=book, now=now(), since=since, until=until)
 
 
 def _prices() -> PriceBook | None:
@@ -184,13 +202,3 @@ def _prices() -> PriceBook | None:
         return PriceBook.load()
     except (FrugalError, OSError):
         return None
-
-
-def _take_in_what_waits(url: str | None) -> None:
-    """Book what a killed process left behind, where this one may; the report says what stays."""
-    from frugal_chains.ledger import DEFAULT_URL, Ledger, ledger_path, left_behind
-
-    path = ledger_path(url or os.environ.get("FRUGAL_LEDGER") or DEFAULT_URL)
-    if path is not None and os.path.exists(path) and left_behind(path):
-        with suppress(FrugalError):
-            Ledger.open(url).close()

@@ -2,110 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import typer
 
+from frugal_chains.cli import _whatif_options as options
 from frugal_chains.cli._options import JsonOption, LedgerOption, moment, now
 from frugal_chains.cli._printing import console, plain_errors, print_json
+from frugal_chains.cli._whatif_input import calls_of, counted, grid_of, price_lists, setup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from rich.console import RenderableType
 
     from frugal_chains.pricing import PriceBook
-    from frugal_chains.replay import RecordedCall, Setup, WhatIf
+    from frugal_chains.replay import RecordedCall, Setup, Value
 
-
-_Traffic = Annotated[
-    Path | None,
-    typer.Argument(
-        help="Recorded calls (.jsonl, .jsonl.gz) or a workload sheet (.toml). Without it: the "
-        "ledger."
-    ),
-]
-_SetupFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--setup",
-        help="A TOML file with the levers to try: [memory], [compression], [routing.by_task], "
-        "[prompt_cache], [batch]. Without it: memory, lossless compression and markers.",
-    ),
-]
-_Route = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A task and who should answer it: faq=openai:gpt-4o-mini. Repeat it for others."
-    ),
-]
-_BatchTasks = Annotated[
-    list[str] | None, typer.Option("--batch", help="A task that can wait hours. Repeat it.")
-]
-_Month = Annotated[
-    float | None, typer.Option(min=0, help="For the projection. Without it: by the times.")
-]
-_Out = Annotated[
-    Path | None, typer.Option(help="Write the recommended levers here, as a file for --setup.")
-]
-_Tasks = Annotated[
-    bool, typer.Option("--tasks", help="What kinds of tasks there are, instead of a replay.")
-]
-_Prices = Annotated[
-    Path | None, typer.Option(help="A prices.toml instead of the one that is found.")
-]
+EXIT_UNPRICED: Final = 1
+_Given: TypeAlias = Mapping[str, object]
+"""Options by their names."""
 
 
 def whatif(
-    traffic: _Traffic = None,
+    traffic: options.Traffic = None,
     ledger: LedgerOption = None,
-    setup: _SetupFile = None,
-    route: _Route = None,
-    batch: _BatchTasks = None,
-    calls_a_month: _Month = None,
-    prices: _Prices = None,
-    out: _Out = None,
-    since: Annotated[str | None, typer.Option(help="Of a ledger: an age or a time; UTC.")] = None,
-    tasks: _Tasks = False,
+    setup: options.SetupFile = None,
+    route: options.Route = None,
+    batch: options.BatchTasks = None,
+    sweep: options.Sweeps = None,
+    calls_a_month: options.Month = None,
+    prices: options.Prices = None,
+    out: options.Out = None,
+    since: options.Since = None,
+    tasks: options.Tasks = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replay recorded traffic through other policies: each lever alone, in order, and the best.
 
-    Nothing is sent. Exit code 0; 1: it cannot be read; 3: lines of a recording were skipped.
+    Nothing is sent. Exit code 0; 1: it cannot be read, or a workload sheet has a model without a
+    price, which is printed all the same; 3: lines of a recording were skipped.
 
     Example: frugal whatif traffic.jsonl --route faq=openai:gpt-4o-mini --out frugal.toml
     """
-    from frugal_chains.pricing import PriceBook
-
     first = moment(since, "--since")
+    given: _Given = {
+        "--setup": setup, "--route": route, "--batch": batch, "--sweep": sweep, "--out": out,
+        "--tasks": tasks, "--since": since, "--ledger": ledger, "--calls-a-month": calls_a_month,
+    }  # fmt: skip
     with plain_errors():
-        book = PriceBook.load(prices)
+        lists = price_lists(prices or [])
         if traffic is not None and traffic.suffix == ".toml":
-            _sheet(traffic, book, as_json=as_json)
+            _refuse(given, given, "a workload sheet has no calls to replay")
+            _sheet(traffic, lists, as_json=as_json)
             return
-        wanted = _setup(setup, route or [], batch or [])
+        _check(given, is_file=traffic is not None, several=len(lists) > 1)
+        wanted = setup_of(setup, route or [], batch or [])
+        grid = grid_of(sweep or [])
         skipped: list[str] = []
-        with _calls(traffic, ledger, first, skipped) as calls:
+        with calls_of(traffic, ledger, first, skipped) as calls:
             if tasks:
-                _inventory(calls, book, as_json=as_json)
+                _inventory(calls, lists[0][1], as_json=as_json)
             else:
-                found = _replayed(calls, wanted, book, calls_a_month, quiet=as_json)
-                _write(out, found)
-                _show(found, as_json=as_json)
+                found = _replay(calls, wanted, grid, lists, calls_a_month, quiet=as_json)
+                _write(out, found.recommended)
+                _show(found.view, found.document, as_json=as_json)
     _tell(skipped)
 
 
-def _write(out: Path | None, found: WhatIf) -> None:
+class _Found(NamedTuple):
+    """Of a replay."""
+
+    view: RenderableType
+    document: dict[str, Any]
+    recommended: Setup | None
+    """None: each price list has its own."""
+
+
+def _check(given: _Given, *, is_file: bool, several: bool) -> None:
+    """That the options go together."""
+    if is_file:
+        _refuse(given, ("--since", "--ledger"), "goes with a ledger, and a recording is given")
+    if given["--tasks"]:
+        _refuse(given, ("--sweep", "--out"), "does not go with --tasks, which replays nothing")
+    if several:
+        # What is best at one list need not be at another: one file cannot say both.
+        _refuse(given, ("--sweep", "--out", "--tasks"), "takes one price list: give --prices once")
+
+
+def _refuse(given: _Given, names: Iterable[str], why: str) -> None:
+    wrong = [name for name in names if given[name]]
+    if wrong:
+        raise typer.BadParameter(why, param_hint=", ".join(wrong))
+
+
+def _replay(
+    calls: Iterable[RecordedCall],
+    setup: Setup,
+    grid: Mapping[str, Sequence[Value]],
+    lists: Sequence[tuple[str, PriceBook]],
+    calls_a_month: float | None,
+    *,
+    quiet: bool,
+) -> _Found:
+    """One pass over the calls, with a count of them on a terminal."""
+    with counted(quiet=quiet) as on_progress:
+        how = {
+            "now_us": int(now().timestamp() * 1e6),
+            "calls_a_month": calls_a_month,
+            "on_progress": on_progress,
+        }
+        if len(lists) > 1:
+            return _compared(calls, setup, lists, how)
+        if grid:
+            return _swept(calls, setup, grid, lists[0][1], how)
+        return _tried(calls, setup, lists[0][1], how)
+
+
+def _tried(
+    calls: Iterable[RecordedCall], setup: Setup, book: PriceBook, how: Mapping[str, Any]
+) -> _Found:
+    from frugal_chains.replay import what_if
+    from frugal_chains.report import whatif_json, whatif_view
+
+    found = what_if(calls, setup, prices=book, **how)
+    return _Found(whatif_view(found), whatif_json(found), found.best)
+
+
+def _swept(
+    calls: Iterable[RecordedCall],
+    setup: Setup,
+    grid: Mapping[str, Sequence[Value]],
+    book: PriceBook,
+    how: Mapping[str, Any],
+) -> _Found:
+    from frugal_chains.replay import sweep
+    from frugal_chains.report import sweep_json, sweep_view
+
+    found = sweep(calls, setup, grid, prices=book, **how)
+    return _Found(sweep_view(found), sweep_json(found), found.recommended)
+
+
+def _compared(
+    calls: Iterable[RecordedCall],
+    setup: Setup,
+    lists: Sequence[tuple[str, PriceBook]],
+    how: Mapping[str, Any],
+) -> _Found:
+    from frugal_chains.replay import what_if_lists
+    from frugal_chains.report import lists_json, lists_view
+
+    replays = what_if_lists(calls, setup, [book for _, book in lists], **how)
+    named = [(name, found) for (name, _), found in zip(lists, replays, strict=True)]
+    return _Found(lists_view(named), lists_json(named), None)
+
+
+def _write(out: Path | None, recommended: Setup | None) -> None:
     from frugal_chains.replay import setup_text
 
-    if out is not None:
-        out.write_text(setup_text(found.best), encoding="utf-8")
+    if out is not None and recommended is not None:
+        out.write_text(setup_text(recommended), encoding="utf-8")
 
 
-def _tell(skipped: list[str]) -> None:
+def _show(view: RenderableType, document: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        console().print(view)
+
+
+def _tell(skipped: Sequence[str]) -> None:
     """Of lines that were no calls; what was printed is of the others."""
     from frugal_chains.replay.recorded import EXIT_SKIPPED
 
@@ -120,109 +186,21 @@ def _inventory(calls: Iterable[RecordedCall], book: PriceBook, *, as_json: bool)
     from frugal_chains.report import inventory_json, inventory_view
 
     facts = inventory(calls, book)
-    if as_json:
-        print_json(inventory_json(facts))
-    else:
-        screen = console()
-        screen.print(inventory_view(facts, width=screen.width))
+    _show(inventory_view(facts, width=console().width), inventory_json(facts), as_json=as_json)
 
 
-def _sheet(path: Path, book: PriceBook, *, as_json: bool) -> None:
+def _sheet(path: Path, lists: Sequence[tuple[str, PriceBook]], *, as_json: bool) -> None:
     from frugal_chains.replay.sheet import read_sheet, sheet_bill
     from frugal_chains.report import sheet_json, sheet_view
 
-    bill = sheet_bill(read_sheet(path), book)
-    if as_json:
-        print_json(sheet_json(bill))
-    else:
-        console().print(sheet_view(bill))
-
-
-def _setup(path: Path | None, route: list[str], batch: list[str]) -> Setup:
-    """What is to be tried: the file's levers, or the usual ones; and those of the options."""
-    from frugal_chains.replay import (
-        Batch,
-        Compression,
-        Marks,
-        Memory,
-        Routing,
-        Setup,
-        model_named,
-        read_setup,
-    )
-
-    usual = Setup(memory=Memory(), compression=Compression(), prompt_cache=Marks())
-    setup = usual if path is None else read_setup(path)
-    if route:
-        pairs = [each.partition("=")[::2] for each in route]
-        wrong = [task for task, model in pairs if not (task and model)]
-        if wrong:
-            raise typer.BadParameter("expected TASK=PROVIDER:MODEL", param_hint="--route")
-        setup = replace(
-            setup, routing=Routing(by_task={task: model_named(model) for task, model in pairs})
-        )
-    return replace(setup, batch=Batch(tasks=frozenset(batch))) if batch else setup
-
-
-@contextmanager
-def _calls(
-    path: Path | None, url: str | None, since: datetime | None, skipped: list[str]
-) -> Iterator[Iterable[RecordedCall]]:
-    """Recorded calls; what was skipped of a recording is told once they have been read."""
-    if path is None:
-        from frugal_chains.ledger import Ledger
-        from frugal_chains.replay import ledger_calls
-
-        with Ledger.open(url, read_only=True) as books:
-            yield ledger_calls(books.attempts(since=since))
-        return
-    from frugal_chains.replay.recorded import read_recording
-
-    recording = read_recording(path)
-    try:
-        yield recording
-    finally:
-        recording.close()
-    for lines in recording.skipped:
-        first = ", ".join(map(str, lines.first_lines))
-        skipped.append(f"{lines.count:,} skipped: {lines.reason} (line {first})")
-
-
-def _replayed(
-    calls: Iterable[RecordedCall],
-    setup: Setup,
-    book: PriceBook,
-    calls_a_month: float | None,
-    *,
-    quiet: bool,
-) -> WhatIf:
-    """With a count of the calls while it goes on, on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from frugal_chains.replay import what_if
-
-    screen = Console(stderr=True)
-    columns = (BarColumn(), TextColumn("{task.completed:,.0f} calls"), TimeElapsedColumn())
-    silent = quiet or not screen.is_terminal
-    with Progress(
-        "replaying", *columns, console=screen, transient=True, disable=silent
-    ) as progress:
-        task = progress.add_task("replay", total=None)
-        return what_if(
-            calls,
-            setup,
-            prices=book,
-            now_us=int(now().timestamp() * 1e6),
-            calls_a_month=calls_a_month,
-            on_progress=lambda done: progress.update(task, completed=done),
-        )
-
-
-def _show(found: WhatIf, *, as_json: bool) -> None:
-    from frugal_chains.report import whatif_json, whatif_view
-
-    if as_json:
-        print_json(whatif_json(found))
-    else:
-        console().print(whatif_view(found))
+    sheet = read_sheet(path)
+    (name, bill), *others = named = [(name, sheet_bill(sheet, book)) for name, book in lists]
+    view = sheet_view(bill, others, name=name)
+    _show(view, sheet_json(bill, named if others else ()), as_json=as_json)
+    unpriced = {
+        part.model for _, each in named for load in each.workloads for part in load.unpriced
+    }
+    if unpriced:
+        listed = ", ".join(sorted(map(repr, unpriced)))
+        typer.echo(f"frugal: no price for {listed}: totals with it are not known", err=True)
+        raise typer.Exit(EXIT_UNPRICED)

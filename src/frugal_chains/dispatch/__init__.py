@@ -25,6 +25,7 @@ from frugal_chains.dispatch.memory import (
     Summarizer,
     SummaryRequest,
     Turn,
+    memory_terms,
     message_key,
     whole,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "learned_output_cap",
     "load_policy",
     "mean_output_tokens",
+    "memory_terms",
     "message_key",
     "read_rows",
     "save_calibration",

@@ -1,4 +1,4 @@
-"""A ledger as recorded traffic: sizes and bills, no texts."""
+"""A ledger as recorded traffic: sizes, bills and fingerprints, no texts."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def ledger_calls(
             task=next((tags[name] for name in task_tags if name in tags), "") if tags else "",
             purpose=attempt.purpose,
             status=attempt.status,
+            prints=attempt.prints,
             usage=attempt.usage,
             nanos=price.nanos if isinstance(price, Priced) else None,
             line=number,

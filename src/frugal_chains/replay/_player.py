@@ -12,8 +12,10 @@ from frugal_chains.facts import RequestFacts
 from frugal_chains.pricing import Free, PriceBook, Priced
 from frugal_chains.providers import cache_controls
 from frugal_chains.replay._bill import BillBooks, ReplayBill
+from frugal_chains.replay._by_size import SizeSender
 from frugal_chains.replay._cache import CacheSplit, SimulatedCache
 from frugal_chains.replay._memory import Memories
+from frugal_chains.replay._outline import Outline
 from frugal_chains.replay._prompt import Prompt, Prompts
 from frugal_chains.replay._setup import Batch, Setup
 from frugal_chains.replay._sizes import Sizes
@@ -36,6 +38,8 @@ class Moment:
     sizes: Callable[[str, str], Sizes]
     """Of a model and its provider: how many tokens blocks have for it."""
     group: int
+    outline: Outline | None = None
+    """What is known of a call without texts, where that is of use to any setup."""
 
 
 class Sent(NamedTuple):
@@ -54,12 +58,20 @@ class Sender:
         prompts: Reads requests; shared by all senders of a replay.
         counter: Of tokens.
         prices: Of models.
+        by_size: Sends what has no texts; setups that differ in compression alone share one.
     """
 
     def __init__(
-        self, setup: Setup, *, prompts: Prompts, counter: TokenCounter, prices: PriceBook
+        self,
+        setup: Setup,
+        *,
+        prompts: Prompts,
+        counter: TokenCounter,
+        prices: PriceBook,
+        by_size: SizeSender,
     ) -> None:
         self.setup, self._prompts, self._prices = setup, prompts, prices
+        self._by_size = by_size
         self._now_s = 0.0
         self._caches: dict[tuple[str, str], SimulatedCache] = {}
         marks, memory, outputs = setup.prompt_cache, setup.memory, setup.compression
@@ -83,15 +95,22 @@ class Sender:
         """One call; they come in the order in which they were sent."""
         model, provider = self._who(call, moment)
         usage = call.usage or Usage(source="estimated")
-        if call.request is not None and _is_open_to_levers(call):
+        if not is_open_to_levers(call):
+            return Sent(model, provider, usage)
+        if call.request is not None:
             usage = self._sent(call, call.request, moment, model, provider)
+        elif moment.outline is not None:
+            split = self._by_size.send(
+                moment.outline, model=model, provider=provider, at_s=moment.at_us / 1e6
+            )
+            usage = _usage(split, call)
         return Sent(model, provider, usage)
 
     # -- parts ---------------------------------------------------------------------------------
 
     def _who(self, call: RecordedCall, moment: Moment) -> tuple[str, str]:
         routing = self.setup.routing
-        if routing is None or not _is_open_to_levers(call):
+        if routing is None or not is_open_to_levers(call):
             return call.model, call.provider
         named = routing.by_task.get(call.task) if call.task else None
         if named is not None:
@@ -205,7 +224,7 @@ class Biller:
         return price.nanos if isinstance(price, Priced) else 0 if isinstance(price, Free) else None
 
 
-def _is_open_to_levers(call: RecordedCall) -> bool:
+def is_open_to_levers(call: RecordedCall) -> bool:
     """Not a lever's own work, and not a call that failed before anything was counted: it has cost
     nothing, and would not have."""
     return call.purpose in _ANSWERS and (call.status == "ok" or call.usage is not None)

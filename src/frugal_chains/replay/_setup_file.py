@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -66,6 +67,13 @@ class _File(_Table):
 
 
 _POLICY: Final = ("keep_tokens", "summary_tokens", "segments_tokens", "limit_tokens")
+SETUP_KEYS: Final[Mapping[str, type[int] | type[str]]] = MappingProxyType(
+    {f"memory.{key}": int for key in _Memory.model_fields}
+    | {f"compression.{key}": int for key in _Compression.model_fields}
+    | {f"prompt_cache.{key}": str for key in _PromptCache.model_fields}
+)
+"""Keys of the file that have one number or one word, and which of the two; and beside them
+`routing.by_task.` with the name of a task."""
 
 
 def read_setup(path: str | Path) -> Setup:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from frugal_chains.facts import MessageFacts, RequestFacts
 from frugal_chains.usage import Usage
@@ -34,6 +36,8 @@ class RecordedCall:
     status: str = "ok"
     request: RequestFacts | None = None
     """Tools and messages; None: only sizes were recorded."""
+    prints: Mapping[str, Any] | None = None
+    """Fingerprints of the request, as a ledger has them; None: it has none."""
     answer: MessageFacts | None = None
     usage: Usage | None = None
     """As the provider has counted; None: it is counted from the texts."""

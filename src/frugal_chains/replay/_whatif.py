@@ -33,6 +33,9 @@ class LeverOutlook:
     """Half of its 95 % interval; None: there are too few conversations to tell."""
     step_nanos: int
     """Behind the levers before it: the steps sum to the whole."""
+    known: bool = True
+    """False: no call tells enough for it, compression without texts, say; its figures are then 0,
+    and say nothing."""
 
     @property
     def alone_usd(self) -> Decimal:
@@ -112,7 +115,7 @@ def what_if(
         counter: Of tokens.
         on_progress: Told how many calls were played, now and then.
     """
-    tried = _subsets(setup)
+    tried = choices(setup)
     found = replay(
         calls,
         list(tried.values()),
@@ -121,6 +124,32 @@ def what_if(
         counter=counter,
         on_progress=on_progress,
     )
+    return read_replay(setup, tried, found, calls_a_month)
+
+
+def choices(setup: Setup) -> dict[tuple[LeverName, ...], Setup]:
+    """Every choice among the levers that are on: 32 of five."""
+    return {
+        names: setup.only(*names)
+        for count in range(len(setup.on) + 1)
+        for names in combinations(setup.on, count)
+    }
+
+
+def read_replay(
+    setup: Setup,
+    tried: Iterable[tuple[LeverName, ...]],
+    found: Replayed,
+    calls_a_month: float | None,
+) -> WhatIf:
+    """What a replay of all choices says.
+
+    Args:
+        setup: The levers.
+        tried: As `choices` has them.
+        found: The replay of them, in that order.
+        calls_a_month: For the projection; None: by the times of the recording.
+    """
     bills = dict(zip(tried, found.bills, strict=True))
     before = last = bills[()]
     levers = []
@@ -132,6 +161,7 @@ def what_if(
                 alone_nanos=before.nanos - own.nanos,
                 alone_spread_nanos=before.spread_nanos(less=own),
                 step_nanos=last.nanos - now.nanos,
+                known=_reached(name, found),
             )
         )
         last = now
@@ -144,35 +174,42 @@ def what_if(
         levers=tuple(levers),
         best=setup.only(*best),
         best_bill=bills[best],
-        month_factor=_month_factor(found, calls_a_month),
+        month_factor=month_factor(found, calls_a_month),
     )
 
 
-def _subsets(setup: Setup) -> dict[tuple[LeverName, ...], Setup]:
-    """Every choice among the levers that are on: 32 of five."""
-    return {
-        names: setup.only(*names)
-        for count in range(len(setup.on) + 1)
-        for names in combinations(setup.on, count)
-    }
+def _reached(lever: LeverName, found: Replayed) -> bool:
+    """Whether there are calls of which enough is known."""
+    if lever == "compression":
+        return found.with_text > 0
+    if lever in ("memory", "prompt_cache"):
+        return found.with_text + found.by_size > 0
+    return True
 
 
 def _best(bills: Mapping[tuple[LeverName, ...], ReplayBill]) -> tuple[LeverName, ...]:
     best = min(bills, key=lambda names: (bills[names].nanos, len(names)))
     while best:
         fewer = list(combinations(best, len(best) - 1))
-        spared = [names for names in fewer if not _is_sure(bills[names], bills[best])]
+        spared = [names for names in fewer if not saves(bills[names], bills[best])]
         if not spared:
             return best
         best = min(spared, key=lambda names: bills[names].nanos)
     return best
 
 
-def _is_sure(before: ReplayBill, after: ReplayBill) -> bool:
+def saves(before: ReplayBill, after: ReplayBill) -> bool:
+    """By more than chance would make it; by what was seen, where there is no interval."""
     return before.nanos - after.nanos > (before.spread_nanos(less=after) or 0.0)
 
 
-def _month_factor(found: Replayed, calls_a_month: float | None) -> float | None:
+def month_factor(found: Replayed, calls_a_month: float | None) -> float | None:
+    """Of a replay to a month.
+
+    Args:
+        found: The replay.
+        calls_a_month: None: by its times.
+    """
     if calls_a_month is not None:
         return calls_a_month / found.calls if found.calls else None
     # Between n calls there are n - 1 gaps: a month has as many calls as fit at that pace.

@@ -6,9 +6,11 @@ from frugal_chains.report._doctor import WATCHED, DoctorFacts, Finding, LedgerFa
 from frugal_chains.report._facts import Question, ReportFacts, grouping, questions, report_facts
 from frugal_chains.report._json import doctor_json, prices_json, report_json
 from frugal_chains.report._json_inventory import inventory_json
+from frugal_chains.report._json_lists import lists_json
 from frugal_chains.report._json_misses import misses_json
 from frugal_chains.report._json_reconcile import reconcile_json
 from frugal_chains.report._json_sheet import sheet_json
+from frugal_chains.report._json_sweep import sweep_json
 from frugal_chains.report._json_whatif import whatif_json
 from frugal_chains.report._misses import cache_misses
 from frugal_chains.report._misses_facts import CacheMiss, CacheMisses
@@ -17,10 +19,13 @@ from frugal_chains.report._prices import PriceFacts
 from frugal_chains.report._terminal import report_view
 from frugal_chains.report._terminal_doctor import doctor_view
 from frugal_chains.report._terminal_inventory import inventory_view
+from frugal_chains.report._terminal_lists import lists_view
 from frugal_chains.report._terminal_misses import misses_view
 from frugal_chains.report._terminal_prices import prices_view
 from frugal_chains.report._terminal_reconcile import reconcile_view
+from frugal_chains.report._terminal_savings import savings_view
 from frugal_chains.report._terminal_sheet import sheet_view
+from frugal_chains.report._terminal_sweep import sweep_view
 from frugal_chains.report._terminal_watch import watch_view
 from frugal_chains.report._terminal_whatif import whatif_view
 from frugal_chains.report._watch import (
@@ -55,6 +60,8 @@ __all__ = [
     "grouping",
     "inventory_json",
     "inventory_view",
+    "lists_json",
+    "lists_view",
     "misses_json",
     "misses_view",
     "moment_of",
@@ -67,8 +74,11 @@ __all__ = [
     "report_facts",
     "report_json",
     "report_view",
+    "savings_view",
     "sheet_json",
     "sheet_view",
+    "sweep_json",
+    "sweep_view",
     "watch_facts",
     "watch_view",
     "whatif_json",

@@ -38,12 +38,14 @@ def sheet_json(bill: SheetBill, compared: Sequence[tuple[str, SheetBill]] = ()) 
          "compared": [{"prices": name, "at", "price_ids",
                        "workloads": [{"name", "cost_usd", "saved_usd", "saved_share"}]}]}
 
-    The first workload is the baseline. INTERVAL: null without ranges or price, else `low` and
-    `high`. PART: `role` (`answer`, `escalation`, `classifier`), `model`, `provider`, `task`,
-    `tier`, `factors` (`value` and `of`; their product is `calls`), `calls`, `cached_tokens`,
-    `outcome` (`priced`, `free`, `unpriced`), `cost_usd`, `reason`, `note` and `lines`: `bucket`,
-    `calls`, `tokens`, `usd_per_mtok` (of the bucket `request`: per 1,000 calls) and `cost_usd`.
-    Every number but `tokens` is an exact decimal as text; shares are cut after 12 places.
+    `compared` has every price list by its name, where there are several, the first one too; the
+    rest is at its prices. The first workload is the baseline. INTERVAL: null without ranges or
+    price, else `low` and `high`. PART: `role` (`answer`, `escalation`, `classifier`), `model`,
+    `provider`, `task`, `tier`, `factors` (`value` and `of`; their product is `calls`), `calls`,
+    `cached_tokens`, `outcome` (`priced`, `free`, `unpriced`), `cost_usd`, `reason`, `note` and
+    `lines`: `bucket`, `calls`, `tokens`, `usd_per_mtok` (of the bucket `request`: per 1,000 calls)
+    and `cost_usd`. Every number but `tokens` is an exact decimal as text; shares are cut after 12
+    places.
     """
     return {
         "sheet": bill.sheet.path,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from rich.cells import cell_len
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from frugal_chains.money import usd_from_nanos, usd_text
@@ -31,6 +31,13 @@ class _Line(NamedTuple):
     share: str
     bar: str
     style: str = ""
+
+
+def savings_view(found: Waterfall, *, width: int, encoding: str = "utf-8") -> RenderableType:
+    """The waterfall alone, to be printed on a console of `width` columns in `encoding`."""
+    ascii_only = not encoding.startswith("utf")  # as rich sees it, for its boxes
+    _, *lines = savings_lines(found, width=width, ascii_only=ascii_only)  # the first is empty
+    return Group(*lines)
 
 
 def savings_lines(

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from frugal_chains.money import usd_from_nanos, usd_text
@@ -23,23 +22,30 @@ from frugal_chains.report._sheet_texts import (
     part_text,
     percent_text,
 )
+from frugal_chains.report._terminal_sheet_lists import (
+    compared_tables,
+    cost_text,
+    filled,
+    saved_cell,
+)
 
-_UNKNOWN = "unpriced"
 
-
-def sheet_view(bill: SheetBill, compared: Sequence[tuple[str, SheetBill]] = ()) -> RenderableType:
+def sheet_view(
+    bill: SheetBill, compared: Sequence[tuple[str, SheetBill]] = (), *, name: str = "as above"
+) -> RenderableType:
     """What a sheet costs, scenario by scenario, with the arithmetic.
 
     Args:
         bill: Of the sheet.
         compared: The same sheet at other prices, each with a name for them.
+        name: Of the prices of `bill`, where there are others.
     """
     return Group(
         *_head(bill),
         _summary(bill),
         *_ranges(bill),
-        *_unpriced(bill),
-        *_comparison(bill, compared),
+        *_unpriced([("", bill), *compared]),
+        *compared_tables([(name, bill), *compared] if compared else ()),
         *(line for each in bill.workloads for line in _workload(each)),
         *_claims(bill),
     )
@@ -63,11 +69,11 @@ def _moment(bill: SheetBill) -> str:
 def _summary(bill: SheetBill) -> RenderableType:
     every = bill.workloads
     table = name_table([""])
-    columns = [add_amounts(table, "a month", [_cost(each) for each in every])]
+    columns = [add_amounts(table, "a month", [cost_text(each) for each in every])]
     if bill.scenarios:
-        columns.append(add_amounts(table, "saved", [_saved(each) for each in every]))
+        columns.append(add_amounts(table, "saved", [saved_cell(each) for each in every]))
         columns.append(add_amounts(table, "share", [_share(each.saved_share) for each in every]))
-    return _filled(table, every, columns)
+    return filled(table, every, columns)
 
 
 def _intervals(bill: SheetBill) -> RenderableType:
@@ -83,27 +89,11 @@ def _intervals(bill: SheetBill) -> RenderableType:
         for head, end in (("least saved", 0), ("most saved", 1)):
             cells = [_share(ends and ends[end]) for ends in shares]
             columns.append(add_amounts(table, head, cells))
-    return _filled(table, every, columns)
-
-
-def _filled(
-    table: Table, every: Sequence[WorkloadBill], columns: Sequence[Sequence[str]]
-) -> RenderableType:
-    for row in zip((plain_text(each.name) for each in every), *columns, strict=True):
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _cost(each: WorkloadBill) -> str:
-    return _UNKNOWN if each.nanos is None else nanos_text(each.nanos)
+    return filled(table, every, columns)
 
 
 def _end(interval: Interval | None, end: int) -> str:
     return "-" if interval is None else nanos_text(interval[end])
-
-
-def _saved(each: WorkloadBill) -> str:
-    return "-" if each.saved_nanos is None else nanos_text(each.saved_nanos)
 
 
 def _share(share: Fraction | None) -> str:
@@ -135,29 +125,20 @@ def _ends(amount: Amount) -> str:
     return ", ".join(number_text(end) for end in (amount.low, amount.likely, amount.high))
 
 
-def _unpriced(bill: SheetBill) -> Iterable[RenderableType]:
-    parts = {(p.model, p.tier): p for each in bill.workloads for p in each.unpriced}
+def _unpriced(every: Sequence[tuple[str, SheetBill]]) -> Iterable[RenderableType]:
+    parts = {
+        (name, part.model, part.tier): part
+        for name, bill in every
+        for each in bill.workloads
+        for part in each.unpriced
+    }
     if not parts:
         return
     yield ""
     yield title("Without a price: the totals they belong to are not known")
-    for part in parts.values():
-        yield indented(f"{plain_text(part.model)}, {part.tier}: {plain_text(part.reason)}")
-
-
-def _comparison(
-    bill: SheetBill, compared: Sequence[tuple[str, SheetBill]]
-) -> Iterable[RenderableType]:
-    if not compared:
-        return
-    table = name_table(["a month, by prices"])
-    every = (("as above", bill), *compared)
-    columns = [
-        add_amounts(table, plain_text(name), [_cost(each) for each in other.workloads])
-        for name, other in every
-    ]
-    yield ""
-    yield _filled(table, bill.workloads, columns)
+    for (name, *_), part in parts.items():
+        place = f"{plain_text(name)}: " if name else ""
+        yield indented(f"{place}{plain_text(part.model)}, {part.tier}: {plain_text(part.reason)}")
 
 
 def _workload(each: WorkloadBill) -> Iterable[RenderableType]:

@@ -219,3 +219,12 @@ def test_settings_that_say_nothing_are_refused() -> None:
         Routing(by_task=nothing)
     with pytest.raises(ReplayError, match="candidates"):
         Routing(policy=RoutingPolicy())
+
+
+def test_tasks_that_no_call_has_are_told() -> None:
+    setup = Setup(
+        routing=Routing(by_task={"faq": MINI, "fqa": MINI}),
+        batch=Batch(tasks=frozenset({"faq", "night"})),
+    )
+    found = replay([sized(0)], [setup], prices=BOOK, now_us=0)
+    assert found.unseen_tasks == ("fqa", "night")

@@ -109,7 +109,8 @@ def test_a_ledger_is_replayed_by_its_sizes() -> None:
     assert found["with_text"] == 0
     levers = {each["lever"]: each["alone_usd"] for each in found["levers"]}  # type: ignore[attr-defined]
     assert levers == {
-        "memory": "0", "compression": "0", "prompt_cache": "0",
+        # No conversation has a name, and there are no texts: unknown, which is not nothing.
+        "memory": None, "compression": None, "prompt_cache": None,
         "routing": "0.1269",  # 30 x (0.0045 - 0.00027)
     }  # fmt: skip
 
@@ -141,3 +142,11 @@ def test_the_tasks_instead_of_a_replay() -> None:
 
 def test_the_example_traffic_runs() -> None:
     assert told(str(TRAFFIC))["calls"] == 12
+
+
+def test_a_month_is_known_no_better_than_the_recording() -> None:
+    """$10 +- $2 in a thirtieth of a month: $300, and 2 x sqrt(30^2 + 30) = 61."""
+    from frugal_chains.report._whatif_texts import month_text
+
+    said = month_text(10 * 10**9, 2e9, 30)
+    assert said == "$300.00 saved, +- $61.00 by chance (95 %)"

@@ -1,6 +1,6 @@
 """Memory at work: what is sent of a conversation, for both adapters."""
 
-from frugal_chains.dispatch.memory._bills import Summarizer
+from frugal_chains.dispatch.memory._bills import Summarizer, memory_terms
 from frugal_chains.dispatch.memory._compactor import Compactor, whole
 from frugal_chains.dispatch.memory._history import History, head_key, message_key
 from frugal_chains.dispatch.memory._states import MemoryStates
@@ -17,6 +17,7 @@ __all__ = [
     "SummaryRequest",
     "Turn",
     "head_key",
+    "memory_terms",
     "message_key",
     "summarized",
     "whole",

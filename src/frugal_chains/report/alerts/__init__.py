@@ -10,10 +10,11 @@ from frugal_chains.report.alerts._facts import (
     Thresholds,
 )
 from frugal_chains.report.alerts._find import find_alerts
-from frugal_chains.report.alerts._report import alert_facts
+from frugal_chains.report.alerts._report import DAY_MODELS, alert_facts
 from frugal_chains.report.alerts._terminal import alert_lines, alerts_json
 
 __all__ = [
+    "DAY_MODELS",
     "Alert",
     "AlertFacts",
     "BudgetSpend",

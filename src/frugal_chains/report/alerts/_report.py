@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from frugal_chains.ledger import Totals
 from frugal_chains.report._facts import ReportFacts
 from frugal_chains.report.alerts._facts import AlertFacts, BudgetSpend, DayBill, RepeatShare
+
+DAY_MODELS: Final = ("day", "model")
+"""What to ask a ledger for the bill of each day: in one reading with the totals of the report, so
+that both are of one moment."""
 
 
 def alert_facts(
@@ -23,7 +28,7 @@ def alert_facts(
     Args:
         report: Whose outcomes, caches and unpriced attempts are judged.
         now: Aware, UTC.
-        days: Totals by `day`, or by `day` and `model`: then a spike names the model.
+        days: The answer to `DAY_MODELS`; by `day` alone no spike names a model.
         budgets: As they stand.
         repeats: What fingerprints tell; None without any.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from frugal_chains.report.html import _text
 from frugal_chains.report.html._facts import PageFacts
 from frugal_chains.report.html._rows import told_caches
 
@@ -23,7 +24,9 @@ def absent(p: PageFacts) -> Iterator[tuple[str, str]]:
             "do so where a ledger is current.",
         )
     if p.lever is None:
-        yield "Next lever", "not asked for: frugal whatif replays this ledger and ranks the levers."
+        yield "Next lever", "not replayed: frugal whatif replays this ledger and ranks the levers."
+    elif not p.lever.told:
+        yield "Next lever", _text.name(p.lever.text, 400)
     if not p.budgets:
         yield "Budgets", _no_budgets(p)
     if not p.cached.names and not told_caches(p.report.caches):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 WIDE: Final = 960
 NARROW: Final = 340
 _TALLEST_NARROW: Final = 220
+_GLYPH: Final = 7.6
+"""Of a digit, at the size of a chart's texts, in the widest of the fonts that a page may have."""
+_GAP: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,11 @@ def both(
     tall = narrow_height or min(height, _TALLEST_NARROW)
     narrow = drawn(draw, width=NARROW, height=tall, label=label, narrow=True)
     return Chart(wide=wide, narrow=narrow, legend=legend)
+
+
+def text_width(text: str) -> float:
+    """Room for a text beside a chart, in units of the view box."""
+    return len(text) * _GLYPH + _GAP
 
 
 def dot(axes: Axes, x: float, y: float, colour: str, size: float) -> Line2D:

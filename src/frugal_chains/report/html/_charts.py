@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from frugal_chains.money import NANOS_PER_USD
-from frugal_chains.report.html._chart import Chart, both, dot
+from frugal_chains.report.html._chart import Chart, both, dot, text_width
 from frugal_chains.report.html._facts import Series, Unit
 from frugal_chains.report.html._figure import COLOURS, Canvas
 from frugal_chains.report.html._series import ALL, OTHERS, PARTS
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 LABELS: Final = {False: 10, True: 4}
 """Times that are named at an axis, by whether it is narrow."""
-_SIDES: Final = {"left": 62, "right": 10, "top": 10, "bottom": 26}
+_LEFT: Final = 62
+_SIDES: Final = {"right": 10, "top": 10, "bottom": 26}
 _OTHERS_COLOUR: Final = "c6"
 _EVENTS: Final = ("bad", "c3", "c4", "c5", "base", "c6")
 _SPARE: Final = ("c5", "c4", "c3")
@@ -62,7 +63,7 @@ def share_chart(series: Series, unit: Unit, label: str, *, models: Sequence[str]
     colours = _same_colours(series.names, models)
 
     def draw(canvas: Canvas) -> None:
-        axes = canvas.axes(**_SIDES)
+        axes = canvas.axes(left=_LEFT, **_SIDES)
         axes.set_ylim(0, 1)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         for colour, row in zip(colours, series.values, strict=True):
@@ -95,9 +96,12 @@ def _stack(
     axis: Callable[[float], str],
 ) -> Chart:
     def draw(canvas: Canvas) -> None:
-        axes = canvas.axes(**_SIDES)
+        highest = max((of(each) for each in series.sums), default=0) * 1.04 or 1
+        ticks = _ticks(highest, whole=of is float)
+        left = max(_LEFT, *(text_width(axis(tick)) for tick in ticks))
+        axes = canvas.axes(left=left, **_SIDES)
         tops = [0.0] * len(series.buckets)
-        width = _bar_width(canvas, len(series.buckets))
+        width = _bar_width(canvas.width - left, len(series.buckets))
         for colour, who, row in zip(colours, series.names, series.values, strict=True):
             for index, value in enumerate(row):
                 if not value:
@@ -107,9 +111,9 @@ def _stack(
                 tops[index] += of(value)
                 when = long_bucket(series.buckets[index], unit)
                 canvas.tip(bar, f"{when}, {name(who)}: {tip(value)}")
-        axes.set_ylim(0, max(tops, default=0) * 1.04 or 1)
+        axes.set_ylim(0, highest)
+        axes.set_yticks(ticks, [axis(tick) for tick in ticks])
         _time_axis(axes, series.buckets, unit, canvas)
-        _value_axis(axes, axis, whole=of is float)
         _grid(axes)
 
     return both(draw, label, height=260, legend=_legend(series, colours))
@@ -118,22 +122,25 @@ def _stack(
 def _time_axis(axes: Axes, buckets: Sequence[str], unit: Unit, canvas: Canvas) -> None:
     count = len(buckets)
     axes.set_xlim(-0.6, max(count - 0.4, 0.6))
-    step = max(1, -(-count // LABELS[canvas.narrow]))
+    years = unit == "week" and buckets[0][:4] != buckets[-1][:4]
+    step = max(1, -(-count // (LABELS[canvas.narrow] - years)))
     shown = list(range(count - 1, -1, -step))[::-1]
-    axes.set_xticks(shown, [bucket(buckets[i], unit) for i in shown])
+    axes.set_xticks(shown, [bucket(buckets[i], unit, years=years) for i in shown])
+    if years:  # the last would stick out
+        axes.get_xticklabels()[-1].set_horizontalalignment("right")
 
 
-def _bar_width(canvas: Canvas, count: int) -> float:
+def _bar_width(room: float, count: int) -> float:
     """In buckets: few bars are no walls."""
-    slot = (canvas.width - _SIDES["left"] - _SIDES["right"]) / max(count, 1)
-    return min(0.78, _WIDEST_BAR / slot)
+    return min(0.78, _WIDEST_BAR * max(count, 1) / room)
 
 
-def _value_axis(axes: Axes, text: Callable[[float], str], *, whole: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def _ticks(highest: float, *, whole: bool) -> list[float]:
+    """Round numbers from nothing up to `highest`."""
+    from matplotlib.ticker import MaxNLocator
 
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=2, integer=whole))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(round(value, 9))))
+    found = MaxNLocator(nbins=4, min_n_ticks=2, integer=whole).tick_values(0, highest)
+    return [round(float(tick), 9) for tick in found if 0 <= tick <= highest]
 
 
 def _grid(axes: Axes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frugal_chains.money import NANOS_PER_USD
-from frugal_chains.report.html._chart import Chart, both, dot
+from frugal_chains.report.html._chart import Chart, both, dot, text_width
 from frugal_chains.report.html._facts import (
     ModelLatency,
     Percentiles,
@@ -15,7 +15,7 @@ from frugal_chains.report.html._facts import (
     WaterfallStep,
 )
 from frugal_chains.report.html._figure import COLOURS, Canvas
-from frugal_chains.report.html._text import Money, chart_name, name, seconds
+from frugal_chains.report.html._text import Money, chart_name, name, seconds, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ _ROW: Final = {False: 34, True: 48}
 """The height of one, by whether it is narrow: there its name stands above it."""
 _NAMES: Final = {False: 236, True: 10}
 """Room for names beside rows."""
-_AMOUNTS: Final = 78
+_LEAST_AMOUNTS: Final = 78
 _NARROW_CHARS: Final = 34
 _LEAST_S: Final = 1e-3
 _WHOLE: Final = ("baseline", "bill")
@@ -45,11 +45,17 @@ def waterfall_chart(facts: WaterfallFacts, money: Money, label: str) -> Chart:
     """Bars from left to right, one below the other: each starts where the one above ended."""
     bars = list(_bars(facts.steps))
     rows = len(bars)
+    amounts = [_amount(bar.step, money) for bar in bars]
+    room = max(_LEAST_AMOUNTS, *map(text_width, amounts))
 
     def draw(canvas: Canvas) -> None:
-        axes = canvas.axes(left=_NAMES[canvas.narrow], right=_AMOUNTS, top=6, bottom=6)
-        for row, bar in enumerate(bars):
-            _draw_step(canvas, axes, row, bar, money)
+        axes = canvas.axes(left=_NAMES[canvas.narrow], right=room, top=6, bottom=6)
+        for row, (bar, amount) in enumerate(zip(bars, amounts, strict=True)):
+            axes.annotate(amount, (1, row), xycoords=axes.get_yaxis_transform(),
+                          xytext=(room - 4, 0), textcoords="offset points", va="center",
+                          ha="right", annotation_clip=False,
+                          color=COLOURS["muted" if bar.step.nanos is None else "ink"])  # fmt: skip
+            canvas.tip(_draw_step(canvas, axes, row, bar), f"{name(bar.step.label)}: {amount}")
         ends = [0.0, *(bar.start for bar in bars), *(bar.end for bar in bars)]
         axes.set_xlim(min(ends), max(ends) or 1)
         axes.set_ylim(rows - 0.5, -0.5)
@@ -71,23 +77,24 @@ def _bars(steps: Sequence[WaterfallStep]) -> Iterator[_Bar]:
         yield _Bar(step, start, at)
 
 
-def _draw_step(canvas: Canvas, axes: Axes, row: int, bar: _Bar, money: Money) -> None:
+def _amount(step: WaterfallStep, money: Money) -> str:
+    return money.text(step.nanos) if step.kind in _WHOLE else money.signed(step.nanos)
+
+
+def _draw_step(canvas: Canvas, axes: Axes, row: int, bar: _Bar) -> object:
+    """The part of the chart that stands for the step."""
     step, whole = bar.step, bar.step.kind in _WHOLE
-    amount = money.text(step.nanos) if whole else money.signed(step.nanos)
     if step.nanos is None:
         part: object = dot(axes, bar.start, row, "muted", 7)
     else:
         colour = "base" if whole else "good" if step.nanos > 0 else "bad"
         (part,) = axes.barh(row, bar.end - bar.start, left=bar.start, height=0.52,
                             color=COLOURS[colour], clip_on=False)  # fmt: skip
-    canvas.tip(part, f"{name(step.label)}: {amount}")
     if row and not whole:
         axes.plot([bar.start] * 2, [row - 1, row], color=COLOURS["muted"], linewidth=0.8,
                   linestyle=(0, (2, 2)), zorder=0)  # fmt: skip
     _row_name(canvas, axes, row, step.label)
-    axes.annotate(amount, (1, row), xycoords=axes.get_yaxis_transform(), xytext=(_AMOUNTS - 4, 0),
-                  textcoords="offset points", va="center", ha="right", annotation_clip=False,
-                  color=COLOURS["muted" if step.nanos is None else "ink"])  # fmt: skip
+    return part
 
 
 def _row_name(canvas: Canvas, axes: Axes, row: int, text: str) -> None:
@@ -104,25 +111,26 @@ def _row_name(canvas: Canvas, axes: Axes, row: int, text: str) -> None:
 def latency_chart(models: Sequence[ModelLatency], label: str) -> Chart:
     """For each model a line from its median to its 99th percentile, first token above, whole answer
     below; the axis is logarithmic."""
-    rows = len(models)
+    rows, names = len(models), told_apart([(each.provider, each.model) for each in models])
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.axes(left=_NAMES[canvas.narrow], right=16, top=6, bottom=26)
         axes.set_xscale("log")
-        for row, model in enumerate(models):
+        for row, (model, called) in enumerate(zip(models, names, strict=True)):
             middle = row + (0.1 if canvas.narrow else 0)
             shift = 0.13 if model.first else 0
-            who = name(model.model)
+            who = name(called)
             if model.first:
                 _draw_times(canvas, axes, middle - shift, model.first, "c1", f"{who}, first token")
             _draw_times(canvas, axes, middle + shift, model.whole, "c0", f"{who}, whole answer")
-            _row_name(canvas, axes, row, model.model)
+            _row_name(canvas, axes, row, called)
         axes.set_ylim(rows - 0.5, -0.5)
         axes.set_yticks([])
         _seconds_axis(axes, models)
 
     heights = {narrow: rows * row + 32 for narrow, row in _ROW.items()}
-    legend = (("c1", "to the first token"), ("c0", "to the end of the answer"))
+    first = [("c1", "to the first token")] if any(model.first for model in models) else []
+    legend = (*first, ("c0", "to the end of the answer"))
     return both(draw, label, height=heights[False], narrow_height=heights[True], legend=legend)
 
 

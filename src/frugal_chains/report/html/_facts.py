@@ -46,10 +46,23 @@ class WaterfallFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeverOption:
+    """A lever that would do on a condition of which a ledger knows nothing."""
+
+    condition: str
+    """The beginning of a sentence: `If ... can wait`."""
+    saving_nanos: int
+    """At most, over `period`."""
+    period: str = "a month"
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeverFacts:
     """What would save most next."""
 
     title: str
+    """Empty: there is no lever whose saving is sure."""
     text: str
     """Why, and on what the figure stands."""
     saving_nanos: int | None
@@ -60,6 +73,15 @@ class LeverFacts:
     period: str = "a month"
     command: str = ""
     """What to type next."""
+    also: tuple[LeverOption, ...] = ()
+    """Levers that would save something on a condition, the most first."""
+    notes: tuple[str, ...] = ()
+    """Sentences below it: what the figures stand on, what could not be told."""
+
+    @property
+    def told(self) -> bool:
+        """Whether there is any lever to tell of."""
+        return bool(self.title or self.also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Mapping
+from errno import EISDIR
 from hashlib import sha256
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
@@ -43,22 +44,41 @@ def html_page(p: PageFacts) -> str:
 
 
 def write_page(path: str | os.PathLike[str], page: str) -> None:
-    """Put the page at `path`, whole or not at all; what stood there is replaced.
+    """Put the page at `path`, whole or not at all; what stood there is replaced, and the file that
+    a link leads to. What is no file (a pipe, `/dev/stdout`) is written to as it is.
 
     Raises:
         FrugalError: it cannot be written there.
     """
     target = Path(path)
     try:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.",
-            delete=False,
-        ) as file:  # fmt: skip
-            file.write(page)
-        os.chmod(file.name, 0o666 & ~_umask())
-        os.replace(file.name, target)
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            target.write_text(page, encoding="utf-8", newline="\n")
+        else:
+            _replace(Path(os.path.realpath(target)), page)
     except OSError as error:
-        raise FrugalError(f"the report cannot be written to {target}: {error.strerror}") from error
+        raise FrugalError(
+            f"the report cannot be written to {path}: {error.strerror or error}. Name another file "
+            "with --html, in a folder that this process may write to and that has room for it."
+        ) from error
+
+
+def _replace(target: Path, page: str) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.",
+        delete=False,
+    ) as file:  # fmt: skip
+        new = Path(file.name)
+        try:
+            file.write(page)
+            file.close()
+            new.chmod(0o666 & ~_umask())
+            new.replace(target)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
 
 
 def _umask() -> int:
@@ -106,6 +126,7 @@ def _resource(file: str) -> str:
 def _names(p: PageFacts, money: _text.Money) -> Mapping[str, Any]:
     """What the template knows beside the charts."""
     style, total = _resource("page.css"), p.report.total
+    caches, latencies = told_caches(p.report.caches), p.scan.latencies[:LATENCY_MODELS]
     known = known_cost_usd(total)
     return {
         "p": p,
@@ -117,9 +138,11 @@ def _names(p: PageFacts, money: _text.Money) -> Mapping[str, Any]:
         "bill_exact": "" if known is None else _text.exact(total.nanos),
         "per_operation": _per_operation(total),
         "tables": [table_rows(table) for table in p.tables if table.rows],
-        "caches": told_caches(p.report.caches),
+        "caches": caches,
+        "cache_names": _text.told_apart([(each.provider, each.model) for each in caches]),
         "budgets": [budget_row(spend, p.made_at, money) for spend in p.budgets],
-        "latencies": p.scan.latencies[:LATENCY_MODELS],
+        "latencies": latencies,
+        "latency_names": _text.told_apart([(each.provider, each.model) for each in latencies]),
         "features": any(request.feature for request in p.scan.dearest),
         "scanned": _says.scanned_says(p.scan),
         "says": _sentences(p, money),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
 from frugal_chains.budgets import Budget
-from frugal_chains.ledger import Ledger, Totals
+from frugal_chains.ledger import EffectTotals, Ledger, PeriodBooks, Totals
 from frugal_chains.pricing import PriceBook
 from frugal_chains.report._cache import CACHE_DAYS, CACHES, recent_since
 from frugal_chains.report._facts import (
@@ -25,7 +25,8 @@ from frugal_chains.report._facts import (
     grouping,
     report_facts,
 )
-from frugal_chains.report.alerts import Thresholds, alert_facts, find_alerts
+from frugal_chains.report._newest import newest_since
+from frugal_chains.report.alerts import DAY_MODELS, Thresholds, alert_facts, find_alerts
 from frugal_chains.report.html._budgets import budget_spends
 from frugal_chains.report.html._facts import (
     LeverFacts,
@@ -35,6 +36,8 @@ from frugal_chains.report.html._facts import (
 )
 from frugal_chains.report.html._scan import Scan
 from frugal_chains.report.html._series import bill_series, cached_series, event_series, unit_of
+from frugal_chains.report.html._waterfall import waterfall_of
+from frugal_chains.savings import Waterfall
 
 MOST_SCANNED: Final = 100_000
 """Attempts that are read one by one: a few seconds."""
@@ -43,14 +46,14 @@ MOST_TAGS: Final = 8
 _TAGS_FIRST: Final = (PREFERRED_TAG, "tenant", "team", "user", "customer")
 _SERVED: Question = ("provider", "model")
 _PURPOSES: Question = ("purpose",)
-_DAY_MODELS: Question = ("day", "model")
 _DAY_EVENTS: Question = ("day", "status", "error_kind")
 _HOURS: Final = (("hour", "model"), ("hour", "status", "error_kind"))
 _ROWS: Final = 15
 _BASE: Final[tuple[Question, ...]] = (
-    WHOLE, MODELS, DAYS, REASONS, OUTCOMES, CACHES, _SERVED, _PURPOSES, _DAY_MODELS, _DAY_EVENTS,
+    WHOLE, MODELS, DAYS, REASONS, OUTCOMES, CACHES, _SERVED, _PURPOSES, DAY_MODELS, _DAY_EVENTS,
 )  # fmt: skip
 _DEFAULTS: Final = Thresholds()
+Savings = Callable[[PeriodBooks], Waterfall | None]
 
 
 def page_facts(
@@ -62,6 +65,7 @@ def page_facts(
     book: PriceBook | None = None,
     budgets: Sequence[Budget] = (),
     waterfall: WaterfallFacts | None = None,
+    savings: Savings | None = None,
     lever: LeverFacts | None = None,
     limits: Thresholds = _DEFAULTS,
     most_scanned: int = MOST_SCANNED,
@@ -69,14 +73,17 @@ def page_facts(
     """Everything about the attempts in `[since, until)`.
 
     Args:
-        ledger: May be opened to be read only, and written by others meanwhile: then single
-            attempts may be of a later moment than the sums.
+        ledger: May be opened to be read only, and written by others meanwhile. Sums, charts, alerts
+            and the waterfall are of one moment; single attempts, budgets and the days of caches may
+            be of a later one.
         now: Aware, UTC: it stands on the page, and budgets are told as of now.
         since: None: from the beginning.
         until: None: to the end.
         book: For what a low share of the prompt cache costs; None: that is not told.
         budgets: As the application has them: a ledger keeps no limits.
         waterfall: What the levers saved.
+        savings: Reads it in one moment with the sums, such as `period_waterfall`; None: as
+            `waterfall` says.
         lever: What would save most next.
         limits: When a figure is an alert.
         most_scanned: Attempts read one by one, for latencies and repeated requests: the newest.
@@ -85,20 +92,28 @@ def page_facts(
         LedgerError: the ledger cannot be read.
     """
     tags, more = _tags(ledger)
-    asked = (*_BASE, *tags)
-    answers = dict(zip(asked, ledger.totals_together(asked, since, until), strict=True))
-    report = _report(ledger, answers, since, until, book)
+    unit = unit_of(_days(ledger.totals(DAYS, since, until)))
+    hours = _HOURS if unit == "hour" else ()
+    answers, effects, saved = ledger.read_period(
+        lambda books: (
+            {by: books.totals(by) for by in (*_BASE, *tags, *hours)},
+            books.effect_totals(("lever",)),
+            None if savings is None else savings(books),
+        ),
+        since,
+        until,
+    )
+    report = _report(ledger, answers, effects, since, until, book)
     report = replace(report, tables=_tables(answers, tags))
-    unit = unit_of(report.days)
-    by_model, by_event, period = answers[_DAY_MODELS], answers[_DAY_EVENTS], report.days
+    by_model, by_event, period = answers[DAY_MODELS], answers[_DAY_EVENTS], report.days
     if unit == "hour":
-        by_model, by_event = ledger.totals_together(_HOURS, since, until)
-        hours = [line.key["hour"] for line in by_model]
-        period = (min(hours), max(hours)) if hours else None
+        by_model, by_event = (answers[by] for by in _HOURS)
+        times = [line.key["hour"] for line in by_model]
+        period = (min(times), max(times)) if times else None
     scan = _scan(ledger, answers[DAYS], since, until, most=most_scanned)
     spends = budget_spends(ledger, budgets, now=now)
     judged = alert_facts(
-        report, now=now, days=answers[_DAY_MODELS], budgets=spends, repeats=scan.repeats
+        report, now=now, days=answers[DAY_MODELS], budgets=spends, repeats=scan.repeats
     )
     return PageFacts(
         made_at=now,
@@ -111,7 +126,7 @@ def page_facts(
         scan=scan,
         budgets=spends,
         budgets_given=bool(budgets),
-        waterfall=waterfall,
+        waterfall=waterfall if saved is None else waterfall_of(saved),
         lever=lever,
         alerts=find_alerts(judged, limits),
     )
@@ -120,6 +135,7 @@ def page_facts(
 def _report(
     ledger: Ledger,
     answers: Mapping[Question, Sequence[Totals]],
+    effects: Sequence[EffectTotals],
     since: datetime | None,
     until: datetime | None,
     book: PriceBook | None,
@@ -133,10 +149,15 @@ def _report(
         until=until,
         notes=ledger.estimated_notes(since=since, until=until) if estimated else (),
         waiting=ledger.store.inbox_files(),
-        effects=ledger.effect_totals(since=since, until=until),
+        effects=effects,
         cache_days=ledger.totals(CACHE_DAYS, since=recent, until=until) if recent else (),
         book=book,
     )
+
+
+def _days(lines: Sequence[Totals]) -> tuple[str, str] | None:
+    days = [line.key["day"] for line in lines]
+    return (min(days), max(days)) if days else None
 
 
 def _tags(ledger: Ledger) -> tuple[tuple[Question, ...], tuple[str, ...]]:
@@ -167,40 +188,7 @@ def _scan(
     most: int,
 ) -> ScanFacts:
     scan = Scan()
-    start = _newest_since(ledger, days, since, until, most=most)
+    start = newest_since(ledger, days, since, until, most=most)
     if days:
         scan.read(islice(ledger.attempts(since=start, until=until), most))
     return scan.facts(of=sum(line.attempts for line in days))
-
-
-def _newest_since(
-    ledger: Ledger,
-    days: Sequence[Totals],
-    since: datetime | None,
-    until: datetime | None,
-    *,
-    most: int,
-) -> datetime | None:
-    """From when on there are at most so many attempts: whole days, or hours of the last day. Of a
-    last hour with more, the first are read."""
-    if sum(line.attempts for line in days) <= most:
-        return since
-    fits = _fitting(days, "day", most)
-    if fits is None:
-        last = datetime.fromisoformat(days[-1].key["day"]).replace(tzinfo=UTC)
-        start = last if since is None else max(last, since)
-        hours = ledger.totals(("hour",), since=start, until=until)
-        fits = _fitting(hours, "hour", most) or hours[-1].key["hour"]
-    found = datetime.fromisoformat(fits + ":00" * ("T" in fits)).replace(tzinfo=UTC)
-    return found if since is None else max(found, since)
-
-
-def _fitting(lines: Sequence[Totals], unit: str, most: int) -> str | None:
-    """The earliest day or hour from which on no more than `most` follow."""
-    found, count = None, 0
-    for line in reversed(lines):
-        count += line.attempts
-        if count > most:
-            break
-        found = line.key[unit]
-    return found

@@ -9,12 +9,15 @@ from typing import Any, Final
 from frugal_chains.ledger import Totals
 from frugal_chains.report._cache import MIN_ATTEMPTS, ModelCache
 from frugal_chains.report._facts import Table, summed
+from frugal_chains.report._money import share_text
 from frugal_chains.report._terminal_cache import MAX_MODELS
 from frugal_chains.report.alerts import BudgetSpend
 from frugal_chains.report.alerts._pace import projected_nanos, spent_at
 from frugal_chains.report.html import _says, _text
 
 NONE_TEXT: Final = "(none)"
+_TIMES: Final = 10
+"""Of a limit: from here on percents say less."""
 
 
 def told_caches(caches: Sequence[ModelCache]) -> list[ModelCache]:
@@ -59,5 +62,14 @@ def budget_row(spend: BudgetSpend, now: datetime, money: _text.Money) -> Mapping
     )
     share = spend.spent_nanos / spend.limit_nanos if spend.limit_nanos else float(over)
     return {
-        "spend": spend, "share": share, "passed": passed, "bad": over or bool(ends), "says": says,
+        "spend": spend, "share": share, "share_text": _of_limit(spend), "passed": passed,
+        "bad": over or bool(ends), "says": says,
     }  # fmt: skip
+
+
+def _of_limit(spend: BudgetSpend) -> str:
+    """A share that may be more than the whole."""
+    spent, limit = spend.spent_nanos, spend.limit_nanos
+    if spent <= limit or not limit:
+        return share_text(spent, limit)
+    return f"{spent / limit:,.0f} times" if spent >= _TIMES * limit else f"{spent / limit:,.0%}"

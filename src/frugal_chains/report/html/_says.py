@@ -9,7 +9,7 @@ from frugal_chains.report._terminal_cache import drop_text
 from frugal_chains.report.alerts import BudgetSpend
 from frugal_chains.report.html._facts import PageFacts, ScanFacts
 from frugal_chains.report.html._series import PARTS
-from frugal_chains.report.html._text import Money, long_bucket, name, seconds, time
+from frugal_chains.report.html._text import Money, name, seconds, that, time
 
 
 def bill_says(p: PageFacts, money: Money) -> str:
@@ -18,7 +18,7 @@ def bill_says(p: PageFacts, money: Money) -> str:
     first = p.bill.names[0]
     return (
         f"By {p.unit} and model. The dearest {p.unit} was "
-        f"{long_bucket(p.bill.buckets[most], p.unit)} with {money.text(sums[most])}; "
+        f"{that(p.bill.buckets[most], p.unit)} with {money.text(sums[most])}; "
         f"{name(first)} is {share_text(sum(v or 0 for v in p.bill.values[0]), sum(sums))} of the "
         "bill."
     )
@@ -67,8 +67,8 @@ def events_says(p: PageFacts) -> str:
     first = p.events.names[0]
     return (
         f"{total:,} of {attempts:,} attempts ({share_text(total, attempts)}) failed or were given "
-        f"up, most of them by {name(first)} ({sum(v or 0 for v in p.events.values[0]):,}). The "
-        f"worst {p.unit} was {long_bucket(p.events.buckets[most], p.unit)} with {sums[most]:,}."
+        f"up, the most by {name(first)} ({sum(v or 0 for v in p.events.values[0]):,}). The "
+        f"worst {p.unit} was {that(p.events.buckets[most], p.unit)} with {sums[most]:,}."
     )
 
 

@@ -3,6 +3,7 @@ the template, which escapes."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,6 +18,8 @@ CHART_CHARS: Final = 32
 _STEPS: Final = ((10_000_000_000, 2), (100_000_000, 4), (1_000_000, 6))
 """Nano-USD of the bill from which so many decimals are enough."""
 _MOST_DECIMALS: Final = 9
+_MOST_MINUTES: Final = 120
+_AXIS_UNITS: Final = ((10**9, "B"), (10**6, "M"))
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # fmt: skip
 
@@ -56,9 +59,10 @@ def about(nanos: int) -> str:
 
 
 def axis_money(usd: float) -> str:
-    """A round number at an axis: `$0`, `$2.5`, `$0.00002`, `$1,200`."""
-    digits = f"{abs(usd):,.9f}".rstrip("0").rstrip(".")
-    return f"{'-' if usd < 0 else ''}${digits}"
+    """A round number at an axis: `$0`, `$2.5`, `$0.00002`, `$1,200`, `$1.5M`."""
+    size, unit = next((each for each in _AXIS_UNITS if abs(usd) >= each[0]), (1, ""))
+    digits = f"{abs(usd) / size:,.9f}".rstrip("0").rstrip(".")
+    return f"{'-' if usd < 0 else ''}${digits}{unit}"
 
 
 def name(text: str, most: int = NAME_CHARS) -> str:
@@ -67,22 +71,35 @@ def name(text: str, most: int = NAME_CHARS) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
+def told_apart(models: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of models, by provider and model: with the provider where several serve one."""
+    counts = Counter(model for _, model in models)
+    return [
+        f"{model or '(no model)'} ({provider or 'no provider'})" if counts[model] > 1 else model
+        for provider, model in models
+    ]
+
+
 def chart_name(text: str) -> str:
     return name(text, CHART_CHARS)
 
 
 def seconds(value: float) -> str:
-    """`85 ms`, `1.24 s`, `2 min 5 s`."""
+    """`<1 ms`, `85 ms`, `1.24 s`, `2 min 5 s`, `3 h 20 min`."""
     if value < 0.9995:
-        return f"{value * 1000:.0f} ms"
+        return f"{value * 1000:.0f} ms" if value >= 0.0005 or not value else "<1 ms"
     if value < 99.95:
         return f"{value:.3g} s"
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes:,} min {rest} s"
+    if minutes < _MOST_MINUTES:
+        return f"{minutes:,} min {rest} s"
+    hours, minutes = divmod(round(value / 60), 60)
+    return f"{hours:,} h {minutes} min"
 
 
-def bucket(text: str, unit: Unit) -> str:
-    """`20 Nov`, `15:00`, `Nov 2026`, `2026`, as an axis has them."""
+def bucket(text: str, unit: Unit, *, years: bool = False) -> str:
+    """`20 Nov`, `15:00`, `Nov 2026`, `2026`, as an axis has them; `20 Nov 26` where `years` is
+    set."""
     if unit == "hour":
         return f"{text[-2:]}:00"
     if unit == "year":
@@ -90,12 +107,17 @@ def bucket(text: str, unit: Unit) -> str:
     if unit == "month":
         return f"{_MONTHS[int(text[5:7]) - 1]} {text[:4]}"
     day = date.fromisoformat(text)
-    return f"{day.day} {_MONTHS[day.month - 1]}"
+    return f"{day.day} {_MONTHS[day.month - 1]}{f' {day:%y}' if years else ''}"
 
 
 def long_bucket(text: str, unit: Unit) -> str:
     """In full, as a table has them."""
     return {"hour": f"{text.replace('T', ' ')}:00", "week": f"week of {text}"}.get(unit, text)
+
+
+def that(text: str, unit: Unit) -> str:
+    """A bucket in a sentence that has named the unit: `the dearest week was ...`."""
+    return f"that of {text}" if unit == "week" else long_bucket(text, unit)
 
 
 def time(at: datetime) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from errno import ENOSPC
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,12 +26,14 @@ from frugal_chains.ledger import Attempt
 from frugal_chains.pricing import Unpriced
 from frugal_chains.report.html import (
     LeverFacts,
+    LeverOption,
     WaterfallFacts,
     WaterfallStep,
     html_page,
     write_page,
 )
 from frugal_chains.usage import Usage
+from tests.core.ledger.children import without_root
 from tests.core.report.html.pages import NOW, Page, facts_of, page_of
 from tests.core.report.sample_books import attempt, sample
 
@@ -274,7 +280,7 @@ def test_only_attempts_without_a_price() -> None:
     ("books", "what"),
     [
         (sample, "Waterfall no lever has reported"),
-        (sample, "Next lever not asked for: frugal whatif"),
+        (sample, "Next lever not replayed: frugal whatif"),
         (sample, "Budgets none was given."),
         (sample, "Dearest and repeated requests no request has a fingerprint"),
         (errors, "Prompt caches no attempt read anything from one."),
@@ -304,6 +310,94 @@ def test_the_first_moment_of_a_budget() -> None:
     first = datetime(2026, 11, 1, tzinfo=UTC)
     text = Page(page_of(sample(), now=first, budgets=(Budget.usd(5, per="month"),))).text
     assert "month $3.4878 of $5.0000, 69.8%" in text
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [("3.487786362", "100%"), ("1", "349%"), ("0.1", "35 times")]
+)
+def test_a_budget_that_is_used_up_says_by_how_much(limit: str, said: str) -> None:
+    # $3.487786362 were spent.
+    budgets = (Budget.usd(limit, per="month", on_exceeded="warn"),)
+    assert f", {said} " in Page(page_of(sample(), budgets=budgets)).text
+
+
+_DIGIT = 7.0
+"""Units of the view box that a digit takes, at least."""
+
+
+@pytest.mark.parametrize("nanos", [3, 999_999_999_999_999])
+def test_amounts_have_room_beside_charts(nanos: int) -> None:
+    ends = [WaterfallStep(label=kind, nanos=nanos * 20, kind=kind) for kind in ("baseline", "bill")]
+    page = page_of(
+        [attempt(nanos=nanos) for _ in range(20)], waterfall=WaterfallFacts(steps=tuple(ends))
+    )
+    charts = re.findall(r'<svg viewBox="0 0 (?:960|340) .*?</svg>', page, re.DOTALL)
+    assert len(charts) == 4
+    for chart in charts:
+        labels = re.findall(r'<text x="([\d.]+)"[^>]*"end"[^>]*>([^<]+)', chart)
+        assert all(_DIGIT * len(text) <= float(x) for x, text in labels)
+        bars = re.findall(r'd="M \d+ [\d.]+ L ([\d.]+) [^"]*" class="f-base"', chart)
+        amounts = [(float(x), text) for x, text in labels if text.startswith("$")]
+        for bar in map(float, bars):  # beside the waterfall's bars: where these end
+            assert all(bar <= x - _DIGIT * len(text) for x, text in amounts)
+
+
+def test_weeks_of_two_years_name_the_year() -> None:
+    rows = [attempt(day=-400, nanos=5), attempt(nanos=7)]  # 2025-09-27 and 2026-11-01, Sundays
+    page = page_of(rows)
+    assert ">26 Oct 26</text>" in page
+    assert "The dearest week was that of 2026-10-26 with $0.000000007;" in Page(page).text
+
+
+def test_a_model_of_two_providers_is_told_apart() -> None:
+    cached = Usage(input_tokens=2_000, cache_read_tokens=1_000)
+    rows = [
+        attempt(provider=provider, model=model, latency_s=1.0, usage=cached)
+        for provider, model in (("openai", "gpt-4o"), ("azure", "gpt-4o"), ("openai", "o3"))
+    ]
+    page = page_of(rows)
+    text = Page(page).text
+    for said in ("gpt-4o (openai)", "gpt-4o (azure)"):
+        assert page.count(f">{said}</text>") == 2  # wide and narrow
+        assert text.count(said) >= 4  # and in two tables
+    assert "o3 (openai)" not in text
+
+
+def test_a_chart_without_first_tokens_has_no_legend_of_them() -> None:
+    assert "to the first token" not in Page(page_of([attempt(latency_s=2.0)])).text
+    page = page_of([attempt(latency_s=2.0, first_token_s=0.5)])
+    assert "to the first token" in Page(page).text
+
+
+# -- the next lever ----------------------------------------------------------------------------
+
+
+OPTION = LeverOption(
+    condition="If <b>mini</b> can answer faq", saving_nanos=10**9, command="frugal whatif"
+)
+
+
+def test_a_lever_that_is_sure_and_one_on_a_condition() -> None:
+    lever = replace(LEVER, also=(OPTION,), notes=("Modelled.",))
+    text = Page(page_of(sample(), lever=lever)).text
+    assert "What would save most next: prompt cache $1.0000 a month" in text
+    assert "If <b>mini</b> can answer faq: at most $1.0000 a month. frugal whatif" in text
+    assert "Modelled." in text
+
+
+def test_a_lever_on_a_condition_alone() -> None:
+    lever = LeverFacts(title="", text="None for sure: x.", saving_nanos=None, also=(OPTION,))
+    page = Page(page_of(sample(), lever=lever))
+    assert "What would save most next" in page.headings
+    assert "None for sure: x." in page.text
+    assert "How much is not known" not in page.text
+
+
+def test_no_lever_at_all_is_left_out_with_its_reason() -> None:
+    lever = LeverFacts(title="", text="None for sure: too few.", saving_nanos=None)
+    page = Page(page_of(sample(), lever=lever))
+    assert "What would save most next" not in page.headings
+    assert "Next lever None for sure: too few." in page.text
 
 
 def test_the_waterfall_says_what_is_unknown() -> None:
@@ -359,6 +453,51 @@ def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FrugalError, match=r"cannot be written to .*out.html: No such file"):
         write_page(tmp_path / "none" / "out.html", "x")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FrugalError, match="Is a directory"):
+        write_page(tmp_path, "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_to() -> None:
+    folder = Path(tempfile.mkdtemp())  # pytest's own may not be looked into by others
+    folder.chmod(0o555)
+    try:
+        with without_root(), pytest.raises(FrugalError, match=r"Permission denied.*--html"):
+            write_page(folder / "out.html", "x")
+    finally:
+        folder.chmod(0o700)
+        folder.rmdir()
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.html"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(FrugalError, match="No space left on device"):
+        write_page(path, "new")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["out.html"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_device_is_written_to_and_stays_one() -> None:
+    with pytest.raises(FrugalError, match="No space left on device"):
+        write_page("/dev/full", "x" * 10_000)
+    assert not os.path.isfile("/dev/full")
+
+
+def test_the_file_that_a_link_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out.html").symlink_to(tmp_path / "real.html")
+    write_page(tmp_path / "out.html", "new")
+    assert (tmp_path / "out.html").is_symlink()
+    assert (tmp_path / "real.html").read_text() == "new"
 
 
 def test_made_at_is_on_the_page() -> None:

@@ -23,7 +23,7 @@ from frugal_chains.report.html import (
 from frugal_chains.report.html._scan import percentiles
 from frugal_chains.report.html._series import bill_series, buckets_between, unit_of
 from frugal_chains.report.html._text import Money, about, axis_money, name, seconds
-from frugal_chains.savings import Step, Waterfall
+from frugal_chains.savings import Step, Waterfall, period_waterfall
 from frugal_chains.usage import Usage
 from tests.core.report.html.pages import NOW, facts_of
 from tests.core.report.sample_books import attempt, sample
@@ -256,7 +256,16 @@ def test_amounts(bill: int, nanos: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "text"), [(0, "$0"), (2.5, "$2.5"), (2e-05, "$0.00002"), (1200, "$1,200"), (-3, "-$3")]
+    ("usd", "text"),
+    [
+        (0, "$0"),
+        (2.5, "$2.5"),
+        (2e-05, "$0.00002"),
+        (1200, "$1,200"),
+        (-3, "-$3"),
+        (4_500_000, "$4.5M"),
+        (-2e9, "-$2B"),
+    ],
 )
 def test_amounts_at_an_axis(usd: float, text: str) -> None:
     assert axis_money(usd) == text
@@ -275,7 +284,15 @@ def test_unknown_is_not_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0849, "85 ms"), (0.9996, "1 s"), (1.236, "1.24 s"), (125.4, "2 min 5 s")],
+    [
+        (0, "0 ms"),
+        (0.0002, "<1 ms"),
+        (0.0849, "85 ms"),
+        (0.9996, "1 s"),
+        (1.236, "1.24 s"),
+        (125.4, "2 min 5 s"),
+        (172_845, "48 h 1 min"),
+    ],
 )
 def test_seconds(value: float, text: str) -> None:
     assert seconds(value) == text
@@ -330,6 +347,30 @@ def test_a_bill_of_nothing_but_unpriced_attempts_is_not_known() -> None:
     shown = waterfall_of(Waterfall(attempts=2, unpriced=2))
     assert {step.nanos for step in shown.steps} == {None}
     assert shown.gap_nanos is None
+
+
+@pytest.mark.parametrize("days", [1, 5])
+def test_sums_are_of_one_moment_while_others_write(
+    days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is recorded between two readings: charts, tables, alerts and the waterfall of one
+    page agree."""
+    read = Ledger.read_period
+
+    def read_and_write(ledger: Ledger, *arguments: Any) -> Any:
+        found = read(ledger, *arguments)
+        ledger.record(attempt(nanos=10**12, status="error", tags={"feature": "late"}))
+        return found
+
+    monkeypatch.setattr(Ledger, "read_period", read_and_write)
+    rows = [attempt(day=n % days, nanos=7, tags={"feature": "a"}) for n in range(30)]
+    facts = facts_of(rows, savings=period_waterfall)
+    assert facts.report.total.nanos == sum(facts.bill.sums) == 30 * 7
+    assert [sum(row.nanos for row in table.rows) for table in facts.tables] == [210, 210]
+    assert facts.waterfall is not None
+    assert facts.waterfall.steps[-1].nanos == 210
+    assert not facts.events.names
+    assert not facts.alerts
 
 
 def test_only_the_period_asked_for() -> None:
