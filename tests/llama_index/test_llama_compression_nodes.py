@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from llama_index.core import Document, MockEmbedding
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -210,6 +210,26 @@ def _nodes(draw: st.DrawFn) -> NodeWithScore:
     ))  # fmt: skip
 
 
+_HIDDEN = [  # the second text stands in the prompt as metadata alone, which are not cut
+    NodeWithScore(node=TextNode(text="")),
+    NodeWithScore(node=TextNode(
+        text=WORDS[0],
+        text_template="{metadata_str}",
+        metadata={"a": WORDS[0], "b": WORDS[0]},
+    )),
+]  # fmt: skip
+_TAGGED = [  # "></" is one token where no text stands between the tags
+    NodeWithScore(node=TextNode(text=f"{WORDS[0]} {WORDS[0]}")),
+    NodeWithScore(node=TextNode(
+        text=" ".join([*[WORDS[0]] * 4, "Z" * 30]),
+        text_template="<doc {metadata_str}>{content}</doc>",
+        metadata={"a": WORDS[0]},
+    )),
+]  # fmt: skip
+
+
+@example(nodes=_HIDDEN, budget=13, query="")
+@example(nodes=_TAGGED, budget=79, query="")
 @given(nodes=st.lists(_nodes(), max_size=5), budget=st.integers(1, 120), query=st.sampled_from([
     "", QUERY, "coins",
 ]))  # fmt: skip
@@ -221,6 +241,33 @@ def test_the_budget_holds_for_what_the_prompt_will_hold(
     assert tokens(content(ours)) <= budget
     old = {n.node_id: n.text for n in nodes}
     assert all(set(n.text.split()) <= set(old[n.node_id].split()) for n in kept)
+
+
+@pytest.mark.parametrize(
+    ("template", "label", "tail"),
+    [
+        ("{content}\n{metadata_str}", "", f"\nsays: {ANSWER}"),
+        ("{metadata_str}\n{content}", f"says: {ANSWER}\n", ""),
+        ("<{metadata_str}|{content}>", f"<says: {ANSWER}|", ">"),
+        ("{content}|{metadata_str}|{content}", f"{ANSWER}|says: {ANSWER}|", ""),
+    ],
+)
+def test_metadata_may_say_what_the_text_says(template: str, label: str, tail: str) -> None:
+    from llama_index_frugal.compression._labels import passage_of
+
+    node = TextNode(text=ANSWER, text_template=template, metadata={"says": ANSWER})
+    passage = passage_of(node, "", 1)
+    assert passage is not None
+    assert (passage.text, passage.label, passage.tail) == (ANSWER, label, tail)
+
+
+@pytest.mark.parametrize("text", [ANSWER, "says", ""])
+def test_a_node_whose_template_hides_its_text_passes_as_it_is(text: str) -> None:
+    hidden = NodeWithScore(
+        node=TextNode(text=text, text_template="{metadata_str}", metadata={"says": ANSWER})
+    )
+    kept = compressor(12).postprocess_nodes([hidden, found(1)], query_str=QUERY)
+    assert kept[0] is hidden
 
 
 def test_what_the_engine_writes_counts() -> None:

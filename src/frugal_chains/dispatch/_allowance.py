@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from frugal_chains.compression import ContextBudget, budget_tokens
 from frugal_chains.errors import wordless
-from frugal_chains.pricing import PriceBook, Priced
+from frugal_chains.pricing import PriceBook
 from frugal_chains.tokens import TokenCounter
 from frugal_chains.tracking import shared_prices
 from frugal_chains.usage import Usage
 
 logger = logging.getLogger("frugal_chains.dispatch")
-
-_THOUSAND: Final = Usage(input_tokens=1000, source="estimated")
 
 
 class Allowance:
@@ -51,15 +48,17 @@ class Allowance:
         """The budget for a model of this tier; None: there is none."""
         if self.budget is None:
             return None
-        nanos = self._input_nanos() if self.budget.limit_usd is not None else None
+        nanos = self.input_nanos(1_000) if self.budget.limit_usd is not None else None
         return budget_tokens(self.budget, tier=tier, input_nanos=nanos)
 
-    def _input_nanos(self) -> int | None:
-        """Of a thousand tokens; None where that is not known, or cannot be told."""
+    def input_nanos(self, tokens: int) -> int | None:
+        """Price of so many tokens of fresh input; None where that is not known, or cannot be told.
+        Of a model that costs nothing it is 0."""
+        usage = Usage(input_tokens=tokens, source="estimated")
         try:
             prices = self._prices or shared_prices()
-            price = prices.price(_THOUSAND, model=self.model, provider=self.provider or None)
+            price = prices.price(usage, model=self.model, provider=self.provider or None)
         except Exception as error:
-            logger.warning("a budget in dollars is not held: no price", exc_info=wordless(error))
+            logger.warning("tokens of context have no price", exc_info=wordless(error))
             return None
-        return price.nanos if isinstance(price, Priced) else None
+        return price.nanos

@@ -43,7 +43,7 @@ class Scene:
 
     layout: Layout
     kept: tuple[int, ...]
-    """Ranks at which the cache should have an entry."""
+    """Ranks at which the cache should have an entry, in ascending order."""
     short: CacheTerms
     long: CacheTerms
     short_s: float
@@ -59,12 +59,11 @@ class Scene:
 
     def warm_tokens(self, marks: Sequence[Mark]) -> int:
         """Of this request, that are read from what earlier ones have left."""
-        found = (
-            self.layout.ends[kept]
-            for kept in self.kept
-            if kept < self.layout.stable and any(self.reachable(m.rank, kept) for m in marks)
-        )
-        return max((end for end in found if end >= self.short.min_tokens), default=0)
+        ends, stable, least = self.layout.ends, self.layout.stable, self.short.min_tokens
+        for kept in reversed(self.kept):  # the longest first
+            if kept < stable and any(self.reachable(m.rank, kept) for m in marks):
+                return ends[kept] if ends[kept] >= least else 0
+        return 0
 
     def split(self, marks: Sequence[Mark], *, all_written: bool = False) -> Split:
         """Of this call. `all_written`: the provider writes up to the end, whatever is marked."""

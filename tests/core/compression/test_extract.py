@@ -40,7 +40,7 @@ COUNTS: list[Callable[[str], int]] = [o200k, characters]
 def page(passages: list[Passage], found: Extraction, joiner: str = "\n\n") -> str:
     """What an application would put into its prompt."""
     return joiner.join(
-        passage.label + text
+        passage.label + text + passage.tail
         for passage, text in zip(passages, found.texts, strict=True)
         if text is not None
     )
@@ -76,6 +76,16 @@ def test_what_fits_is_left_as_it_was() -> None:
     assert found.reason == "fits"
     assert found.texts == tuple(passage.text for passage in BRIDGES)
     assert found.tokens_after == found.tokens_before <= 200
+
+
+def test_what_stands_after_a_text_tells_what_it_is_about() -> None:
+    said = [("Hats", "It is of felt."), ("Tower Bridge", "It is of steel."), ("Thames", "It is.")]
+    passages = [Passage(text=text, tail=f"\nabout: {about}") for about, text in said]
+    found = extract("Tower Bridge", passages, budget_tokens=10, count=o200k)
+    assert found.texts == (None, "It is of steel.", None)
+    assert page(passages, found) == "It is of steel.\nabout: Tower Bridge"
+    assert found.tokens_after == o200k(page(passages, found)) <= 10
+    assert sections(passages)[0] == "It is of felt.\nabout: Hats"
 
 
 def test_the_order_of_the_text_stays() -> None:
@@ -268,9 +278,12 @@ TEXTS = st.lists(
 )
 PASSAGES = st.lists(
     st.builds(
-        lambda parts, label: Passage(text="".join(a + b for a, b in parts), label=label),
+        lambda parts, label, tail: Passage(
+            text="".join(a + b for a, b in parts), label=label, tail=tail
+        ),
         TEXTS,
-        st.sampled_from(["", "[1] Title\n", "Source: a.txt\n"]),
+        st.sampled_from(["", "[1] Title\n", "Source: a.txt\n", "<doc>"]),
+        st.sampled_from(["", "</doc>", "\n\nSource: a.txt", " -- Ann"]),
     ),
     max_size=6,
 )

@@ -216,7 +216,7 @@ BRIDGES = [
 
 def page(passages: Sequence[Passage], texts: Sequence[str | None]) -> str:
     pairs = zip(passages, texts, strict=True)
-    return "\n\n".join(passage.label + text for passage, text in pairs if text is not None)
+    return "\n\n".join(each.label + text + each.tail for each, text in pairs if text is not None)
 
 
 def test_words_go_from_the_sentences_that_are_kept() -> None:
@@ -313,10 +313,10 @@ def test_json_keeps_its_form() -> None:
     rate=st.sampled_from([0.3, 0.7, 0.9]),
     whole=st.sampled_from([0, 0.4, 0.7, 1]),
 )
-def test_the_budget_holds_with_labels_and_joiners(
+def test_the_budget_holds_with_labels_tails_and_joiners(
     texts: list[str], budget: int, rate: float, whole: float
 ) -> None:
-    passages = [Passage(text=text, label=f"[{n}] ") for n, text in enumerate(texts)]
+    passages = [Passage(text=text, label=f"[{n}] ", tail=">") for n, text in enumerate(texts)]
     found = extract_then_words(
         "bridge", passages, budget_tokens=budget, count=len, words=by_length, rate=rate, whole=whole
     )

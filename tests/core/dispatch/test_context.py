@@ -421,3 +421,27 @@ def test_patterns_and_joiner_are_those_of_the_application() -> None:
     assert len(kept_texts) > 1
     joined = ("\n" + "-=" * 20 + "\n").join(kept_texts)
     assert found.tokens_after == count(joined, **MODEL).tokens <= 40
+
+
+@pytest.mark.parametrize(
+    ("model", "budget", "nanos_a_token"),
+    [
+        ("gpt-4.1-mini", 20, 400),  # $0.40 a million (openai.com/api/pricing, 2026-11)
+        ("gpt-4o-mini", 20, 150),
+        ("gpt-4o-mini", 10_000, 0),  # nothing had to go
+        ("zeta-9000", 20, None),
+        ("", 20, None),
+    ],
+)
+def test_what_was_kept_out_is_worth_its_fresh_input(
+    model: str, budget: int, nanos_a_token: int | None
+) -> None:
+    text = "The bridge is long. It was built in 1907. Many people like it. " * 5
+    with Ledger.open("memory://") as ledger:
+        ContextCompressor(budget, model=model).compress(
+            "When was the bridge built?", [Passage(text=text)], trackers=[Tracker(ledger)]
+        )
+        (effect,) = ledger.effects()
+    assert effect.kind == "modelled"
+    expected = None if nanos_a_token is None else effect.tokens_saved * nanos_a_token
+    assert effect.net_nanos == expected

@@ -66,9 +66,8 @@ class Page:
     def opening(self, passage: int) -> int:
         """Tokens that the first unit of a passage costs besides its own."""
         if passage not in self._label_tokens:
-            self._label_tokens[passage] = self._count(
-                self._joiner + self._sources[passage].passage.label
-            )
+            found = self._sources[passage].passage
+            self._label_tokens[passage] = self._count(self._joiner + found.shown(""))
         return self._label_tokens[passage]
 
     def texts(self, chosen: Sequence[int]) -> list[str | None]:
@@ -95,9 +94,9 @@ class Page:
         return "".join(parts)
 
     def tokens(self, texts: Sequence[str | None]) -> int:
-        """Of kept texts with their labels, joined as they will stand in the prompt."""
+        """Of kept texts with what stands beside them, joined as they will stand in the prompt."""
         parts = [
-            source.passage.label + text
+            source.passage.shown(text)
             for source, text in zip(self._sources, texts, strict=True)
             if text is not None
         ]

@@ -42,11 +42,11 @@ class Extraction:
     """What is kept of each passage, and why the rest is not."""
 
     texts: tuple[str | None, ...]
-    """By passage, without its label; None: nothing of it is kept."""
+    """By passage, without label and tail; None: nothing of it is kept."""
     kept: tuple[tuple[Span, ...], ...]
     """By passage: where the kept parts stand in its text, in order."""
     tokens_before: int
-    """Of all passages with their labels."""
+    """Of all passages with their labels and tails."""
     tokens_after: int
     budget_tokens: int
     reason: Reason
@@ -70,7 +70,7 @@ def extract(
     Args:
         query: What is asked. Empty: passages are kept from the first on.
         passages: In the order in which they will stand in the prompt.
-        budget_tokens: For all kept texts with their labels and the joiners between them.
+        budget_tokens: For all kept texts with their labels and tails, and the joiners between them.
         count: The tokenizer.
         kind: What the passages are; None: told from each text.
         likeness: Of each of `sections(passages, kind, patterns)` to the query, such as the cosine
@@ -84,7 +84,7 @@ def extract(
     """
     if budget_tokens < 1:
         raise CompressionError(f"budget_tokens is {budget_tokens}; give a budget of 1 or more")
-    whole = joiner.join(passage.label + passage.text for passage in passages)
+    whole = joiner.join(passage.shown(passage.text) for passage in passages)
     before = count(whole) if passages else 0
     if before <= budget_tokens:
         return untouched(passages, budget_tokens, before)

@@ -34,6 +34,17 @@ class Passage:
     label: str = ""
     """What is written before its text to cite it by, such as "[3] Title" and a line break. It is
     kept as it is where anything of the text is kept, and counts in the budget."""
+    tail: str = ""
+    """What is written after its text, such as metadata or a closing tag: kept and counted alike."""
+
+    @property
+    def beside(self) -> str:
+        """All that is written with its text."""
+        return f"{self.label}\n{self.tail}" if self.tail else self.label
+
+    def shown(self, text: str) -> str:
+        """As it will stand in the prompt, where `text` is kept of it."""
+        return self.label + text + self.tail
 
 
 class Source(NamedTuple):
@@ -83,7 +94,7 @@ def units_of(sources: Sequence[Source], patterns: Sequence[re.Pattern[str]] = ()
 
 
 def section_texts(sources: Sequence[Source], units: Sequence[Unit]) -> list[str]:
-    """The text of each section with the label of its passage: what an embedder is given."""
+    """The text of each section with what stands beside it: what an embedder is given."""
     begin: dict[int, Unit] = {}
     end: dict[int, Unit] = {}
     for unit in units:
@@ -92,7 +103,7 @@ def section_texts(sources: Sequence[Source], units: Sequence[Unit]) -> list[str]
     texts = []
     for section, unit in begin.items():
         passage = sources[unit.passage].passage
-        texts.append(passage.label + passage.text[unit.span[0] : end[section].span[1]])
+        texts.append(passage.shown(passage.text[unit.span[0] : end[section].span[1]]))
     return texts
 
 

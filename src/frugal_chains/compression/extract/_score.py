@@ -140,7 +140,7 @@ def prose_scores(query: Query, sources: Sequence[Source], units: Sequence[Unit])
     texts = [_text(sources, unit) for unit in units]
     read = query.read(texts)
     passages = list(dict.fromkeys(unit.passage for unit in units))
-    written = [sources[at].passage.label for at in passages]
+    written = [sources[at].passage.beside for at in passages]
     labels = dict(zip(passages, query.read(written), strict=True))
     labelled = [labels[u.passage].joined(found) for u, found in zip(units, read, strict=True)]
     sections: dict[int, _Read] = {}
@@ -149,7 +149,7 @@ def prose_scores(query: Query, sources: Sequence[Source], units: Sequence[Unit])
         sections[unit.section] = so_far.joined(found)
     of_section = dict(zip(sections, _beside_best(_bm25(sections.values())), strict=True))
     of_unit = _beside_best(_bm25(labelled))
-    titled = {at: _titled(query, sources[at].passage.label) for at in labels}
+    titled = {at: _titled(query, sources[at].passage.beside) for at in labels}
     firsts = {unit.passage: at for at, unit in reversed(list(enumerate(units))) if not unit.path}
     return [
         _SECTION * of_section[unit.section]

@@ -95,7 +95,7 @@ def _check_shares(rate: float, whole: float) -> None:
 
 def _shorter(passages: Sequence[Passage], wide: Extraction) -> list[Passage]:
     return [
-        Passage(text=text or "", label=passage.label)
+        replace(passage, text=text or "")
         for passage, text in zip(passages, wide.texts, strict=True)
     ]
 

@@ -232,6 +232,7 @@ class ContextCompressor:
             exact=self._allowance.exact,
             model=self._allowance.model,
             provider=self._allowance.provider,
+            net_nanos=self._net_nanos(extraction),
             detail={
                 "reason": extraction.reason,
                 "budget_tokens": extraction.budget_tokens,
@@ -241,6 +242,13 @@ class ContextCompressor:
             operation_id=operation_id,
             trackers=trackers,
         )
+
+    def _net_nanos(self, found: Extraction) -> int | None:
+        """What was kept out, as fresh input of one request: what is found for a question is new to
+        the provider's cache, compressed or not. What more a conversation saves that carries it on
+        is not known here. None: `model` is not named, or has no price."""
+        saved = found.tokens_before - found.tokens_after
+        return self._allowance.input_nanos(saved) if saved > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)

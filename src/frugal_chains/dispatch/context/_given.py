@@ -50,7 +50,7 @@ class Given:
 
     @cached_property
     def _whole(self) -> str:
-        return self._joiner.join(passage.label + passage.text for passage in self.passages)
+        return self._joiner.join(passage.shown(passage.text) for passage in self.passages)
 
     @cached_property
     def _tokens(self) -> int:

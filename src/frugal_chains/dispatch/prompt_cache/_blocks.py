@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
@@ -86,7 +86,7 @@ class BlockReader:
         *,
         model: str,
         provider: str,
-        kept: set[bytes],
+        kept: Container[bytes],
         settings: Mapping[Level, str] = MappingProxyType({}),
         digests: Sequence[bytes] | None = None,
     ) -> Read:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -43,6 +44,19 @@ class _Entry(NamedTuple):
         return -_CLOCK_S <= now_s - self.used_s < self.ttl_s
 
 
+class _Kept:
+    """The beginnings that last, looked up one by one: one step for the interpreter."""
+
+    __slots__ = ("_entries", "_now_s")
+
+    def __init__(self, entries: Mapping[bytes, _Entry], now_s: float) -> None:
+        self._entries, self._now_s = entries, now_s
+
+    def __contains__(self, prefix: object) -> bool:
+        entry = self._entries.get(prefix) if isinstance(prefix, bytes) else None
+        return entry is not None and entry.lasts(self._now_s)
+
+
 class CachePast:
     """Safe for threads. Times are seconds of one clock."""
 
@@ -51,10 +65,9 @@ class CachePast:
         self._talks: OrderedDict[str, _Talk] = OrderedDict()
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
 
-    def kept(self, now_s: float) -> set[bytes]:
-        """Beginnings that should be in a cache now."""
-        with self._lock:
-            return {prefix for prefix, entry in self._entries.items() if entry.lasts(now_s)}
+    def kept(self, now_s: float) -> Container[bytes]:
+        """Beginnings that should be in a cache now: a look at them, not a copy."""
+        return _Kept(self._entries, now_s)
 
     def ahead(self, conversation: str, now_s: float) -> Traffic:
         """What is expected of a conversation before its next call."""

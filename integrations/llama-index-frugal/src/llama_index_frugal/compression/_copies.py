@@ -20,7 +20,7 @@ def with_text(found: NodeWithScore, text: str, added: Mapping[str, Any]) -> Node
 
     What an `IndexNode` refers to (an engine, an index) is no part of it, and is not copied.
     """
-    node = _node_with(_own(found.node, _kept_apart(found.node)), text)
+    node = node_with(_own(found.node, _kept_apart(found.node)), text)
     if added:
         before = node.metadata.get(KEY)
         node.metadata[KEY] = {**(before if isinstance(before, dict) else {}), **added}
@@ -30,7 +30,8 @@ def with_text(found: NodeWithScore, text: str, added: Mapping[str, Any]) -> Node
     return _own(found, {id(found.node): node})
 
 
-def _node_with(node: BaseNode, text: str) -> BaseNode:
+def node_with(node: BaseNode, text: str) -> BaseNode:
+    """The same node that says `text`; all else of it is shared."""
     # `set_content` would validate: half a surrogate, which nodes may hold, might not pass again.
     if isinstance(node, TextNode):
         return node.model_copy(update={"text": text})

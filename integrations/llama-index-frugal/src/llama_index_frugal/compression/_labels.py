@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from itertools import count
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node, TextNode
 from pydantic.json_schema import SkipJsonSchema
 
 from frugal_chains.compression import written_label
 from frugal_chains.compression.extract import Passage
+from llama_index_frugal.compression._copies import node_with
 
 Label = str | SkipJsonSchema[Callable[[BaseNode, int], str]]
 """A template, such as `"Source {n}:\\n"`: `n` counts nodes from 1, `id` is the node's, other names
 are of its metadata (empty where it has none). Or a function of node and number."""
 
-_BREAK: Final = "\n\n"
-
 
 def passage_of(node: BaseNode, label: Label, number: int) -> Passage | None:
-    """A node as it will be in the prompt: its own text, and as the label all that is around it.
+    """A node as it will be in the prompt: its own text, and as label and tail all around it.
 
     That is its metadata, by the node's own templates, and what the application writes before the
     text. None for a node whose text is not ours to cut: an image, or one whose text does not stand
@@ -29,19 +28,30 @@ def passage_of(node: BaseNode, label: Label, number: int) -> Passage | None:
     if text is None:
         return None
     try:
-        content = node.get_content(metadata_mode=MetadataMode.LLM)
+        beside = _beside(node, text)
     except Exception:  # a template that does not fit: whoever makes the prompt will tell
         return None
-    written = label_of(label, node, number)
-    core = text.strip()
-    at = content.rfind(core)
-    if at < 0:
+    if beside is None:
         return None
-    inside = text[: len(text) - len(text.lstrip())]
-    before, after = content[:at].removesuffix(inside), content[at + len(core) :].rstrip()
-    # A label stands before its text. What comes after the text is counted there too; the break
-    # is for what neighbours then do not share as tokens.
-    return Passage(text=text, label=before + written + (after + _BREAK if after else ""))
+    before, after = beside
+    return Passage(text=text, label=before + label_of(label, node, number), tail=after)
+
+
+def _beside(node: BaseNode, text: str) -> tuple[str, str] | None:
+    """What stands before and after the text of a node; None: the text is not there word for word.
+
+    A mark in its place tells where: metadata may say the same words, and stay when they are cut.
+    """
+    content = node.get_content(metadata_mode=MetadataMode.LLM)
+    mark = next(mark for n in count() if (mark := f"Text{n}here") not in content)
+    marked = node_with(node, mark).get_content(metadata_mode=MetadataMode.LLM)
+    # Nodes strip their content, and with it the outer spaces of a text that stands at an end.
+    if mark not in marked or marked.replace(mark, text).strip() != content.strip():
+        return None
+    if not text.strip():
+        return content, ""
+    before, _, after = marked.rpartition(mark)
+    return before.replace(mark, text), after
 
 
 def label_of(label: Label, node: BaseNode, number: int) -> str:

@@ -47,8 +47,9 @@ class NodeCompressor(BaseNodePostprocessor):
     Put it last of the `node_postprocessors` of a query or chat engine. Nodes come back as copies,
     in the same order, each with its id, score, metadata and relationships; those of which nothing
     is kept are left out. What counts is what the prompt will hold: the metadata that a node's
-    templates write beside its text counts too, and is not cut. Images, and other nodes whose text
-    is not the whole of them, pass as they are, beside the budget.
+    templates write beside its text counts too, and is not cut. Images, other nodes whose text is
+    not the whole of them, and nodes whose templates do not show their text, pass as they are,
+    beside the budget.
 
     Inside a block of `instrument_tags({"compress": False})` nodes pass as they are; the tag `route`
     names the tier that will answer.
