@@ -26,7 +26,7 @@ $(READY): $(LOCKS) $(PROJECTS)
 
 setup: $(READY) ## a virtual environment in .venv with everything pinned
 
-demo: $(READY) ## the main job and its bill, on a local model; with OPENAI_API_KEY set OpenAI answers, and charges
+demo: $(READY) ## the main job, its bill and what was saved, on a local model; with OPENAI_API_KEY set OpenAI answers, and charges
 	$(BIN)/python examples/demo.py
 
 # Tests start processes: what they import is compiled once, whatever the environment says.

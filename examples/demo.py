@@ -2,12 +2,15 @@
 
     make demo
 
-Asks questions about a small set of documents, several turns each, and prints what the ledger
-holds: attempts, tokens, how much came from the prompt cache, what the same tokens would cost on
-three hosted models, and a budget refusing a call before it is sent.
+Both answer questions about a small set of documents, several turns each. They compress what they
+have retrieved, and ask a cheap model wherever that will do. Then comes what the ledger holds:
+attempts, tokens, how much came from the prompt cache, what the same tokens would cost on three
+hosted models; a budget that refuses a call before it is sent; and what the levers saved, step by
+step from baseline to bill. The same as a page is in build/demo, or the folder given as argument.
 
 Without a key a small real model answers on this machine. With OPENAI_API_KEY in the environment
-OpenAI's gpt-4o-mini does (DEMO_MODEL names another one): real calls, which OpenAI bills.
+OpenAI's gpt-4o-mini and gpt-4o do (DEMO_MODELS=cheap,dear names others): real calls, which OpenAI
+bills.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ import logging
 import math
 import os
 import re
-import tempfile
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,10 +33,12 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.runnables import RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_openai import ChatOpenAI
 from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.llms import LLM
 from llama_index.llms.openai_like import OpenAILike
 from rich.console import Console
 from rich.table import Table
@@ -43,28 +49,50 @@ from frugal_chains import Budget, BudgetExceeded, Ledger, PriceBook
 from frugal_chains.ledger import Attempt
 from frugal_chains.local import LocalModel
 from frugal_chains.money import usd_text
+from frugal_chains.report import savings_view
+from frugal_chains.report.html import html_page, page_facts, waterfall_of, write_page
+from frugal_chains.routing import Keywords, RoutingPolicy, Rule
+from frugal_chains.savings import ledger_waterfall
 from frugal_chains.usage import Usage
+from langchain_frugal import DocumentCompressor, RoutingChatModel
+from llama_index_frugal import NodeCompressor, RoutingLLM
 
 DOCUMENTS = Path(__file__).parent / "data"
 CHAIN_QUESTIONS = (
     "How many members does the cooperative have?",
-    "And who chairs its board?",
+    "And when do the members meet?",
     "When can I visit the shop?",
+    "I want to complain: there was a stone in my bag. What do I get?",
 )
-ENGINE_QUESTIONS = ("What happens if my coffee arrives late?", "How do I become a member?")
+ENGINE_QUESTIONS = ("How do I become a member?", "What does a parcel inside the country cost?")
 HOSTED = (("openai", "gpt-5.1"), ("anthropic", "claude-sonnet-4-5"), ("google", "gemini-2.5-flash"))
-PRICED_LIKE = "gpt-4o-mini"
-"""Whose list price the local model's tokens are shown at."""
+MODELS = "gpt-4o-mini,gpt-4o"
+"""A cheap one and a dear one. The local model answers by these names, and is priced by them."""
+POLICY = RoutingPolicy(
+    default_tier="gatekeeper",
+    rules=(Rule(name="complaints", when=Keywords("complain", "complaint"), to="specialist"),),
+)
+"""The cheap model answers, but complaints are for the dear one."""
+NOTES_TOKENS = 160
+"""Of what is retrieved for a question: two documents, about 900 tokens."""
 CACHED_FROM_TOKENS = 1024
 """Hosted providers cache no shorter prompt: OpenAI and Claude Sonnet 4.5 from 1,024 tokens on, the
 latter only where asked to, Gemini 2.5 Flash from 2,048 (the providers' pages on prompt caching,
 read 2026-11-21). The local server caches from the first token."""
-FREE = '[[free]]\nprovider = "*"\nmodel = "hashed-words"\n'
-"""The demo embeds texts by counting words: no model, no bill."""
+PRICES = """
+# The demo embeds texts by counting words: no model, no bill.
+[[free]]
+provider = "*"
+model = "hashed-words"
+
+[alias] # LlamaIndex's OpenAILike does not say whose models it calls.
+"openai-like:*" = "openai:*"
+"""
 MAX_ANSWER_TOKENS = 40
 SYSTEM = (
     "You answer questions about Larkrow Coffee Cooperative in one short sentence, from the notes "
-    "below and from nothing else. If the notes do not say, you say that you do not know."
+    "that come with a question and from nothing else. If the notes do not say, you say that you do "
+    "not know."
 )
 
 
@@ -75,37 +103,41 @@ class Provider:
     description: str
     base_url: str | None
     api_key: str
-    model: str
-    is_local: bool = False
+    cheap: str
+    dear: str
+
+    def chat_model(self, name: str) -> ChatOpenAI:
+        return ChatOpenAI(
+            model=name, base_url=self.base_url, api_key=self.api_key,
+            max_tokens=MAX_ANSWER_TOKENS, temperature=0,
+        )  # fmt: skip
+
+    def llm(self, name: str) -> OpenAILike:
+        return OpenAILike(
+            model=name, api_base=self.base_url, api_key=self.api_key,
+            max_tokens=MAX_ANSWER_TOKENS, temperature=0, is_chat_model=True,
+        )  # fmt: skip
 
 
 @contextmanager
 def provider() -> Iterator[Provider]:
     """The user's own provider when there is a key, else the local model."""
     if key := os.environ.get("OPENAI_API_KEY"):
-        model = os.environ.get("DEMO_MODEL", PRICED_LIKE)
+        cheap, _, dear = os.environ.get("DEMO_MODELS", MODELS).partition(",")
         base_url = os.environ.get("OPENAI_BASE_URL")
-        yield Provider(f"{model} at {base_url or 'OpenAI'}: a real bill", base_url, key, model)
+        who = f"{cheap} and {dear or cheap} at {base_url or 'OpenAI'}: a real bill"
+        yield Provider(who, base_url, key, cheap, dear or cheap)
         return
+    cheap, dear = MODELS.split(",")
     with LocalModel.start() as local:
-        yield Provider(
-            f"{local.model_name}, a small real model on this machine. Its answers are often wrong; "
-            f"its token counts and cache hits are real.\nIt costs nothing: the bill below applies "
-            f"the list price of {PRICED_LIKE} to its tokens, those from its cache at the cached "
-            f"price. OpenAI itself caches no prompt below {CACHED_FROM_TOKENS:,} tokens",
-            local.openai_base_url,
-            "not needed",
-            local.model_name,
-            is_local=True,
+        who = (
+            f"{local.model_name}, a small real model on this machine, in two roles. Its answers "
+            f"are often wrong; its token counts and cache hits are real.\nIt costs nothing: the "
+            f"bill below applies the list prices of {cheap} and {dear} to its tokens, those from "
+            f"its cache at the cached price. OpenAI itself caches no prompt below "
+            f"{CACHED_FROM_TOKENS:,} tokens"
         )
-
-
-def write_prices(folder: Path, local_model: str) -> None:
-    """A prices.toml: the local model at the list price of a hosted one, the embedding free."""
-    alias = f'[alias]\n"{local_model}" = "openai:{PRICED_LIKE}"\n' if local_model else ""
-    file = folder / "prices.toml"
-    file.write_text(alias + FREE, encoding="utf-8")
-    os.environ["FRUGAL_PRICES"] = str(file)
+        yield Provider(who, local.openai_base_url, "not needed", cheap, dear)
 
 
 # -- retrieval without any model ---------------------------------------------------------------
@@ -142,31 +174,41 @@ class HashedWordsEmbedding(BaseEmbedding):
 # -- the two applications ----------------------------------------------------------------------
 
 
-def chat_with_chain(model: BaseChatModel, console: Console) -> None:
+def chat_with_chain(model: BaseChatModel, cheap: str, console: Console) -> None:
     """A LangChain RAG chain with history: every turn carries the earlier ones."""
     store = InMemoryVectorStore(HashedWords())
     store.add_documents([Document(p.read_text("utf-8")) for p in sorted(DOCUMENTS.glob("*.md"))])
-    prompt = ChatPromptTemplate.from_messages(
-        [("system", SYSTEM + "\n\nNotes:\n{notes}"), MessagesPlaceholder("history")]
+    compressor = DocumentCompressor(budget_tokens=NOTES_TOKENS, model=cheap)
+
+    def notes(asked: dict) -> str:
+        found = store.similarity_search(asked["question"], k=2)
+        return compressor.text_of(compressor.compress_documents(found, asked["question"]))
+
+    # Notes change with every question: they stand last, so that what is in front stays the same.
+    prompt = ChatPromptTemplate(
+        [
+            ("system", SYSTEM),
+            MessagesPlaceholder("history"),
+            ("system", "Notes:\n{notes}"),
+            ("user", "{question}"),
+        ]
     )
-    chain = prompt | model
-    # One set of notes for the conversation keeps the prompt's beginning as it is, turn by turn.
-    notes = "\n\n".join(d.page_content for d in store.similarity_search(CHAIN_QUESTIONS[0], k=1))
+    chain = RunnablePassthrough.assign(notes=notes) | prompt | model
     history: list[BaseMessage] = []
     for question in CHAIN_QUESTIONS:
-        history.append(HumanMessage(question))
-        answer = chain.invoke({"notes": notes, "history": history})
-        history.append(AIMessage(answer.text))
+        answer = chain.invoke({"question": question, "history": history})
+        history += [HumanMessage(question), AIMessage(answer.text)]
         _show(console, question, answer.text)
 
 
-def query_engine(llm: OpenAILike, console: Console) -> None:
+def query_engine(llm: LLM, cheap: str, console: Console) -> None:
     """A LlamaIndex query engine over the same documents."""
     documents = SimpleDirectoryReader(DOCUMENTS).load_data()
     index = VectorStoreIndex.from_documents(
         documents, embed_model=HashedWordsEmbedding(model_name="hashed-words")
     )
-    engine = index.as_query_engine(llm=llm, similarity_top_k=1)
+    compressor = NodeCompressor(budget_tokens=NOTES_TOKENS, model=cheap)
+    engine = index.as_query_engine(llm=llm, similarity_top_k=2, node_postprocessors=[compressor])
     for question in ENGINE_QUESTIONS:
         _show(console, question, str(engine.query(question)))
 
@@ -179,11 +221,11 @@ def _show(console: Console, question: str, answer: str) -> None:
 
 
 def show_attempts(console: Console, attempts: list[Attempt]) -> None:
-    table = Table("framework", "purpose", "input", "cached", "output", "seconds", "cost")
+    table = Table("framework", "asked", "input", "cached", "output", "seconds", "cost")
     for row in attempts:
         table.add_row(
             row.framework,
-            row.purpose,
+            row.model_asked or row.model,
             f"{row.usage.input_tokens:,}",
             f"{row.usage.cache_read_tokens:,}",
             f"{row.usage.output_tokens:,}",
@@ -250,37 +292,65 @@ def show_refusal(console: Console, model: BaseChatModel, ledger: Ledger) -> None
         raise SystemExit("the budget should have refused this call")
 
 
-def main() -> None:
+# -- the proof ---------------------------------------------------------------------------------
+
+
+def show_savings(console: Console, ledger: Ledger, dear: str, page: Path) -> None:
+    """From what the dear model alone would have cost to the bill, on the screen and as a page."""
+    for line in ledger.effect_totals():
+        console.print(
+            f"  {line.key['lever']}: {line.tokens_saved:,} of {line.tokens_before:,} tokens kept "
+            f"out of {line.effects} requests"
+        )
+    console.print(
+        f"  Without routing {dear} would answer all: the same tokens at its list price.\n"
+    )
+    prices = PriceBook.load()
+    saved = ledger_waterfall(ledger, book=prices, baseline_model=dear)
+    console.print(savings_view(saved, width=console.width, encoding=console.encoding))
+    facts = page_facts(ledger, now=datetime.now(UTC), book=prices, waterfall=waterfall_of(saved))
+    write_page(page, html_page(facts))
+    console.print(f"\nThe whole report as one page: {page}", markup=False, soft_wrap=True)
+
+
+def start_afresh(folder: Path) -> None:
+    """An empty ledger, and a prices.toml beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("demo.db*"):
+        old.unlink()
+    prices = folder / "prices.toml"
+    prices.write_text(PRICES, encoding="utf-8")
+    os.environ["FRUGAL_PRICES"] = str(prices)
+
+
+def main(folder: Path) -> None:
     console = Console(highlight=False)
     # LangChain logs what handlers raise; the refusal is shown below, where it belongs.
     logging.getLogger("langchain_core.callbacks.manager").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as name, provider() as where:
-        folder = Path(name)
+    start_afresh(folder)
+    with provider() as where, Ledger.open(f"sqlite:///{folder}/demo.db") as ledger:
         console.print(f"[bold]Who answers:[/bold] {where.description}.\n")
-        write_prices(folder, where.model if where.is_local else "")
-        with Ledger.open(f"sqlite:///{folder}/demo.db") as ledger:
-            model = ChatOpenAI(
-                model=where.model, base_url=where.base_url, api_key=where.api_key,
-                max_tokens=MAX_ANSWER_TOKENS, temperature=0,
-            )  # fmt: skip
-            llm = OpenAILike(
-                model=where.model, api_base=where.base_url, api_key=where.api_key,
-                max_tokens=MAX_ANSWER_TOKENS, temperature=0, is_chat_model=True,
-            )  # fmt: skip
-            console.print("[bold]LangChain: a RAG chain with history[/bold]")
-            with langchain_frugal.track_cost(ledger, feature="chat"):
-                chat_with_chain(model, console)
-            console.print("\n[bold]LlamaIndex: a query engine[/bold]")
-            with llama_index_frugal.track_cost(ledger, feature="search"):
-                query_engine(llm, console)
-            console.print("\n[bold]The ledger[/bold]")
-            show_attempts(console, list(ledger.attempts()))
-            show_totals(console, ledger)
-            console.print("\n[bold]The same answers at list prices elsewhere[/bold]")
-            show_elsewhere(console, list(ledger.attempts(purpose="answer")))
-            console.print("\n[bold]A budget of $0.00002 and a call that may cost more[/bold]")
-            show_refusal(console, model, ledger)
+        tiers = {"gatekeeper": where.cheap, "specialist": where.dear}
+        model = RoutingChatModel({t: where.chat_model(n) for t, n in tiers.items()}, policy=POLICY)
+        llm = RoutingLLM({t: where.llm(n) for t, n in tiers.items()}, POLICY)
+
+        console.print("[bold]LangChain: a RAG chain with history[/bold]")
+        with langchain_frugal.track_cost(ledger, feature="chat"):
+            chat_with_chain(model, where.cheap, console)
+        console.print("\n[bold]LlamaIndex: a query engine[/bold]")
+        with llama_index_frugal.track_cost(ledger, feature="search"):
+            query_engine(llm, where.cheap, console)
+
+        console.print("\n[bold]The ledger[/bold]")
+        show_attempts(console, list(ledger.attempts()))
+        show_totals(console, ledger)
+        console.print("\n[bold]The same answers at list prices elsewhere[/bold]")
+        show_elsewhere(console, list(ledger.attempts(purpose="answer")))
+        console.print("\n[bold]A budget of $0.00002 and a call that may cost more[/bold]")
+        show_refusal(console, model, ledger)
+        console.print("\n[bold]What routing and compression saved[/bold]")
+        show_savings(console, ledger, where.dear, folder / "report.html")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/demo"))

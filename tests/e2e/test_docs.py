@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import tomllib
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -85,8 +87,15 @@ COMMANDS = {
     "calibrate answers.jsonl --quality 0.98 --out routing.frugal": (
         r"best single \(large\) 1\.000.*Routing is recommended.*Written to routing.frugal"
     ),
-    "whatif examples/traffic/openai.jsonl --route faq=openai:gpt-4o-mini --out frugal.toml": (
-        r"calls 12, 12 of them with their texts.*bill, recorded \$0\.0026454"
+    "whatif examples/traffic/openai.jsonl "
+    '--route "sort mail=openai:gpt-4o-mini" --out frugal.toml': (
+        r"calls 12, 12 of them with their texts.*bill, recorded \$0\.0026454.*routing \$0\.0005"
+    ),
+    "whatif examples/traffic/anthropic.jsonl --sweep prompt_cache.ttl=5m,1h": (
+        r"3 ways to set prompt_cache\.ttl"
+    ),
+    "whatif examples/workloads/five_million_calls.toml --prices today.toml --prices new.toml": (
+        r"a month, by prices +today\.toml +new\.toml"
     ),
     # 5M x (800 x $2.50 + 300 x $10) / 1M; its mixes add up to these.
     "whatif examples/workloads/five_million_calls.toml": (
@@ -103,12 +112,15 @@ COMMANDS = {
 """What each command of the README prints, once a call as its snippets make it has been recorded."""
 
 
+EXPORTS = ROOT / "tests" / "core" / "reconcile" / "fixtures"
 PLACED = {
-    "answers.jsonl": None,
-    "completions_usage_2026-11-01_2026-11-30.csv": "openai_usage.csv",
-    "cost_2026-11-01_2026-11-30.csv": "openai_cost.csv",
+    "answers.jsonl": lambda: _lines(240),
+    "today.toml": str,
+    "new.toml": str,
+    "completions_usage_2026-11-01_2026-11-30.csv": (EXPORTS / "openai_usage.csv").read_text,
+    "cost_2026-11-01_2026-11-30.csv": (EXPORTS / "openai_cost.csv").read_text,
 }
-"""Files that commands of the README name: a log, and exports of a provider."""
+"""Files that commands of the README name: a log, empty price lists, and exports of a provider."""
 CODES = {"reconcile": 3}
 """Those exports are of other calls than are in the ledger."""
 
@@ -129,24 +141,32 @@ def test_the_commands_of_the_readme_run(
     environment = _environment(scripted, tmp_path)
     with Ledger.open(environment["FRUGAL_LEDGER"]) as ledger:
         ledger.record(_attempt(model="gpt-4o-mini", tags={"tenant": "acme", "feature": "faq"}))
-    for name, fixture in PLACED.items():
-        exports = ROOT / "tests" / "core" / "reconcile" / "fixtures"
-        text = (exports / fixture).read_text("utf-8") if fixture else _lines(240)
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    for name, text in PLACED.items():
+        (tmp_path / name).write_text(text(), encoding="utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     program = Path(sys.executable).with_name("frugal")  # as installed
-    arguments = asked.split()
-    with subprocess.Popen(
-        [program, *arguments], cwd=tmp_path, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as done:  # fmt: skip
-        try:
-            output, error = done.communicate(timeout=3 if arguments[0] == "watch" else 60)
-        except subprocess.TimeoutExpired:
-            done.send_signal(signal.SIGINT)  # as a person ends it
-            output, error = done.communicate(timeout=60)
-    assert done.returncode == CODES.get(arguments[0], 0), output + error
-    assert re.search(COMMANDS[asked], " ".join((output + error).split())), output + error
+    arguments = shlex.split(asked)
+    with (
+        open(tmp_path / "said", "w+", encoding="utf-8") as said,
+        subprocess.Popen(
+            [program, *arguments], cwd=tmp_path, env=environment, stdout=said, stderr=said
+        ) as done,
+    ):
+        if arguments[0] == "watch":  # until a person ends it, who has seen it
+            _wait_for("last minute", tmp_path / "said")
+            done.send_signal(signal.SIGINT)
+        code = done.wait(timeout=60)
+        said.seek(0)
+        output = said.read()
+    assert code == CODES.get(arguments[0], 0), output
+    assert re.search(COMMANDS[asked], " ".join(output.split())), output
+
+
+def _wait_for(text: str, path: Path) -> None:
+    until = time.monotonic() + 60
+    while text not in path.read_text("utf-8"):
+        assert time.monotonic() < until, path.read_text("utf-8")
+        time.sleep(0.1)
 
 
 def _lines(count: int) -> str:
@@ -178,36 +198,102 @@ def test_the_demo_runs_against_a_provider_when_there_is_a_key(
     scripted: ScriptedServer, tmp_path: Path
 ) -> None:
     scripted.always(Reply("A short answer.", usage=Tokens(fresh=500, visible=4)))
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py")],
-        cwd=tmp_path, env=_environment(scripted, tmp_path), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "a real bill" in done.stdout
-    assert "budget [run] refused this call" in " ".join(done.stdout.split())
-    assert len([r for r in scripted.requests if "chat" in r.path]) == 5
+    said = _run_demo(tmp_path, _environment(scripted, tmp_path))
+    assert "a real bill" in said
+    assert "budget [run] refused this call" in " ".join(said.split())
+    asked = [r.body["model"] for r in scripted.requests if "chat" in r.path]
+    assert sorted(asked) == ["gpt-4o"] + 5 * ["gpt-4o-mini"]
+    found = _ends_with_the_proof(said, tmp_path)
+    # 500 tokens at $2.50 and 4 at $10 per million are $0.00129; at $0.15 and $0.60 $0.0000774.
+    assert found["routing, cascade"] == 5 * (Decimal("0.00129") - Decimal("0.0000774"))
+    assert found["bill"] == Decimal("0.001677")
+
+
+def test_the_demo_puts_its_report_where_it_is_told(
+    scripted: ScriptedServer, tmp_path: Path
+) -> None:
+    scripted.always(Reply("A short answer.", usage=Tokens(fresh=500, visible=4)))
+    environment = _environment(scripted, tmp_path) | {"DEMO_MODELS": "gpt-4.1-mini"}
+    for _ in range(2):  # the second begins with an empty ledger
+        said = _run_demo(tmp_path, environment, "elsewhere")
+        assert "elsewhere/report.html" in said
+        assert not (tmp_path / "build").exists()
+        # One model alone: six times 500 tokens at $0.40 and 4 at $1.60; nothing was routed.
+        assert re.search(r"^bill +\$0\.0012384 +100% ", said, flags=re.MULTILINE)
 
 
 @pytest.mark.usefixtures("local_model")  # skips where the model is not installed
 def test_the_demo_runs_on_the_local_model(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "FRUGAL"))}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py")],
-        cwd=tmp_path, env={**environment, "COLUMNS": "100"}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "smollm2-135m-instruct" in done.stdout
-    assert "applies the list price of gpt-4o-mini" in " ".join(done.stdout.split())
+    said = _run_demo(tmp_path, {**environment, "COLUMNS": "100"})
+    text = " ".join(said.split())
+    assert "smollm2-135m-instruct" in said
+    assert "applies the list prices of gpt-4o-mini and gpt-4o" in text
     for model in ("gpt-5.1", "claude-sonnet-4-5", "gemini-2.5-flash"):
-        assert re.search(rf"{re.escape(model)} .*: \$0\.0\d+", done.stdout)
-    text = " ".join(done.stdout.split())
+        assert re.search(rf"{re.escape(model)} .*: \$0\.0\d+", said)
     longest = re.search(r"none of them cached: the longest prompt has (\d+) tokens", text)
     assert longest is not None
     assert int(longest[1]) < 1024  # else a hosted cache might have granted some of it
     cached = re.search(r"langchain: [^:]*?\((\d+)% from the prompt cache\)", text)
     assert cached is not None
-    assert int(cached[1]) > 30  # the conversation's beginning is really read from the cache
-    assert "budget [run] refused this call" in " ".join(done.stdout.split())
+    assert int(cached[1]) > 10  # the conversation's beginning is really read from the cache
+    assert "budget [run] refused this call" in text
+    _ends_with_the_proof(said, tmp_path)
+
+
+def _run_demo(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "demo.py"), *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _ends_with_the_proof(said: str, folder: Path) -> dict[str, Decimal | None]:
+    """The waterfall as it was printed adds up, its ends are those of the ledger, computed here from
+    tokens and list prices, and the page says the same and loads nothing."""
+    found = _waterfall_in(said)
+    assert list(found) == ["baseline", "compression", "routing, cascade", "bill"]
+    baseline, *steps, bill = (usd or Decimal(0) for usd in found.values())
+    assert baseline - sum(steps) == bill
+    with Ledger.open(f"sqlite:///{folder}/build/demo/demo.db", read_only=True) as ledger:
+        answers, effects = list(ledger.attempts(purpose="answer")), list(ledger.effects())
+        assert sum(line.cost_usd for line in ledger.totals()) == bill
+    assert sum(_at_list(a.usage, a.model_asked or a.model) for a in answers) == bill
+    assert sum(_at_list(a.usage, "gpt-4o") for a in answers) + steps[0] == baseline
+    nets = [effect.net_nanos for effect in effects if effect.net_nanos is not None]
+    assert found["compression"] == (Decimal(sum(nets)) / 10**9 if nets else None)
+    assert {effect.lever for effect in effects} == {"compression.extract"}
+    assert {effect.operation_id for effect in effects} == {a.operation_id for a in answers}
+    assert all(effect.tokens_after <= 160 < 600 < effect.tokens_before for effect in effects)
+    page = (folder / "build" / "demo" / "report.html").read_text("utf-8")
+    assert said.rstrip().endswith("build/demo/report.html")
+    assert f"Exactly ${bill}" in page
+    assert "From baseline to bill" in page
+    assert not re.search(r"<(script|link|iframe|img)\b|\s(src|href)=\"(?!#)|url\(|@import", page)
+    return found
+
+
+def _waterfall_in(said: str) -> dict[str, Decimal | None]:
+    """Amounts by the names of its lines; None: unknown."""
+    lines = re.findall(
+        r"^(\w[\w, ]*?) +(?:([+-]?)\$([\d.]+)|unknown) +(?:-|-?[\d.,]+%)(?: +[█░]+)?\s*$",
+        said[said.index("From baseline to bill") :],
+        flags=re.MULTILINE,
+    )
+    return {name: Decimal(sign + usd) if usd else None for name, sign, usd in lines}
+
+
+def _at_list(usage: Usage, model: str) -> Decimal:
+    """USD per million tokens: openai.com/api/pricing, read 2026-11-21."""
+    fresh, cached, out = {
+        "gpt-4o-mini": ("0.15", "0.075", "0.60"),
+        "gpt-4o": ("2.50", "1.25", "10"),
+    }[model]
+    read = usage.cache_read_tokens
+    parts = ((usage.input_tokens - read, fresh), (read, cached), (usage.output_tokens, out))
+    return sum((tokens * Decimal(usd) for tokens, usd in parts), Decimal(0)) / 1_000_000
 
 
 # -- what the demo says of a bill --------------------------------------------------------------
