@@ -20,9 +20,12 @@ from frugal_chains.ledger._store import (
     AttemptFilter,
     Coverage,
     EffectFilter,
+    Followed,
+    FollowedLabels,
     Health,
     PeriodBooks,
     Store,
+    as_followed,
 )
 from frugal_chains.ledger._totals import Totals
 
@@ -39,6 +42,8 @@ __all__ = [
     "EffectFilter",
     "EffectKind",
     "EffectTotals",
+    "Followed",
+    "FollowedLabels",
     "Health",
     "Ledger",
     "Meter",
@@ -51,6 +56,7 @@ __all__ = [
     "Status",
     "Store",
     "Totals",
+    "as_followed",
     "attempt_from_json",
     "attempt_to_json",
     "ledger_path",

@@ -110,15 +110,18 @@ def _rows(since_us: int | None, until_us: int | None) -> tuple[str, list[Any]]:
     return f"(SELECT {labels}, {_EACH} FROM effects WHERE {condition})", values
 
 
-def in_period(since_us: int | None, until_us: int | None) -> tuple[str, list[int | bytes]]:
-    """The condition of `[since, until)` and its values; the index of ids is that of times."""
+def in_period(
+    since_us: int | None, until_us: int | None, *, of: str = ""
+) -> tuple[str, list[int | bytes]]:
+    """The condition of `[since, until)` and its values; the index of ids is that of times. `of` is
+    the name of the table with a dot, where there are several."""
     conditions, values = ["1"], []  # type: tuple[list[str], list[int | bytes]]
     if since_us is not None and since_us > 0:
-        conditions.append("id >= ? AND at_us >= ?")
+        conditions.append(f"{of}id >= ? AND {of}at_us >= ?")
         values += [first_id(since_us), since_us]
     if until_us is not None:
         until_us = max(0, until_us)
-        conditions.append("id < ? AND at_us < ?")
+        conditions.append(f"{of}id < ? AND {of}at_us < ?")
         values += [first_id(until_us + 1000), until_us]
     return " AND ".join(conditions), values
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,10 @@ Refused = tuple[Arrival, Exception]
 
 FLUSH_WAIT_S = 0.5
 """How long writing what has arrived waits for other writers, before it is tried again later."""
+FOLD_EVERY = 256
+"""Rows between two updates of the rollups; at most this many per process are scanned."""
+FOLD_AT_ONCE = 4096
+"""Rows in one transaction of an update: some 40 ms, in which no other process can write."""
 FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What a file that is locked, full, damaged or gone raises."""
 
@@ -38,7 +43,7 @@ class LedgerFile:
         self._db: sqlite3.Connection | None = None
         self.ids = SeriesIds()
         self.since_fold = 0
-        """Rows written since the rollup was brought up to date."""
+        """Rows that may not be in the rollups yet."""
         self.closed = False
 
     def connection(self, wait_s: float) -> sqlite3.Connection:
@@ -99,11 +104,30 @@ class LedgerFile:
         if len(entries) < len(batch):
             book_effects(db, [arrival for arrival in batch if isinstance(arrival, Effect)])
 
-    def fold(self) -> None:
-        """Bring the rollup up to date, apart from the rows: they stay whatever happens here."""
-        self.since_fold = 0
+    def fold_if_due(self, *, within_s: float, waits: bool = False) -> None:
+        """`fold`, if so many rows have come since."""
+        if self.since_fold >= FOLD_EVERY:
+            self.fold(within_s=within_s, waits=waits)
+
+    def fold(self, *, within_s: float, waits: bool = False) -> None:
+        """Bring the rollups up to date, apart from the rows: they stay whatever happens here.
+
+        A few thousand rows with each transaction, so that other processes get their turns. What is
+        left after `within_s`, or while another one writes, is due again.
+
+        Args:
+            waits: Whether to wait a moment for another one that writes.
+        """
+        wait_s, until_s = FLUSH_WAIT_S if waits else 0.0, time.monotonic() + within_s
         try:
-            self.transact(fold, wait_s=0)
-        except FILE_ERRORS as error:
+            self.since_fold = self.transact(_fold, wait_s=wait_s)
+            while self.since_fold >= FOLD_EVERY and time.monotonic() < until_s:
+                self.since_fold = self.transact(_fold, wait_s=wait_s)
+        except (*FILE_ERRORS, LedgerError) as error:
             if not is_busy(error):
+                self.since_fold = 0  # said once for many rows
                 logger.warning("the rollup of %s cannot be updated: %s", self._path, error)
+
+
+def _fold(db: sqlite3.Connection) -> int:
+    return fold(db, at_least=FOLD_EVERY, at_most=FOLD_AT_ONCE)

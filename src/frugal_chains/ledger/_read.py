@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from frugal_chains.errors import LedgerError
 from frugal_chains.ledger._attempt import Attempt
-from frugal_chains.ledger._codec import Labels, attempt_from_row
+from frugal_chains.ledger._codec import Labels, attempt_from_row, json_of
 from frugal_chains.ledger._ids import first_id, microseconds, moment, pack_id
 from frugal_chains.ledger._rollup import sums_by_labels
 from frugal_chains.ledger._schema import (
@@ -70,11 +69,12 @@ def page(
         f"ORDER BY id LIMIT {PAGE_ROWS}"
     )
     rows = db.execute(query, values).fetchall()
+    labels = ids.labels_of_all(db, [row[-2] for row in rows])
     return [
         attempt_from_row(
             row[:-1],
-            ids.labels_of(db, row[-2]),
-            None if row[-1] is None else json.loads(row[-1]),
+            labels[row[-2]],
+            None if row[-1] is None else json_of(row[-1]),
         )
         for row in rows
     ]
@@ -185,7 +185,7 @@ def _ways() -> str:
 
 
 def _tags(labels: Labels) -> Mapping[str, str]:
-    return json.loads(labels[_TAGS]) if labels[_TAGS] else {}
+    return json_of(labels[_TAGS]) if labels[_TAGS] else {}
 
 
 class _Group:

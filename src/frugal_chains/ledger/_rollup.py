@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from frugal_chains.ledger._codec import Labels
 from frugal_chains.ledger._ids import first_id
@@ -74,17 +75,23 @@ Line = tuple[int, Labels, Sums]
 """Number of the day or hour (0 where none is asked for), labels, sums."""
 
 
-def fold(db: sqlite3.Connection, *, at_least: int = 1) -> None:
-    """Add the rows that are not yet in the rollups, if they are `at_least` so many.
+def fold(db: sqlite3.Connection, *, at_least: int, at_most: int) -> int:
+    """Add the oldest `at_most` rows that are not yet in the rollups, if they are `at_least` so
+    many; how many are left.
 
-    Inside the caller's write transaction.
+    Inside the caller's write transaction: sums and the number of the last row that is in them are
+    committed together, so a row is counted once whenever the process dies.
     """
     query = "SELECT (SELECT MAX(seq) FROM attempts), seq FROM folded"
-    upto, done = db.execute(query).fetchone()
-    if upto is not None and upto - done >= at_least:
-        for statement in _FOLD:
-            db.execute(statement, {"upto": upto})
-        db.execute("UPDATE folded SET seq = ?", (upto,))
+    last, done = map(int, (number or 0 for number in db.execute(query).fetchone()))
+    left = last - done
+    if left < at_least:
+        return left
+    upto = done + min(left, at_most)
+    for statement in _FOLD:
+        db.execute(statement, {"upto": upto})
+    db.execute("UPDATE folded SET seq = ?", (upto,))
+    return last - upto
 
 
 def refold_one(db: sqlite3.Connection, attempt_id: bytes, *, sign: int) -> None:
@@ -154,24 +161,36 @@ class _Question:
 
     def rows(self, which: str, start: int, end: int, sign: int) -> Iterator[Line]:
         query = f"""
-            SELECT {self._bucket("at_us", 1)}, series, COUNT(*), SUM(opens_operation), {_SUMS}
-            FROM attempts WHERE {which} AND at_us >= :from AND at_us < :to GROUP BY 1, 2
+            SELECT {self._bucket("at_us", 1)}, series AS number, COUNT(*), SUM(opens_operation),
+            {_SUMS} FROM attempts WHERE {which} AND at_us >= :from AND at_us < :to GROUP BY 1, 2
         """
         arguments = {
             "from": start, "to": end, "first": first_id(start), "last": first_id(end + 1000),
         }  # fmt: skip
-        for bucket, series, *sums in self._db.execute(query, arguments):
-            yield bucket, self._ids.labels_of(self._db, series), _times(sign, sums)
+        yield from self._by_series(query, arguments, sign)
 
     def _rollup(self, rollup: _Rollup, first: int, last: int, sign: int) -> Iterator[Line]:
         of, unit, bucket = rollup.of, rollup.unit, self._bucket(rollup.unit, rollup.width_us)
         query = f"""
-            SELECT {bucket}, {of}, {_ROLLUP_SUMS} FROM {rollup.source}
-            WHERE {unit} >= ? AND {unit} < ? GROUP BY {f"{of}, {bucket}" if self._bucket_us else of}
+            SELECT {bucket}, {of} AS number, {_ROLLUP_SUMS} FROM {rollup.source}
+            WHERE {unit} >= :first AND {unit} < :last
+            GROUP BY {f"{of}, {bucket}" if self._bucket_us else of}
         """
-        labels_of = self._ids.labels_of if rollup is _TAGGED else self._ids.labels_of_kind
-        for bucket, number, *sums in self._db.execute(query, (first, last)):
-            yield bucket, labels_of(self._db, number), _times(sign, sums)
+        arguments = {"first": first, "last": last}
+        if rollup is _TAGGED:
+            yield from self._by_series(query, arguments, sign)
+            return
+        for bucket, kind, *sums in self._db.execute(query, arguments):
+            yield bucket, self._ids.labels_of_kind(self._db, kind), _times(sign, sums)
+
+    def _by_series(self, query: str, arguments: Mapping[str, Any], sign: int) -> Iterator[Line]:
+        """Lines of a query whose second column is `number`, that of a series: all labels come with
+        it. There may be as many series as calls, so that asking for each takes longer."""
+        joined = (
+            f"SELECT s.kind, s.tags, g.* FROM ({query}) g CROSS JOIN series s ON s.id = g.number"
+        )
+        for kind, tags, bucket, _, *sums in self._db.execute(joined, arguments):
+            yield bucket, self._ids.tagged(self._db, kind, tags), _times(sign, sums)
 
     def _bucket(self, column: str, width: int) -> str:
         if self._bucket_us in (None, width):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from frugal_chains.ledger._codec import Labels
 from frugal_chains.ledger._schema import KIND_COLUMNS
@@ -13,10 +14,8 @@ _INSERT_KIND = (
 )
 _FIND_KIND = f"SELECT id FROM kinds WHERE {' AND '.join(f'{c} = ?' for c in KIND_COLUMNS)}"
 _KIND_LABELS = f"SELECT {', '.join(KIND_COLUMNS)}, '' FROM kinds"
-_LABELS = (
-    f"SELECT {', '.join(f'k.{c}' for c in KIND_COLUMNS)}, s.tags "
-    "FROM series s JOIN kinds k ON k.id = s.kind"
-)
+_AT_ONCE = 500
+"""Series asked for with one statement; SQLite takes 999 values or more."""
 
 
 class SeriesIds:
@@ -46,21 +45,36 @@ class SeriesIds:
         self._kinds.clear()
 
     def labels_of(self, db: sqlite3.Connection, series: int) -> Labels:
-        return self._look_up(db, series, self._labels, f"{_LABELS} WHERE s.id = ?")
+        found = self._labels.get(series)
+        return self.labels_of_all(db, [series])[series] if found is None else found
+
+    def labels_of_all(self, db: sqlite3.Connection, series: Collection[int]) -> dict[int, Labels]:
+        """The labels of many series. There may be as many as calls, where a tag differs for each:
+        one statement for every one would take longer than to read the calls."""
+        known = self._labels
+        found = {number: known[number] for number in {*series} if number in known}
+        missing = [number for number in {*series} if number not in found]
+        for first in range(0, len(missing), _AT_ONCE):
+            some = missing[first : first + _AT_ONCE]
+            query = f"SELECT id, kind, tags FROM series WHERE id IN ({','.join('?' * len(some))})"
+            for number, kind, tags in db.execute(query, some):
+                if len(known) >= self.MOST:
+                    known.clear()
+                found[number] = known[number] = self.tagged(db, kind, tags)
+        return found
+
+    def tagged(self, db: sqlite3.Connection, kind: int, tags: str) -> Labels:
+        """The labels of the series of a kind that has these tags."""
+        return (*self.labels_of_kind(db, kind)[:-1], tags)
 
     def labels_of_kind(self, db: sqlite3.Connection, kind: int) -> Labels:
         """The labels of every series of a kind, without tags."""
-        return self._look_up(db, kind, self._kinds, f"{_KIND_LABELS} WHERE id = ?")
-
-    def _look_up(
-        self, db: sqlite3.Connection, number: int, known: dict[int, Labels], query: str
-    ) -> Labels:
-        found = known.get(number)
+        found = self._kinds.get(kind)
         if found is None:
-            if len(known) >= self.MOST:
-                self.forget()
-            found = tuple(db.execute(query, (number,)).fetchone())
-            known[number] = found
+            found = tuple(db.execute(f"{_KIND_LABELS} WHERE id = ?", (kind,)).fetchone())
+            if len(self._kinds) >= self.MOST:
+                self._kinds.clear()
+            self._kinds[kind] = found
         return found
 
 

@@ -41,7 +41,6 @@ from frugal_chains.ledger._reserve import (
     reserve,
     states,
 )
-from frugal_chains.ledger._rollup import fold
 from frugal_chains.ledger._store import AttemptFilter, EffectFilter, Health, PeriodBooks
 from frugal_chains.ledger._totals import Totals
 from frugal_chains.ledger._writer import Writer
@@ -56,8 +55,12 @@ RESERVE_WAIT_S = 10.0
 """How long a budget waits for other writers: a call cannot be sent unchecked."""
 READ_WAIT_S = 10.0
 """How long reading waits for a process that repairs the file after another one died."""
-FOLD_EVERY = 256
-"""Rows between two updates of the daily rollup; at most this many per process are scanned."""
+FOLD_S = 0.25
+"""How long the rollups are brought up to date at once, where many rows have come."""
+OPEN_FOLD_S = 1.0
+"""How long opening brings rollups up to date that earlier processes have left behind."""
+CLOSE_FOLD_S = 5.0
+"""How long closing does: some half a million rows."""
 
 
 class SqliteStore:
@@ -100,11 +103,11 @@ class SqliteStore:
             raise
         with self._alone():
             self._take_in_others()
+            self._file.fold(within_s=OPEN_FOLD_S)
 
     def _tidy(self, db: sqlite3.Connection) -> None:
         _open.prune(db)
         book_expired(db, self._file.ids, now=moment(time.time_ns() // 1000))
-        fold(db, at_least=FOLD_EVERY)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -173,10 +176,9 @@ class SqliteStore:
             self._inbox.done()
             self._complained = False
             self._set_aside(refused)
-            if self._file.since_fold >= FOLD_EVERY:
-                self._file.fold()
             if self._path is not None:
                 break
+        self._file.fold_if_due(within_s=FOLD_S)
         return not self._inbox.set_down
 
     def _complain(self, error: Exception) -> None:
@@ -208,7 +210,9 @@ class SqliteStore:
         def take(arrivals: Sequence[Arrival]) -> bool:
             nonlocal found
             found = True
-            return not self._file.write(arrivals)
+            refused = self._file.write(arrivals)
+            self._file.fold_if_due(within_s=FOLD_S)
+            return not refused
 
         try:
             self._inbox.take_in_others(take)
@@ -358,6 +362,7 @@ class SqliteStore:
         with self._alone():
             if not self._file.closed and not self._read_only:
                 self._write_arrivals()
+                self._file.fold_if_due(within_s=CLOSE_FOLD_S, waits=True)
             self._file.closed = True
             self._let_go()
             held = self._inbox.held

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from frugal_chains.ledger._attempt import Attempt, Purpose
+from frugal_chains.ledger._attempt import Attempt, Purpose, Status
 from frugal_chains.ledger._effect import Effect, EffectTotals
 from frugal_chains.ledger._meters import Meter, MeterState, Refusal
 from frugal_chains.ledger._reserve import Reservation
 from frugal_chains.ledger._totals import Totals
+from frugal_chains.usage import Usage
 
 T = TypeVar("T")
 
@@ -67,6 +68,52 @@ class Coverage:
     """Effects of no operation, or of one without an attempt in the period."""
 
 
+class FollowedLabels(NamedTuple):
+    """Of the labels of an attempt those that savings ask for: one for very many attempts."""
+
+    purpose: Purpose
+    status: Status
+    provider: str
+    model: str
+    model_asked: str
+    service_tier: str
+
+
+class Followed(NamedTuple):
+    """What savings ask of an attempt. Made for every attempt of a period: an `Attempt` takes five
+    times as long."""
+
+    id: str | bytes
+    """Sorts by time; text for all of one operation, or packed for all."""
+    at_us: int
+    parent_id: str | bytes | None
+    decision: Mapping[str, Any] | None
+    nanos: int | None
+    """None: unpriced."""
+    usage: Usage
+    labels: FollowedLabels
+
+
+def as_followed(attempt: Attempt) -> Followed:
+    """What `PeriodBooks.followed` says of it."""
+    return Followed(
+        attempt.id,
+        attempt.at_us,
+        attempt.parent_id,
+        attempt.decision,
+        attempt.price.nanos,
+        attempt.usage,
+        FollowedLabels(
+            attempt.purpose,
+            attempt.status,
+            attempt.provider,
+            attempt.model,
+            attempt.model_asked,
+            attempt.service_tier,
+        ),
+    )
+
+
 class PeriodBooks(Protocol):
     """What a ledger says of `[since, until)`, all of one moment. `Ledger.read_period` makes it, for
     as long as its `work` runs."""
@@ -85,17 +132,14 @@ class PeriodBooks(Protocol):
 
     def decided_labels(self, *paths: str) -> Iterator[tuple[str, dict[str, str]]]:
         """Every value of decisions at the first of these JSON paths that one has, with the labels
-        of the attempts that it is written on; each pair once."""
+        of the attempts that it is written on, but their tags; each pair once."""
 
-    def followed(
-        self, *, purposes: Sequence[Purpose], marks: Sequence[str]
-    ) -> Iterator[list[Attempt]]:
-        """The attempts that follow a decision, those that failed, and those of `purposes`; without
-        their fingerprints.
+    def followed(self, *, purposes: Sequence[Purpose]) -> Iterator[list[Followed]]:
+        """The attempts that follow a decision, those that failed, and those of `purposes`.
 
-        Together, oldest first, where they are of one operation that has an attempt of one of
-        `purposes`, or one whose decision has one of `marks` in its JSON text; other attempts only
-        where they carry a decision, each by itself.
+        Together, in no order, where they are of one operation that has an attempt of one of
+        `purposes`, or one that failed and carries a decision; other attempts only where they carry
+        a decision, each by itself.
         """
 
 

@@ -97,6 +97,7 @@ def _weigh(
                 name=c.name,
                 tier=c.tier,
                 model=c.model,
+                provider=c.provider,
                 excluded=why_unfit(
                     c, facts, region=policy.region, max_latency_s=policy.max_latency_s
                 ),

@@ -20,6 +20,8 @@ class Weighed:
     tier: Tier
     model: str
     bill: Bill
+    provider: str = ""
+    """Of `model`, where the candidate names one."""
     excluded: str = ""
     """Why it could not answer; empty: it could."""
     quality: float | None = None
@@ -51,7 +53,11 @@ class RoutingDecision:
     was none, or no price is known."""
 
     def to_json(self) -> dict[str, Any]:
-        """What the ledger keeps: small, and no text of the user."""
+        """What the ledger keeps: small, and no text of the user.
+
+        `dearest` is provider and model of the candidate with the highest bill, of those that could
+        have answered: who would have without routing must be known even if it never answers.
+        """
         plain: dict[str, Any] = {"action": self.action, "reason": self.reason}
         if self.candidate:
             plain |= {"candidate": self.candidate, "tier": self.tier}
@@ -60,6 +66,9 @@ class RoutingDecision:
         bills = {w.name: w.bill.nanos for w in self.weighed if w.bill.nanos is not None}
         if bills:
             plain["expected_nanos"] = bills
+        dearest = self._dearest()
+        if dearest is not None:
+            plain["dearest"] = [dearest.provider, dearest.model]
         if self.deciding_nanos is not None:
             plain["deciding_nanos"] = self.deciding_nanos
         quality = {w.name: round(w.quality, 4) for w in self.weighed if w.quality is not None}
@@ -71,6 +80,16 @@ class RoutingDecision:
         if self.warnings:
             plain["warnings"] = list(self.warnings)
         return plain
+
+    def _dearest(self) -> Weighed | None:
+        """Of several that could answer, equals by their names; None where there is no choice. The
+        others are not written: every byte of a decision is in a row of each attempt."""
+        fit = [each for each in self.weighed if not each.excluded]
+        priced = [(-each.bill.nanos, each.name) for each in fit if each.bill.nanos is not None]
+        if len(fit) < 2 or not priced:
+            return None
+        _, name = min(priced)
+        return next(each for each in fit if each.name == name)
 
     def explain(self) -> str:
         """The whole decision in words, a line for each candidate."""

@@ -7,14 +7,14 @@ hands it over in that order.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 
 from frugal_chains.ledger import Ledger, PeriodBooks
 from frugal_chains.pricing import PriceBook
-from frugal_chains.savings._baseline import Baseline, known_models
+from frugal_chains.savings._baseline import Baseline, ModelName, WithoutRouting, known_models
 from frugal_chains.savings._operation import add_requests
-from frugal_chains.savings._requests import STEP_MARK, TRIED_AGAIN
+from frugal_chains.savings._requests import TRIED_AGAIN
 from frugal_chains.savings._tally import OVERHEAD_OF_PURPOSE, Tally
 from frugal_chains.savings._waterfall import Waterfall
 
@@ -42,8 +42,8 @@ def ledger_waterfall(
         since, until: The period; None: from the beginning, to the end.
         book: Prices of the baseline's model; without it routing is unknown.
         baseline_model, baseline_provider: Who would have answered every routed request; empty: of
-            each the dearest candidate that its decision weighed, where an attempt in the period
-            tells which model that is.
+            each the dearest candidate that its decision weighed. Decisions of an earlier version
+            do not say which model that is: then an attempt in the period must tell.
 
     Raises:
         LedgerUnavailable, LedgerCorrupt: it cannot be read.
@@ -71,7 +71,7 @@ def period_waterfall(
     books: PeriodBooks, *, baseline: Baseline | None = None, book: PriceBook | None = None
 ) -> Waterfall:
     """`ledger_waterfall` of books that are open already. Candidates that the baseline does not
-    know are looked up in them."""
+    know, and decisions do not say, are looked up in them."""
     purposes = books.totals(["purpose"])
     tally = Tally()
     for line in books.effect_totals(["lever"]):
@@ -88,9 +88,9 @@ def period_waterfall(
             tally.add_overhead(
                 overhead, total.nanos, attempts=total.attempts, unpriced=total.unpriced
             )
-    found = _with_candidates(books, baseline or Baseline())
-    for attempts in books.followed(purposes=TRIED_AGAIN, marks=[STEP_MARK]):
-        add_requests(tally, attempts, found, book)
+    without = _without_routing(books, baseline or Baseline(), book)
+    for attempts in books.followed(purposes=TRIED_AGAIN):
+        add_requests(tally, attempts, without)
     coverage = books.coverage()
     return Waterfall(
         bill_nanos=sum(line.nanos for line in purposes),
@@ -104,11 +104,15 @@ def period_waterfall(
     )
 
 
-def _with_candidates(books: PeriodBooks, baseline: Baseline) -> Baseline:
-    if baseline.model:
-        return baseline
-    seen = known_models(
-        (name, (labels["provider"], labels["model_asked"] or labels["model"]))
-        for name, labels in books.decided_labels(*_CANDIDATE)
-    )
-    return replace(baseline, candidates={**seen, **baseline.candidates})
+def _without_routing(
+    books: PeriodBooks, baseline: Baseline, book: PriceBook | None
+) -> WithoutRouting:
+    def candidates() -> Mapping[str, ModelName]:
+        """Read from all decisions, and needed for those of an earlier version alone."""
+        seen = known_models(
+            (name, (labels["provider"], labels["model_asked"] or labels["model"]))
+            for name, labels in books.decided_labels(*_CANDIDATE)
+        )
+        return {**seen, **baseline.candidates}
+
+    return WithoutRouting(baseline, book, candidates)

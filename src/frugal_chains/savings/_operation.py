@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from frugal_chains.ledger import Attempt, Effect
+from frugal_chains.ledger import Attempt, Effect, Followed, as_followed
 from frugal_chains.pricing import PriceBook
-from frugal_chains.savings._baseline import Baseline, baseline_nanos, candidate_models
-from frugal_chains.savings._requests import requests_of, routing_of
+from frugal_chains.savings._baseline import Baseline, WithoutRouting, candidate_models
+from frugal_chains.savings._requests import Request, request_alone, requests_of, routing_of
 from frugal_chains.savings._tally import OVERHEAD_OF_PURPOSE, Tally
 from frugal_chains.savings._waterfall import Waterfall
 
@@ -48,8 +49,8 @@ def operation_waterfall(
     for attempt in attempts:
         overhead = OVERHEAD_OF_PURPOSE.get(attempt.purpose)
         if overhead is not None:
-            _add_cost(tally, overhead, attempt)
-    add_requests(tally, attempts, baseline, book)
+            _add_cost(tally, overhead, attempt.price.nanos)
+    add_requests(tally, [*map(as_followed, attempts)], WithoutRouting(baseline, book))
     bill = sum(attempt.price.nanos or 0 for attempt in attempts)
     is_covered = bool(joined) or any(attempt.decision is not None for attempt in attempts)
     return Waterfall(
@@ -64,35 +65,41 @@ def operation_waterfall(
     )
 
 
-def add_requests(
-    tally: Tally, attempts: Iterable[Attempt], baseline: Baseline, book: PriceBook | None
-) -> None:
+def add_requests(tally: Tally, attempts: Sequence[Followed], without: WithoutRouting) -> None:
     """Add what routing saved on the requests of one operation, and what drafts and retries cost."""
-    for request in requests_of(attempts):
-        for lost in request.lost:
-            _add_cost(tally, "drafts" if lost.purpose == "draft" else "retries", lost)
-        if request.kept is not None and request.kept.decision is not None:
-            _add_routed(tally, request.kept, baseline, book)
+    if len(attempts) == 1:
+        _add_request(tally, request_alone(attempts[0]), without)
+    else:
+        for request in requests_of(attempts):
+            _add_request(tally, request, without)
 
 
-def _add_routed(tally: Tally, kept: Attempt, baseline: Baseline, book: PriceBook | None) -> None:
-    routing = routing_of(kept)
-    if routing is None:
-        return
+def _add_request(tally: Tally, request: Request, without: WithoutRouting) -> None:
+    kept, lost = request
+    for each in lost:
+        name = "drafts" if each.labels.purpose == "draft" else "retries"
+        _add_cost(tally, name, each.nanos)
+    if kept is not None and (routing := routing_of(kept)) is not None:
+        _add_routed(tally, kept, routing, without)
+
+
+def _add_routed(
+    tally: Tally, kept: Followed, routing: Mapping[str, Any], without: WithoutRouting
+) -> None:
     deciding = routing.get("deciding_nanos")
     if type(deciding) is int:
         tally.add_modelled("classifiers", -deciding)
     is_gate = routing.get("action", "call") != "call"
-    if kept.status in ("ok", "aborted") or is_gate:  # else nobody has answered, or a cache has
-        would, cost = baseline_nanos(kept, baseline, book), kept.price.nanos
+    if kept.labels.status in ("ok", "aborted") or is_gate:
+        # Else nobody has answered, or a cache has.
+        would, cost = without.nanos(kept, routing), kept.nanos
         if would is None or cost is None:
             tally.add_modelled("routing", 0, unknown=1)
         else:
             tally.add_modelled("routing", would - cost)
 
 
-def _add_cost(tally: Tally, name: str, attempt: Attempt) -> None:
-    nanos = attempt.price.nanos
+def _add_cost(tally: Tally, name: str, nanos: int | None) -> None:
     tally.add_overhead(name, nanos or 0, attempts=1, unpriced=int(nanos is None))
 
 

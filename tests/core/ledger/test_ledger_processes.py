@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -25,7 +26,8 @@ from frugal_chains.ledger import (
     _reserve,
     _writer,
 )
-from tests.core.ledger.books import NOON, attempt
+from frugal_chains.ledger._append import Entry
+from tests.core.ledger.books import NOON, SlowBooks, as_lines, attempt
 from tests.core.ledger.children import Child, all_at_once
 from tests.core.ledger.conformance import claim, hold
 
@@ -82,6 +84,52 @@ def test_killing_one_writer_does_not_disturb_the_others(path: Path) -> None:
             ledger.record(row)
             acknowledged.append(row.id)
     assert set(acknowledged) <= set(ids(path))
+
+
+@pytest.mark.parametrize("dies", ["before its commit", "after its commit"])
+@pytest.mark.parametrize("folds", [1, 4])
+def test_killed_while_rows_go_into_the_rollups_every_row_counts_once(
+    path: Path, dies: str, folds: int
+) -> None:
+    """A backlog takes several transactions: the death is in the one numbered `folds`."""
+    rows = [attempt(NOON + timedelta(hours=n % 50), nanos=n) for n in range(1000)]
+
+    def work(out: IO[str]) -> None:
+        fold, transact, count = _file.fold, _file.LedgerFile.transact, 0
+
+        def folding(db: sqlite3.Connection, **_: int) -> int:
+            nonlocal count
+            count += 1
+            left = fold(db, at_least=1, at_most=100)
+            if count == folds and dies == "before its commit":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return left
+
+        def committing(*arguments: Any, **named: Any) -> Any:
+            result = transact(*arguments, **named)
+            if count == folds and dies == "after its commit":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        ledger = Ledger.open(str(path))
+        ledger.store._writer.stop()  # type: ignore[attr-defined]
+        ledger.store._file.write([Entry(row) for row in rows])  # type: ignore[attr-defined]
+        _file.fold, _file.LedgerFile.transact = folding, committing  # type: ignore[method-assign]
+        ledger.close()
+
+    Child(work).killed()
+    with sqlite3.connect(path) as db:
+        (folded,) = db.execute("SELECT seq FROM folded").fetchone()
+    assert folded == 100 * (folds - (dies == "before its commit"))
+    expected = SlowBooks(rows)
+    for _ in range(2):  # what the dead one left, and what the next one folds
+        with Ledger.open(str(path), read_only=True) as reader:
+            for by in (["hour"], ["day", "model"], ["tenant"], []):
+                assert as_lines(reader.totals(by)) == expected.totals(by, None, None)
+        with Ledger.open(str(path)):
+            pass
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT seq FROM folded").fetchone() == (1000,)
 
 
 def opens_and_writes(path: Path, rows: int) -> None:

@@ -27,6 +27,7 @@ from frugal_chains.ledger import (
     _file,
     _inbox,
     _page,
+    _series,
     _sqlite,
     _writer,
 )
@@ -207,7 +208,7 @@ def test_totals_are_of_one_moment_while_another_process_folds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows move from `attempts` to the rollup between two queries: none may be counted twice."""
-    monkeypatch.setattr(_sqlite, "FOLD_EVERY", 10)
+    monkeypatch.setattr(_file, "FOLD_EVERY", 10)
     url = f"sqlite:///{tmp_path}/books.db"
     with Ledger.open(url) as reader, Ledger.open(url) as writer:
         for _ in range(9):
@@ -228,7 +229,7 @@ def test_totals_are_of_one_moment_while_another_process_folds(
 def test_a_rollup_that_fails_stops_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FOLD_EVERY", 2)
+    monkeypatch.setattr(_file, "FOLD_EVERY", 2)
     monkeypatch.setattr(_append, "LARGEST", 2**63)
     huge = Usage(input_tokens=2**62)  # two of them are more than an integer of SQLite's holds
     rows = [attempt(usage=huge) for _ in range(5)]
@@ -253,10 +254,30 @@ def test_labels_that_differ_for_every_call_do_not_fill_the_memory(
     assert len(labels._labels) <= 10
 
 
+def test_totals_by_a_tag_take_as_many_statements_for_any_number_of_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement for each value took most of the time where a tag had 20,000 of them."""
+    url = f"sqlite:///{tmp_path}/books.db"
+    with Ledger.open(url) as ledger:
+        for number in range(700):
+            ledger.record(attempt(tags={"user": f"u{number % 600}", "other": "x"}, nanos=number))
+    monkeypatch.setattr(_series, "_AT_ONCE", 100)
+    with Ledger.open(url, read_only=True) as reader:
+        statements: list[str] = []
+        reader.store._file._db.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+        found = {line.key["user"]: line.nanos for line in reader.totals(["user"])}
+        assert len(statements) < 15
+        assert found == {f"u{n}": n + (n + 600 if n < 100 else 0) for n in range(600)}
+        statements.clear()
+        assert len({row.tags["user"] for row in reader.attempts()}) == 600
+        assert len(statements) < 15
+
+
 def test_processes_that_write_little_do_not_leave_the_rollup_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sqlite, "FOLD_EVERY", 20)
+    monkeypatch.setattr(_file, "FOLD_EVERY", 20)
     url = f"sqlite:///{tmp_path}/books.db"
     for _ in range(12):
         with Ledger.open(url) as ledger:
@@ -267,6 +288,78 @@ def test_processes_that_write_little_do_not_leave_the_rollup_behind(
         (behind,) = ledger.store._file._db.execute(query).fetchone()  # type: ignore[attr-defined]
         assert behind <= 20
         assert sum(line.attempts for line in ledger.totals()) == 60
+
+
+def behind(url: str) -> int:
+    """Rows of a file that its rollups do not have yet."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as db:
+        query = "SELECT (SELECT MAX(seq) FROM attempts) - seq FROM folded"
+        return int(db.execute(query).fetchone()[0])
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_rows_that_came_too_fast_for_the_memory_are_in_the_rollup_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closes: bool
+) -> None:
+    """More than are kept in memory wait in files alone; they are taken in from there."""
+    monkeypatch.setattr(_inbox, "KEPT_IN_MEMORY", 30)
+    monkeypatch.setattr(_file, "FOLD_EVERY", 20)
+    monkeypatch.setattr(_file, "FOLD_AT_ONCE", 50)
+    url = f"sqlite:///{tmp_path}/books.db"
+    ledger = Ledger.open(url)
+    ledger.store._writer.stop()  # type: ignore[attr-defined]
+    for _ in range(16 * 31):  # the last of them is the last that fills the memory
+        ledger.record(attempt())
+    assert not ledger.store._inbox.waiting  # type: ignore[attr-defined]
+    ledger.close() if closes else ledger.totals()
+    assert behind(url) < 20
+    with Ledger.open(url, read_only=True) as reader:
+        assert sum(line.attempts for line in reader.totals()) == 16 * 31
+    ledger.close()
+
+
+def test_what_could_not_be_folded_is_due_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_file, "FOLD_EVERY", 20)
+    url = f"sqlite:///{tmp_path}/books.db"
+    ledger = Ledger.open(url)
+    ledger.store._writer.stop()  # type: ignore[attr-defined]
+    with monkeypatch.context() as busy:
+
+        def is_busy(*_: object, **__: object) -> int:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+
+        busy.setattr(_file, "fold", is_busy)
+        for _ in range(30):
+            ledger.record(attempt())
+        ledger.store.flush()
+        assert behind(url) == 30
+    ledger.close()
+    assert behind(url) == 0
+
+
+def test_closing_and_opening_fold_for_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FOLD_S", "OPEN_FOLD_S", "CLOSE_FOLD_S"):
+        monkeypatch.setattr(_sqlite, name, -1)
+    monkeypatch.setattr(_file, "FOLD_AT_ONCE", 50)
+    url, seen = f"sqlite:///{tmp_path}/books.db", []
+    ledger = Ledger.open(url)
+    ledger.store._writer.stop()  # type: ignore[attr-defined]
+    for _ in range(1000):
+        ledger.record(attempt())
+    ledger.close()
+    while (left := behind(url)) not in seen:
+        seen.append(left)
+        with Ledger.open(url) as again:
+            assert sum(line.attempts for line in again.totals()) == 1000
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) > 2
+    assert seen[-1] < _file.FOLD_EVERY
 
 
 # -- the inbox ---------------------------------------------------------------------------------
@@ -427,11 +520,11 @@ def test_the_writer_goes_on_after_an_error(
     with Ledger.open(str(path)) as ledger:
         real, failed = ledger.store._file.fold, []  # type: ignore[attr-defined]
 
-        def fail() -> None:
+        def fail(**_: object) -> None:
             failed.append(1)
             raise RuntimeError("unheard of")
 
-        monkeypatch.setattr(_sqlite, "FOLD_EVERY", 1)
+        monkeypatch.setattr(_file, "FOLD_EVERY", 1)
         monkeypatch.setattr(ledger.store._file, "fold", fail)
         ledger.record(attempt())
         until(lambda: failed)

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from frugal_chains.ledger import Attempt, Coverage, Effect, Ledger, PeriodBooks
+from frugal_chains.ledger import (
+    Attempt,
+    Coverage,
+    Effect,
+    Ledger,
+    PeriodBooks,
+    as_followed,
+    moment,
+)
+from frugal_chains.pricing import Free
+from frugal_chains.usage import Usage
 from tests.core.ledger.books import NOON, attempt
 from tests.core.ledger.effects_conformance import effect
 from tests.core.ledger.stores import InFile, InMemory
@@ -21,8 +31,8 @@ def at(seconds: int, **changes: Any) -> Attempt:
 
 def followed(books: PeriodBooks) -> list[list[int]]:
     """The seconds of the attempts, as they come together."""
-    groups = books.followed(purposes=["draft", "retry"], marks=['"step": {'])
-    return sorted([(each.at - NOON).seconds for each in group] for group in groups)
+    groups = books.followed(purposes=["draft", "retry"])
+    return sorted(sorted((moment(each.at_us) - NOON).seconds for each in group) for group in groups)
 
 
 class _AnyStore:
@@ -81,19 +91,43 @@ class _AnyStore:
                 at(7, operation_id=B, status="error"),  # that nobody made again
                 at(8, operation_id="", purpose="retry"),
                 at(9, operation_id="", decision=DRAFT),
+                at(10, operation_id="D", status="error", decision={}),
+                at(11, operation_id="D", decision={}),
+                at(12, operation_id="D"),
             ]
         )
-        assert ledger.read_period(followed) == [[0, 3], [1], [2, 5], [6], [8], [9]]
+        assert ledger.read_period(followed) == [[0, 3], [1], [2, 5], [6], [8], [9], [10, 11]]
         since, until = (NOON + timedelta(seconds=after) for after in (1, 5))
         assert ledger.read_period(followed, since, until) == [[1], [3]]
 
-    def test_they_are_whole_but_for_fingerprints(self) -> None:
-        written = at(0, purpose="draft", decision=DRAFT, tags={"a": "b"}, prints={"v": 1})
-        ledger = self.filled([written])
-        (group,) = ledger.read_period(
-            lambda books: list(books.followed(purposes=["draft"], marks=[]))
-        )
-        assert group == [written._replace(prints=None)]
+    def test_they_say_what_the_attempts_say(self) -> None:
+        usage = Usage(input_tokens=9, cache_read_tokens=4, output_tokens=2, source="mixed")
+        written = [
+            at(0, purpose="draft", decision=DRAFT, tags={"a": "b"}, prints={"v": 1}, usage=usage),
+            at(1, decision={"own": [1, None]}, nanos=None, model_asked="m", parent_id="p"),
+            at(2, decision={}, status="error", price=Free(price_id="x"), service_tier="batch"),
+        ]
+        ledger = self.filled([each._replace(operation_id="o") for each in written])
+        (group,) = ledger.read_period(lambda books: list(books.followed(purposes=["draft"])))
+        group.sort()
+        for found, attempt_ in zip(group, written, strict=True):
+            said = as_followed(attempt_)
+            assert isinstance(found.id, bytes)
+            assert found._replace(id=found.id.hex(), parent_id=found.parent_id or "") == said
+            assert found.usage.source == attempt_.usage.source
+
+    def test_they_may_be_asked_for_twice_and_left_in_the_middle(self) -> None:
+        ledger = self.filled([at(n, operation_id=A, purpose="draft") for n in range(3)])
+        ledger.record(at(3, operation_id=B, purpose="draft"))
+
+        def twice(books: PeriodBooks) -> list[list[int]]:
+            first = books.followed(purposes=["draft"])
+            next(first)
+            found = followed(books)
+            first.close()
+            return found
+
+        assert ledger.read_period(twice) == ledger.read_period(followed) == [[0, 1, 2], [3]]
 
     def test_values_in_decisions_come_with_the_labels_they_were_seen_with(self) -> None:
         ledger = self.filled(
@@ -113,6 +147,12 @@ class _AnyStore:
         ]
         assert ledger.read_period(lambda books: books.has_decisions())
         assert not ledger.read_period(lambda books: books.has_decisions(), until=NOON)
+
+    def test_of_tags_that_differ_for_every_call_values_come_once(self) -> None:
+        rows = [at(n, tags={"request": str(n)}, decision=DRAFT) for n in range(9)]
+        ledger = self.filled(rows)
+        found = ledger.read_period(lambda books: list(books.decided_labels("$.routing.candidate")))
+        assert [(name, of["model"]) for name, of in found] == [("x", "gpt-4o")]
 
     def test_sums_are_those_of_the_ledger(self) -> None:
         ledger = self.filled([at(0), at(1, purpose="summary")], [effect(net_nanos=5)])

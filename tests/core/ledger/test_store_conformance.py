@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from frugal_chains.ledger import _sqlite
+from frugal_chains.ledger import _file
 from tests.core.ledger.conformance import StoreConformance
 from tests.core.ledger.stores import InFile, InMemory
 
@@ -22,7 +22,8 @@ class TestMemoryFoldedOften(InMemory, StoreConformance):
     @classmethod
     def _fold_often(cls) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_sqlite, "FOLD_EVERY", 3)
+            patch.setattr(_file, "FOLD_EVERY", 3)
+            patch.setattr(_file, "FOLD_AT_ONCE", 2)
             yield
 
 

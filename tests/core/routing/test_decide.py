@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -532,10 +533,36 @@ def test_a_decision_can_be_read_and_is_kept_without_any_text_of_the_user() -> No
         "tier": "workhorse",
         "escalation": ["specialist"],
         "expected_nanos": {"gatekeeper": 603_600, "workhorse": 5_048_000, "specialist": 21_400_000},
+        "dearest": ["anthropic", "claude-opus-4-5"],
         "quality": {"gatekeeper": 0.5, "workhorse": 0.75, "specialist": 0.8},
         "excluded": {"gatekeeper": "circuit open"},
         "warnings": ["'gpt-9' was asked for and cannot answer this request"],
     }
+
+
+def test_who_is_the_dearest_is_said_in_few_bytes() -> None:
+    """Of those that could answer; of equals the first by name, in any order of candidates."""
+    kept = decided().to_json()
+    assert kept["dearest"] == ["anthropic", "claude-opus-4-5"]
+    bare = {name: value for name, value in kept.items() if name != "dearest"}
+    assert len(json.dumps(kept)) - len(json.dumps(bare)) == 45
+    left = decided(unavailable={"specialist": "circuit open"})
+    assert left.to_json()["dearest"] == ["openai", "gpt-4.1"]
+    twin = replace(STRONG, name="another", model="claude-opus-4-5-20251101")
+    for models in ((CHEAP, STRONG, twin), (twin, STRONG, CHEAP)):
+        bills = decided(candidates=models).to_json()
+        assert bills["expected_nanos"]["another"] == bills["expected_nanos"]["specialist"]
+        assert bills["dearest"] == ["anthropic", "claude-opus-4-5-20251101"]
+
+
+def test_without_a_choice_or_a_price_nobody_is_the_dearest() -> None:
+    assert "dearest" not in decided(candidates=(STRONG,)).to_json()
+    unknown = replace(CHEAP, name="own", model="nobody-knows", provider="in-house")
+    others = decided(candidates=(unknown, replace(unknown, name="own 2"))).to_json()
+    assert "dearest" not in others
+    assert decided(candidates=(unknown, STRONG)).to_json()["dearest"] == [
+        "anthropic", "claude-opus-4-5"
+    ]  # fmt: skip
 
 
 def test_who_is_left_out_for_a_budget_is_said() -> None:

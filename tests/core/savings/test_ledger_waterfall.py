@@ -53,7 +53,9 @@ _routed = st.builds(
     step=st.sampled_from(
         ["", "", "cascade", "agreement", "escalation: short", "fallback: timeout"]
     ),
-    routing=st.sampled_from([{}, {"deciding_nanos": 7}, {"excluded": {"dear": "why"}}]),
+    routing=st.sampled_from(
+        [{}, {"deciding_nanos": 7}, {"excluded": {"dear": "why"}}, {"dearest": ["acme", "big"]}]
+    ),
     **_COMMON,
 )
 some_attempts = st.lists(_plain | _routed, max_size=25)

@@ -158,6 +158,42 @@ def test_an_excluded_candidate_would_not_have_answered(prices):
     assert steps_of(found) == {"routing": 0}
 
 
+def test_a_decision_says_itself_which_model_the_dearest_is(prices):
+    """That never answered, here or anywhere; what attempts would tell is not asked."""
+    says = {"dearest": ["acme", "big"]}
+    says_otherwise = Baseline(candidates={"dear": ("acme", "small")})
+    for baseline in (None, Baseline(), says_otherwise):
+        found = operation_waterfall([routed(routing=says)], book=prices, baseline=baseline)
+        assert steps_of(found) == {"routing": BIG_NANOS - SMALL_NANOS}
+
+
+def test_a_model_without_a_provider_is_looked_up_by_its_name_alone(prices):
+    found = operation_waterfall([routed(routing={"dearest": ["", "acme/big"]})], book=prices)
+    assert steps_of(found) == {"routing": BIG_NANOS - SMALL_NANOS}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, 3, [], {}, "acme/big", ["acme"], ["acme", "big", "x"], [1, "big"], ["acme", None]],
+)
+def test_a_decision_of_an_earlier_version_or_anybodys_leaves_it_to_the_attempts(prices, said):
+    says = {"dearest": said} if said is not None else {}
+    alone = operation_waterfall([routed(routing=says)], book=prices)
+    assert (alone.step("routing").nanos, alone.unknown_attempts) == (None, 1)
+    both = [routed(routing=says), routed(1, chosen="dear", routing=says)]
+    found = operation_waterfall(both, book=prices)
+    assert steps_of(found) == {"routing": BIG_NANOS - SMALL_NANOS}
+
+
+def test_of_two_equally_dear_the_first_by_name_would_have_answered(prices):
+    """In whatever order the decision has them: a ledger keeps them by name."""
+    for bills in ({"b": 9, "a": 9, "c": 1}, {"a": 9, "c": 1, "b": 9}):
+        says = {"expected_nanos": bills}
+        for chosen, known in (("a", True), ("b", False)):
+            found = operation_waterfall([routed(chosen=chosen, routing=says)], book=prices)
+            assert found.step("routing").known == known
+
+
 def test_a_name_that_has_been_two_models_is_not_guessed(prices):
     attempts = [routed(), routed(1, chosen="dear"), routed(2, chosen="dear", model="other")]
     found = operation_waterfall(attempts, book=prices)
