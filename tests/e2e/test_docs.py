@@ -50,6 +50,9 @@ def test_the_snippets_of_the_readme_run_in_order(scripted: ScriptedServer, tmp_p
     scripted.always(Reply("Because.", usage=Tokens(fresh=12, visible=4)))
     script = tmp_path / "snippets.py"
     script.write_text("\n".join(_blocks("python")), encoding="utf-8")
+    (tmp_path / "frugal.toml").write_text(  # as the README's `whatif --out` has written it
+        '[routing.by_task]\n"sort mail" = "openai:gpt-4o-mini"\n', encoding="utf-8"
+    )
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=tmp_path, env=_environment(scripted, tmp_path), capture_output=True, text=True,

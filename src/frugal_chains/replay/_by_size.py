@@ -33,6 +33,7 @@ class SizeSender:
 
     def __init__(self, setup: Setup, *, counter: TokenCounter, prices: PriceBook) -> None:
         self._now_s = 0.0
+        self._cache_ttl = setup.cache_ttl
         marks = setup.prompt_cache
         self._keeper = (
             None
@@ -79,7 +80,7 @@ class SizeSender:
     def _kept(self, outline: Outline, ttl: str) -> Literal["", "5m", "1h"]:
         """For how long a memory may expect what is marked to last."""
         if self._keeper is not None:
-            return "5m"
+            return self._cache_ttl
         return "" if not ttl else "1h" if outline.long else "5m"
 
 

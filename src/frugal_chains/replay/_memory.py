@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from frugal_chains.dispatch import Compactor, History, Turn, message_key
 from frugal_chains.facts import MessageFacts, RequestFacts
@@ -24,19 +24,25 @@ class Memories:
 
     Args:
         memory: How it is set.
-        marked: Requests are marked for the provider's cache, so that a compaction has one to lose.
+        cache_ttl: Of the requests' markers: with them a compaction has a cache to lose; empty: they
+            have none.
         counter: Of tokens.
         prices: Of models.
     """
 
     def __init__(
-        self, memory: Memory, *, marked: bool, counter: TokenCounter, prices: PriceBook
+        self,
+        memory: Memory,
+        *,
+        cache_ttl: Literal["", "5m", "1h"],
+        counter: TokenCounter,
+        prices: PriceBook,
     ) -> None:
         self._now_s = 0.0
         self._compactor = Compactor(
             memory.policy,
             recall_tokens=memory.recall_tokens,
-            cache_ttl="5m" if marked else "",
+            cache_ttl=cache_ttl,
             counter=counter,
             prices=prices,
             clock=lambda: self._now_s,

@@ -85,7 +85,7 @@ class Sender:
         self._memories = (
             None
             if memory is None
-            else Memories(memory, marked=marks is not None, counter=counter, prices=prices)
+            else Memories(memory, cache_ttl=setup.cache_ttl, counter=counter, prices=prices)
         )
         self._outputs = (
             None if outputs is None else ToolOutputs(outputs, counter=counter, prices=prices)

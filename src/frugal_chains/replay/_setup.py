@@ -14,6 +14,8 @@ from frugal_chains.routing import Candidate, RoutingPolicy
 LeverName = Literal["memory", "compression", "routing", "prompt_cache", "batch"]
 LEVERS: Final[tuple[LeverName, ...]] = ("memory", "compression", "routing", "prompt_cache", "batch")
 """In the order in which a waterfall takes them."""
+_LONG: Final = frozenset(("1h", "12h", "24h"))
+"""Times to live by the providers' names that outlast the usual one (`providers.cache_controls`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,13 @@ class Setup:
     routing: Routing | None = None
     prompt_cache: Marks | None = None
     batch: Batch | None = None
+
+    @property
+    def cache_ttl(self) -> Literal["", "5m", "1h"]:
+        """How long a memory may expect what is marked to last; empty: nothing is marked."""
+        if self.prompt_cache is None:
+            return ""
+        return "1h" if self.prompt_cache.ttl in _LONG else "5m"
 
     @property
     def on(self) -> tuple[LeverName, ...]:

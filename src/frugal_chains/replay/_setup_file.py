@@ -84,6 +84,10 @@ def read_setup(path: str | Path) -> Setup:
     """
     try:
         return parse_setup(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ReplayError(
+            f"{path}: No such file; `frugal whatif ... --out {path}` writes one"
+        ) from None
     except OSError as error:
         raise ReplayError(f"{path}: {error.strerror or error}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

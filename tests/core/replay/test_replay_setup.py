@@ -107,3 +107,10 @@ def test_names_of_models() -> None:
     assert model_named("openai:gpt-4o") == ("openai", "gpt-4o")
     assert model_named("gpt-4o") == ("", "gpt-4o")
     assert model_named("aws:anthropic.claude-v1:0") == ("aws", "anthropic.claude-v1:0")
+
+
+def test_a_memory_expects_what_the_markers_last() -> None:
+    assert Setup(memory=Memory()).cache_ttl == ""
+    assert Setup(prompt_cache=Marks()).cache_ttl == "5m"
+    assert Setup(prompt_cache=Marks(ttl="30m")).cache_ttl == "5m"  # OpenAI's shorter one
+    assert Setup(prompt_cache=Marks(ttl="1h")).cache_ttl == "1h"

@@ -9,6 +9,7 @@ from langchain_frugal._handler import CostCallbackHandler
 from langchain_frugal._track import track_cost
 
 if TYPE_CHECKING:
+    from langchain_frugal._levers import levers
     from langchain_frugal._middleware import BudgetMiddleware
     from langchain_frugal.compression import (
         BudgetExampleSelector,
@@ -61,6 +62,7 @@ __all__ = [
     "cached",
     "compact_messages",
     "fetch_original_tool",
+    "levers",
     "pinned",
     "track_cost",
 ]
@@ -96,6 +98,10 @@ def __getattr__(name: str) -> Any:
         from langchain_frugal._middleware import BudgetMiddleware
 
         return BudgetMiddleware
+    if name == "levers":
+        from langchain_frugal._levers import levers
+
+        return levers
     # Whoever only counts costs needs nothing of compression, memory or routing, which bring numpy.
     if name in _COMPRESSION:
         from langchain_frugal import compression

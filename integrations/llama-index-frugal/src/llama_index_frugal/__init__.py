@@ -9,6 +9,7 @@ from llama_index_frugal._track import track_cost
 
 if TYPE_CHECKING:
     from llama_index_frugal._embedding import TrackedEmbedding
+    from llama_index_frugal._levers import Levers, levers
     from llama_index_frugal.compression import (
         FewShotExamples,
         NodeCompressor,
@@ -34,6 +35,7 @@ __all__ = [
     "CostEventHandler",
     "CostSpanHandler",
     "FewShotExamples",
+    "Levers",
     "NodeCompressor",
     "RoutingEvent",
     "RoutingLLM",
@@ -48,6 +50,7 @@ __all__ = [
     "compressed_tool",
     "compressed_tools",
     "fetch_original_tool",
+    "levers",
     "pinned",
     "text_embedder",
     "track_cost",
@@ -56,6 +59,7 @@ __all__ = [
 
 _LATER = {
     "FewShotExamples": "llama_index_frugal.compression",
+    "Levers": "llama_index_frugal._levers",
     "NodeCompressor": "llama_index_frugal.compression",
     "RoutingEvent": "llama_index_frugal.routing",
     "RoutingLLM": "llama_index_frugal.routing",
@@ -69,6 +73,7 @@ _LATER = {
     "compressed_tool": "llama_index_frugal.compression",
     "compressed_tools": "llama_index_frugal.compression",
     "fetch_original_tool": "llama_index_frugal.compression",
+    "levers": "llama_index_frugal._levers",
     "pinned": "llama_index_frugal.memory",
     "text_embedder": "llama_index_frugal.routing",
 }

@@ -19,6 +19,7 @@ from langchain_frugal.compression._prompts import PromptCompressor
 from langchain_frugal.compression._system_prompts import SystemPromptCompressor
 
 if TYPE_CHECKING:
+    from langchain_frugal.compression._by_asker import OutputsByAsker
     from langchain_frugal.compression._system_prompt_middleware import SystemPromptMiddleware
     from langchain_frugal.compression._tool_choice import ToolChoiceMiddleware
     from langchain_frugal.compression._tool_outputs import ToolOutputMiddleware
@@ -28,6 +29,7 @@ __all__ = [
     "BudgetExampleSelector",
     "DocumentCompressor",
     "Label",
+    "OutputsByAsker",
     "Parts",
     "PromptCompressor",
     "PromptPolicy",
@@ -44,6 +46,7 @@ __all__ = [
 
 
 _OF_AGENTS = {
+    "OutputsByAsker": "langchain_frugal.compression._by_asker",
     "SystemPromptMiddleware": "langchain_frugal.compression._system_prompt_middleware",
     "ToolChoiceMiddleware": "langchain_frugal.compression._tool_choice",
     "ToolOutputMiddleware": "langchain_frugal.compression._tool_outputs",
