@@ -77,7 +77,7 @@ class RealRun:
             chain = self._chain(server)
             for number, conversation in enumerate(conversations):
                 config = {"configurable": {"thread_id": f"c{number}"}}
-                sent = self._entered(conversation)
+                sent = entered(conversation, self._outputs)
                 for at, message in enumerate(conversation):
                     if message["role"] != "assistant":
                         continue
@@ -112,23 +112,6 @@ class RealRun:
         )
         return step | last
 
-    def _entered(self, conversation: Conversation) -> list[dict[str, Any]]:
-        """The messages with tools' outputs as they entered the conversation."""
-        question, calls, found = "", dict[str, str](), []
-        for message in conversation:
-            message = dict(message)
-            if message["role"] == "user":
-                question = message["content"]
-            for call in message.get("tool_calls") or ():
-                arguments = json.loads(call["function"]["arguments"])
-                words = "\n".join(f"{name} {value}" for name, value in arguments.items())
-                calls[call["id"]] = f"{call['function']['name']}\n{words}"
-            if message["role"] == "tool" and self._outputs is not None:
-                query = f"{question}\n{calls.get(message['tool_call_id'], '')}"
-                message["content"] = self._outputs.compress(query, message["content"]).text
-            found.append(message)
-        return found
-
     def _reply(self, request: Request) -> Reply:
         calls = tuple(
             ToolCall(
@@ -155,3 +138,21 @@ class RealRun:
             "response": {"model": self._model_name, "usage": usage},
         }
         billed.lines.append(json.dumps(line))
+
+
+def entered(conversation: Conversation, outputs: PayloadCompressor | None) -> list[dict[str, Any]]:
+    """The messages with tools' outputs as they entered the conversation; None: as they were."""
+    question, calls, found = "", dict[str, str](), []
+    for message in conversation:
+        message = dict(message)
+        if message["role"] == "user":
+            question = message["content"]
+        for call in message.get("tool_calls") or ():
+            arguments = json.loads(call["function"]["arguments"])
+            words = "\n".join(f"{name} {value}" for name, value in arguments.items())
+            calls[call["id"]] = f"{call['function']['name']}\n{words}"
+        if message["role"] == "tool" and outputs is not None:
+            query = f"{question}\n{calls.get(message['tool_call_id'], '')}"
+            message["content"] = outputs.compress(query, message["content"]).text
+        found.append(message)
+    return found

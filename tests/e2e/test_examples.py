@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from frugal_chains import Ledger
 from tests.servers import Reply, Request, ScriptedServer, Tokens, ToolCall
@@ -13,20 +16,75 @@ from tests.servers import Reply, Request, ScriptedServer, Tokens, ToolCall
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+FRAMEWORKS = {
+    "langchain": "import langchain.agents, langchain_openai, openai.resources",
+    "llama_index": (  # which tries LangChain's models where those are installed
+        "import langchain_core.language_models.chat_models, llama_index.core\n"
+        "import llama_index.llms.openai, openai.resources"
+    ),
+    "": "",
+}
+"""Imports on which the examples of each spend most of their time."""
+STARTER = """
+import gc, json, os, runpy, sys, threading
+assert threading.active_count() == 1
+gc.freeze()
+for line in sys.stdin:
+    script, folder, environment = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.environ.update(environment)
+        for number, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), number)
+        sys.argv, sys.path[0] = [script], os.path.dirname(script)
+        runpy.run_path(script, run_name="__main__")
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+STARTED: dict[str, subprocess.Popen[str]] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _starters() -> Iterator[None]:
+    yield
+    for started in STARTED.values():
+        with started:  # waits until it has ended, which it does at the end of its input
+            pass
+    STARTED.clear()
+
+
+def starter(framework: str) -> subprocess.Popen[str]:
+    """A process that has imported a framework, and runs every script in a process of its own.
+
+    Nothing of this library is in it: each script imports that itself.
+    """
+    if framework not in STARTED:
+        STARTED[framework] = subprocess.Popen(
+            [sys.executable, "-c", FRAMEWORKS[framework] + STARTER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    return STARTED[framework]
+
+
 def run(name: str, folder: Path, scripted: ScriptedServer) -> str:
     environment = {
-        **os.environ,
         "OPENAI_API_KEY": "test",
         "OPENAI_BASE_URL": scripted.openai_base_url,
         "OPENAI_API_BASE": scripted.openai_base_url,
         "FRUGAL_LEDGER": f"sqlite:///{folder}/frugal.db",
     }
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    script = EXAMPLES / name
+    text = script.read_text(encoding="utf-8")
+    framework = next((each for each in FRAMEWORKS if f"from {each}" in text), "")
+    process = starter(framework)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(json.dumps([str(script), str(folder), environment]), file=process.stdin, flush=True)
+    assert process.stdout.readline() == "0\n", (folder / "stderr").read_text(encoding="utf-8")
+    return (folder / "stdout").read_text(encoding="utf-8")
 
 
 def rows(folder: Path) -> list[tuple[str, str, str]]:

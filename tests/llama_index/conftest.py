@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import ssl
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,14 +19,6 @@ from tests.servers import ScriptedServer
 Make = Callable[..., Any]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_ssl_context() -> Iterator[None]:
-    """Every SDK client reads all certificates, 20 ms each, to talk to a loopback without any."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
-        yield
-
-
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
     with Ledger.open("memory://") as books:
@@ -39,8 +30,11 @@ def dispatcher() -> Iterator[Any]:
     """The root dispatcher, which every test must leave as it was."""
     events, spans = list(root_dispatcher.event_handlers), list(root_dispatcher.span_handlers)
     yield root_dispatcher
-    if len(root_dispatcher.event_handlers) != len(events):
-        gc.collect()  # they stay while a task, a thread or a stream of their block is alive
+    for attempt in range(100):  # they stay while a task, thread or stream of their block is alive
+        if len(root_dispatcher.event_handlers) == len(events):
+            break
+        gc.collect(min(attempt, 2))
+        time.sleep(0.01 if attempt > 2 else 0)  # a thread that was told to end needs its time
     left = root_dispatcher.event_handlers, root_dispatcher.span_handlers
     root_dispatcher.event_handlers, root_dispatcher.span_handlers = events, spans
     assert [*map(id, left[0])] == [*map(id, events)]

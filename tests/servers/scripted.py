@@ -11,9 +11,11 @@ closes its connection, so that no event loop is left with a pooled one.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -112,10 +114,10 @@ class ScriptedServer:
         self._default: Script = Reply()
         self._lock = Lock()
         self._closing = Event()
-        self._tcp = _TcpServer(("127.0.0.1", 0), self._handler)
+        self._tcp = _TcpServer(("127.0.0.1", 0), self._handler, self._closing)
         self.anthropic_base_url = f"http://127.0.0.1:{self._tcp.server_address[1]}"
         self.openai_base_url = f"{self.anthropic_base_url}/v1"
-        self._thread = Thread(target=self._tcp.serve_forever, args=(0.01,), daemon=True)
+        self._thread = Thread(target=self._tcp.serve, daemon=True)
         self._thread.start()
 
     def script(self, *replies: Script) -> None:
@@ -129,7 +131,8 @@ class ScriptedServer:
     def stop(self) -> None:
         """Free the port and end stalled answers; raise what went wrong inside the server."""
         self._closing.set()
-        self._tcp.shutdown()
+        with suppress(OSError), socket.create_connection(self._tcp.server_address):
+            self._thread.join()  # it waits for a connection, and got one
         self._tcp.server_close()
         self._thread.join()
         if self._tcp.failures:
@@ -178,9 +181,18 @@ class _TcpServer(ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+    def __init__(self, address: tuple[str, int], handler: Any, closing: Event) -> None:
         self.failures: list[BaseException] = []
+        self.closing = closing
         super().__init__(address, handler)
+
+    def serve(self) -> None:
+        """As `serve_forever`, which looks only so often whether it has ended."""
+        while not self.closing.is_set():
+            self.handle_request()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return not self.closing.is_set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()

@@ -88,6 +88,12 @@ def test_a_circle_of_causes_ends() -> None:
 # -- the watch ---------------------------------------------------------------------------------
 
 SOON_S = 0.9  # within a second
+LOOKS_S = 0.3  # six looks, where it looks more often
+
+
+@pytest.fixture
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frugal_chains.tracking._watch.LOOK_EVERY_S", 0.05)
 
 
 async def _call(key: str, lost: list[str], seconds: float) -> None:
@@ -109,10 +115,11 @@ async def _read(key: str, lost: list[str], seconds: float) -> None:
         pass
 
 
+@pytest.mark.usefixtures("_looks_often")
 @pytest.mark.parametrize("make", [_call, _read])
 async def test_a_call_that_goes_on_is_left_alone(make: Any) -> None:
     lost: list[str] = []
-    await make("k", lost, 1.0)
+    await make("k", lost, LOOKS_S)
     assert lost == []
 
 
@@ -136,17 +143,19 @@ async def test_a_timeout_within_a_task_is_noticed_within_a_second(make: Any) -> 
     assert lost == ["k"]
 
 
+@pytest.mark.usefixtures("_looks_often")
 async def test_each_loss_is_told_once_and_the_watch_goes_to_sleep() -> None:
     lost: list[str] = []
     for key in "ab":
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(_call(key, lost, 9), 0.02)
-    await asyncio.sleep(SOON_S)
-    await asyncio.sleep(SOON_S)
+    await asyncio.sleep(LOOKS_S)
+    await asyncio.sleep(LOOKS_S)
     assert sorted(lost) == ["a", "b"]
     assert not CallWatch.of_running_loop().watching
 
 
+@pytest.mark.usefixtures("_looks_often")
 async def test_other_calls_of_the_same_task_are_not_drawn_along() -> None:
     lost: list[str] = []
 
@@ -154,7 +163,7 @@ async def test_other_calls_of_the_same_task_are_not_drawn_along() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await _call("given up", lost, 9)
-        await _call("goes on", lost, SOON_S)
+        await _call("goes on", lost, LOOKS_S)
 
     await two()
     assert lost == ["given up"]
@@ -170,6 +179,7 @@ async def _watched_by(goners: list[Any], seconds: float) -> None:
         watch.remove("k")
 
 
+@pytest.mark.usefixtures("_looks_often")
 @pytest.mark.parametrize("how", ["task", "timeout"])
 async def test_all_who_watch_a_call_hear_of_its_loss_once(how: str) -> None:
     first: list[str] = []
@@ -184,7 +194,7 @@ async def test_all_who_watch_a_call_hear_of_its_loss_once(how: str) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await call
-        await asyncio.sleep(SOON_S)
+        await asyncio.sleep(LOOKS_S)
     assert (first, second) == (["k"], ["k"])
 
 
