@@ -74,7 +74,7 @@ screenshot: $(READY) ## the README's pictures of the HTML report (needs Chromium
 	$(BIN)/python examples/report_screenshot.py build/report
 	cp build/report/report-light.png build/report/report-dark.png docs/
 
-bench-replay: $(READY) ## how fast recorded calls are replayed, and how near the real bill (SETS=folder of the data)
+bench-replay: $(READY) ## replay's speed and truth, the page of a million attempts, waterfalls that add up (SETS=folder of the data)
 	$(BIN)/python benchmarks/bench_replay.py $(if $(SETS),--data $(SETS))
 
 bench-overhead: $(VENV)/.ready-bench ## added time per call, beside other handlers

@@ -33,7 +33,7 @@ from tests.e2e.real_traffic import Conversation, entered
 
 PROVIDER = "llama.cpp"
 """Whose cache it is: any beginning is read, from the first token on."""
-HOSTED = ("openai:gpt-4o-mini",)
+HOSTED = ("openai:gpt-4o-mini", "anthropic:claude-sonnet-4-5")
 """Reads cost half of the input's price."""
 WITHIN = 0.025
 START_S, GAP_S = 1_790_000_000.0, 5.0

@@ -139,7 +139,7 @@ def _read_books(
         asked = (*questions(wanted, tags), DAY_MODELS)
         answers, effects, saved = books.read_period(
             lambda period: (
-                {each: period.totals(each) for each in asked},
+                dict(zip(asked, period.totals_together(asked), strict=True)),
                 period.effect_totals(("lever",)),
                 savings(period),
             ),

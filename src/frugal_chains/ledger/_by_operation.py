@@ -16,7 +16,7 @@ from frugal_chains.ledger._effect import EffectTotals
 from frugal_chains.ledger._effect_sums import effect_totals, has_effects, in_period
 from frugal_chains.ledger._followed import followed
 from frugal_chains.ledger._ids import microseconds
-from frugal_chains.ledger._read import totals
+from frugal_chains.ledger._read import totals_together
 from frugal_chains.ledger._schema import KIND_COLUMNS
 from frugal_chains.ledger._series import SeriesIds
 from frugal_chains.ledger._store import Coverage, Followed
@@ -44,7 +44,10 @@ class SqlitePeriodBooks:
         self._rows = f"FROM attempts WHERE {self._period}"
 
     def totals(self, by: Sequence[str]) -> list[Totals]:
-        return totals(self._db, self._ids, by, since=self._since, until=self._until)
+        return self.totals_together([by])[0]
+
+    def totals_together(self, groupings: Sequence[Sequence[str]]) -> list[list[Totals]]:
+        return totals_together(self._db, self._ids, groupings, since=self._since, until=self._until)
 
     def effect_totals(self, by: Sequence[str]) -> list[EffectTotals]:
         return effect_totals(self._db, by, since=self._since, until=self._until)

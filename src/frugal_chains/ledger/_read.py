@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import add
 from typing import Any
@@ -107,28 +107,74 @@ def totals(
     until: datetime | None,
 ) -> list[Totals]:
     """One `Totals` for each combination of `by`, dearest first."""
-    bucket_us, clock = _clock(by)
-    pick = [_dimension(db, name) for name in by]
-    groups: dict[tuple[str, ...], _Group] = {}
-    times: dict[int, str] = {}
-    for bucket, labels, sums in sums_by_labels(
-        db,
-        ids,
-        since_us=None if since is None else microseconds(since),
-        until_us=None if until is None else microseconds(until),
-        bucket_us=bucket_us,
-        tagged=not {*by} <= {*KIND_COLUMNS, *TIME_DIMENSIONS},
-    ):
-        if bucket not in times:
-            times[bucket] = moment(bucket * bucket_us).strftime(clock) if bucket_us else ""
-        key = tuple([times[bucket] if read is None else read(labels) for read in pick])
-        group = groups.get(key)
+    return totals_together(db, ids, [by], since=since, until=until)[0]
+
+
+def totals_together(
+    db: sqlite3.Connection,
+    ids: SeriesIds,
+    groupings: Sequence[Sequence[str]],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+) -> list[list[Totals]]:
+    """`totals` by each of the groupings; those that read the same sums read them once."""
+    asked = [_Grouping(db, by) for by in groupings]
+    for (bucket_us, tagged), those in _passes(asked).items():
+        for bucket, labels, sums in sums_by_labels(
+            db,
+            ids,
+            since_us=None if since is None else microseconds(since),
+            until_us=None if until is None else microseconds(until),
+            bucket_us=bucket_us,
+            tagged=tagged,
+        ):
+            for each in those:
+                each.add(bucket, labels, sums)
+    return [each.lines() for each in asked]
+
+
+def _passes(asked: Iterable[_Grouping]) -> dict[tuple[int | None, bool], list[_Grouping]]:
+    """By the unit of time that is read, and whether tags are."""
+    found: dict[tuple[int | None, bool], list[_Grouping]] = {}
+    for each in asked:
+        found.setdefault((each.bucket_us, each.tagged), []).append(each)
+    # Without tags a period has few lines by day: who asks for none of them adds those up.
+    if (DAY_US, False) in found:
+        found[DAY_US, False] += found.pop((None, False), [])
+    return found
+
+
+class _Grouping:
+    """Sums by some dimensions."""
+
+    def __init__(self, db: sqlite3.Connection, by: Sequence[str]) -> None:
+        self.bucket_us, self._written = _clock(by)
+        self.tagged = not {*by} <= {*KIND_COLUMNS, *TIME_DIMENSIONS}
+        self._by, self._pick = by, [_dimension(db, name) for name in by]
+        self._times: dict[int, str] = {}
+        self._groups: dict[tuple[str, ...], _Group] = {}
+
+    def add(self, bucket: int, labels: Labels, sums: Sequence[int]) -> None:
+        time = self._time(bucket) if self.bucket_us else ""
+        key = tuple([time if read is None else read(labels) for read in self._pick])
+        group = self._groups.get(key)
         if group is None:
-            group = groups[key] = _Group()
+            group = self._groups[key] = _Group()
         group.add(labels, sums)
-    lines = [group.totals(dict(zip(by, key, strict=True))) for key, group in groups.items()]
-    # A rollup line can be empty: its only attempts were replaced by their true ends.
-    return sorted((line for line in lines if line.attempts), key=_order(by))
+
+    def _time(self, bucket: int) -> str:
+        if bucket not in self._times:
+            self._times[bucket] = moment(bucket * (self.bucket_us or 0)).strftime(self._written)
+        return self._times[bucket]
+
+    def lines(self) -> list[Totals]:
+        found = (
+            group.totals(dict(zip(self._by, key, strict=True)))
+            for key, group in self._groups.items()
+        )
+        # A rollup line can be empty: its only attempts were replaced by their true ends.
+        return sorted((line for line in found if line.attempts), key=_order(self._by))
 
 
 def tag_names(db: sqlite3.Connection) -> list[str]:

@@ -300,9 +300,13 @@ class SqliteStore:
         self, groupings: Sequence[Sequence[str]], *, since: datetime | None, until: datetime | None
     ) -> list[list[Totals]]:
         return self._reading(
-            lambda db: [
-                _read.totals(db, self._file.ids, by, since=since, until=until) for by in groupings
-            ]
+            partial(
+                _read.totals_together,
+                ids=self._file.ids,
+                groupings=groupings,
+                since=since,
+                until=until,
+            )
         )
 
     def effects(self, which: EffectFilter) -> Iterator[Effect]:

@@ -121,6 +121,9 @@ class PeriodBooks(Protocol):
     def totals(self, by: Sequence[str]) -> list[Totals]:
         """As `Ledger.totals`."""
 
+    def totals_together(self, groupings: Sequence[Sequence[str]]) -> list[list[Totals]]:
+        """As `totals` by each of them; what several read is read once."""
+
     def effect_totals(self, by: Sequence[str]) -> list[EffectTotals]:
         """As `Ledger.effect_totals`."""
 

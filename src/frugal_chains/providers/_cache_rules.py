@@ -31,6 +31,9 @@ class CacheRule:
     highest_min_tokens: int | None = None
     """What `min_tokens` may be in truth, for who has to be sure; None: it is what it is."""
 
+    keeps_answers: bool = False
+    """What it has answered stands in it as well: the next request of the conversation reads it."""
+
     def kept_s(self, marker_ttl: str = "") -> int:
         """For how long, with the time to live of a request's markers; empty: it has none."""
         return max(self.ttl_s, _MARKER_TTL_S.get(marker_ttl, 0))
@@ -53,7 +56,7 @@ _RULES: Final[Mapping[str, CacheRule]] = {
     "google": replace(_BY_MODEL, automatic=True),
     "deepseek": CacheRule(automatic=True, min_tokens=64, ttl_s=3600),
 }
-_LOCAL: Final = CacheRule(automatic=True, min_tokens=1, ttl_s=3600)
+_LOCAL: Final = CacheRule(automatic=True, min_tokens=1, ttl_s=3600, keeps_answers=True)
 _UNKNOWN: Final = replace(_BY_MODEL, step_tokens=128)
 
 _CLAUDE_MIN_TOKENS: Final[Mapping[str, int]] = {

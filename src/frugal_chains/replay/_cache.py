@@ -89,6 +89,22 @@ class SimulatedCache:
         own = [(len(parts) - 1, "")] if self._controls.writes_unasked and implicit else []
         return self._marked(parts, ends, tokens, at_s, [*marks, *own] if parts else [])
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Of the provider: see `CacheRule`."""
+        return self._rule.keeps_answers
+
+    def answered(self, parts: Sequence[PromptPart], at_s: float) -> None:
+        """The answer to a prompt that was sent; it is kept where the rules say so.
+
+        Args:
+            parts: The prompt's, and the answer as a part of the next one.
+            at_s: When it was sent.
+        """
+        if self._rule.keeps_answers and parts:
+            ends, _ = _ends(parts)
+            self._keep(ends[-1], at_s, self._ttl_s)
+
     def _longest(self, ends: list[int], tokens: list[int], at_s: float) -> CacheSplit:
         shared = 0
         for end, upto in zip(ends, tokens, strict=True):

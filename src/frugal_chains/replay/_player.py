@@ -152,6 +152,10 @@ class Sender:
         marks, implicit = self._marks(prompt, call, request, model, provider)
         cache = self._cache(model, provider, request.cache_ttl)
         split = cache.send(parts, self._now_s, marks=marks, implicit=implicit)
+        if cache.keeps_answers and call.answer is not None:
+            said = replace(request, messages=(*request.messages, call.answer))
+            prompt = self._prompts.read(said, model=model, provider=provider)
+            cache.answered(moment.sizes(model, provider).of(prompt), self._now_s)
         return _usage(split, call)
 
     def _marks(

@@ -239,7 +239,8 @@ class PayloadCompressor:
             exact=self._allowance.exact,
             model=self._allowance.model,
             provider=self._allowance.provider,
-            net_nanos=fitted.net_nanos,
+            # What is sent as it was has saved nothing and cost nothing, whatever the prices.
+            net_nanos=0 if found.step == "original" else fitted.net_nanos,
             detail=detail,
             operation_id=operation_id,
             trackers=trackers,

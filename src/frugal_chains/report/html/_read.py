@@ -94,9 +94,10 @@ def page_facts(
     tags, more = _tags(ledger)
     unit = unit_of(_days(ledger.totals(DAYS, since, until)))
     hours = _HOURS if unit == "hour" else ()
+    asked = (*_BASE, *tags, *hours)
     answers, effects, saved = ledger.read_period(
         lambda books: (
-            {by: books.totals(by) for by in (*_BASE, *tags, *hours)},
+            dict(zip(asked, books.totals_together(asked), strict=True)),
             books.effect_totals(("lever",)),
             None if savings is None else savings(books),
         ),
