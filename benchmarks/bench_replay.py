@@ -11,6 +11,8 @@
   said) are sent for real, through LangChain and the provider's SDK, to a server on loopback with
   the provider's cache rules; what was recorded of them without any lever is replayed with each, and
   the bills are held against those of runs with the levers on.
+- *by-size*: some of these runs into a ledger, which has no texts, replayed with memory and with
+  markers by the sizes of their requests.
 - *adds-up*: the same runs by agents with all levers on, into a ledger. Of every operation the bill
   and each signed step are computed a second time, from the server's counts and prices written by
   hand.
@@ -34,6 +36,7 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
 
 from _figures import RESULTS, Figure, show, write_results  # noqa: E402
 from replay.adds_up import adds_up  # noqa: E402
+from replay.by_size import by_size  # noqa: E402
 from replay.ledgers import Ledgers  # noqa: E402
 from replay.million import million  # noqa: E402
 from replay.speed import memory, speed  # noqa: E402
@@ -47,6 +50,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "memory": memory,
     "million": million,
     "truth": truth,
+    "by-size": by_size,
     "adds-up": adds_up,
 }
 

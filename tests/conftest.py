@@ -6,6 +6,7 @@ import functools
 import gc
 import importlib.util
 import os
+import signal
 import ssl
 import sys
 from collections.abc import Generator, Iterator
@@ -33,6 +34,10 @@ settings.load_profile("frugal")
 # Clients that talk to loopback without TLS make a context of certificates all the same, each in 20
 # milliseconds: they share one.
 ssl.create_default_context = functools.cache(ssl.create_default_context)
+
+# What a shell starts in its background is deaf to Ctrl-C, and so is what that starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

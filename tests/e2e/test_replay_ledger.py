@@ -6,41 +6,15 @@ import json
 
 import pytest
 
-from frugal_chains import Ledger
 from frugal_chains.facts import RequestFacts
-from frugal_chains.ledger import Attempt
 from frugal_chains.pricing import PriceBook
 from frugal_chains.replay import Marks, Memory, Setup, ledger_calls, replay
 from frugal_chains.tokens import TokenCount, TokenCounter
-from langchain_frugal import track_cost
-from tests.e2e.real_traffic import GAP_S, START_S, Billed, Conversation, Provider, RealRun
+from tests.e2e.real_traffic import Conversation, Provider, RealRun, booked
 from tests.e2e.test_replay_truth import WITHIN, conversations
 from tests.servers.prompt_cache import count_tokens
 
 FULL = Setup(memory=Memory(), prompt_cache=Marks())
-
-
-def run(
-    provider: Provider, setup: Setup, talks: list[Conversation], *, fingerprints: bool
-) -> tuple[Billed, list[Attempt]]:
-    """A real run and its ledger: its rows get the times of the run, whose clock is its own, and the
-    names that an agent would give them, of which every question is one operation."""
-    with Ledger.open("memory://") as ledger:
-        with track_cost(ledger, fingerprints=fingerprints):
-            billed = RealRun(provider, setup, PriceBook()).play(talks)
-        rows = list(ledger.attempts())
-    asked = [
-        (f"c{number}", f"c{number}-{sum(each['role'] == 'user' for each in talk[:at])}")
-        for number, talk in enumerate(talks)
-        for at, message in enumerate(talk)
-        if message["role"] == "assistant"
-    ]
-    return billed, [
-        row._replace(
-            at_us=int((START_S + GAP_S * number) * 1e6), thread_id=thread, operation_id=question
-        )
-        for number, (row, (thread, question)) in enumerate(zip(rows, asked, strict=True), 1)
-    ]
 
 
 def _server_tokens(self: TokenCounter, request: RequestFacts, **_: object) -> TokenCount:
@@ -69,7 +43,7 @@ def _counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_fingerprints_the_simulated_bill_is_the_real_one(provider: Provider) -> None:
     """Each lever alone and both, through LangChain and the provider's SDK."""
     talks: list[Conversation] = [*conversations()]
-    recorded, rows = run(provider, Setup(), talks, fingerprints=True)
+    recorded, rows = booked(provider, Setup(), talks, fingerprints=True)
     setups = [Setup(), *map(FULL.only, FULL.on), FULL]
     found = replay(ledger_calls(rows), setups, prices=PriceBook(), now_us=0)
     assert found.by_size == found.calls == recorded.calls
@@ -83,7 +57,7 @@ def test_with_fingerprints_the_simulated_bill_is_the_real_one(provider: Provider
 def test_without_fingerprints_nothing_is_promised_that_does_not_come(provider: Provider) -> None:
     """Conversations share no system prompt then, as far as is known: a little less is saved."""
     talks: list[Conversation] = [*conversations()]
-    recorded, rows = run(provider, Setup(), talks, fingerprints=False)
+    recorded, rows = booked(provider, Setup(), talks, fingerprints=False)
     found = replay(ledger_calls(rows), [Setup(), FULL], prices=PriceBook(), now_us=0)
     billed = RealRun(provider, FULL, PriceBook()).play(talks)
     saved, predicted = recorded.nanos - billed.nanos, found.bills[0].nanos - found.bills[1].nanos
@@ -93,7 +67,7 @@ def test_without_fingerprints_nothing_is_promised_that_does_not_come(provider: P
 
 def test_a_recording_that_was_marked_is_billed_as_it_was() -> None:
     marked = Setup(prompt_cache=Marks())
-    recorded, rows = run("anthropic", marked, [*conversations()], fingerprints=True)
+    recorded, rows = booked("anthropic", marked, [*conversations()], fingerprints=True)
     found = replay(ledger_calls(rows), [Setup(), FULL], prices=PriceBook(), now_us=0)
     assert recorded.usage.cache_read_tokens > 0
     assert found.bills[0].nanos == pytest.approx(recorded.nanos, rel=WITHIN)
