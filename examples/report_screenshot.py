@@ -17,26 +17,21 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import cos, pi
 from pathlib import Path
 
 from frugal_chains import Budget, Ledger, PriceBook, Usage
 from frugal_chains.ledger import Attempt, Effect, microseconds, new_id
-from frugal_chains.report.html import (
-    LeverFacts,
-    PageFacts,
-    WaterfallFacts,
-    WaterfallStep,
-    html_page,
-    page_facts,
-    write_page,
-)
+from frugal_chains.report.html import PageFacts, html_page, lever_of, page_facts, write_page
+from frugal_chains.report.levers import next_lever
+from frugal_chains.savings import period_waterfall
 
 SEED = 6
 END = datetime(2026, 11, 20, 15, tzinfo=UTC)
 DAYS = 30
 ROWS = 40_000
-WIDTH, HEIGHT = 1120, 1940
+WIDTH, HEIGHT = 1120, 2080
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SCHEMES = {"light": "1", "dark": "0"}
 """As Chromium counts them."""
@@ -167,38 +162,16 @@ def fill(ledger: Ledger, rows: int) -> None:
 
 
 def facts(ledger: Ledger) -> PageFacts:
-    """What the page shows. A waterfall and a forecast need the levers of a real application: these
-    are invented, too, but for the bill."""
-    bill = sum(line.nanos for line in ledger.totals())
-    steps = {"memory": 0.22, "compression": 0.11, "prompt cache": 0.41, "summaries": -0.02}
-    changes = [
-        WaterfallStep(label=label, nanos=round(bill * share),
-                      kind="lever" if share > 0 else "overhead")
-        for label, share in steps.items()
-    ]  # fmt: skip
-    baseline = bill + sum(step.nanos or 0 for step in changes)
+    """What `frugal report --html` would show of it."""
+    book = PriceBook.load()
+    lever = next_lever(ledger, book=book, now=END)
     return page_facts(
         ledger,
         now=END,
-        book=PriceBook.load(),
+        book=book,
         budgets=(Budget.usd(250, per="month"), Budget.usd(25, per="day")),
-        waterfall=WaterfallFacts(
-            steps=(
-                WaterfallStep(label="without levers", nanos=baseline, kind="baseline"),
-                *changes,
-                WaterfallStep(label="the bill", nanos=bill, kind="bill"),
-            ),
-            notes=("Invented, as all of this page.",),
-        ),
-        lever=LeverFacts(
-            title="keep the beginning of the chat's prompts the same",
-            text="claude-sonnet-4-5 has read little from the prompt cache since its instructions "
-            "begin with a date.",
-            saving_nanos=82_000_000_000,
-            low_nanos=74_000_000_000,
-            high_nanos=90_000_000_000,
-            command="frugal cache --model claude-sonnet-4-5",
-        ),
+        savings=partial(period_waterfall, book=book),
+        lever=None if lever is None else lever_of(lever),
     )
 
 
