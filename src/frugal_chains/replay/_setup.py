@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
-from frugal_chains.errors import ReplayError
+from frugal_chains.errors import ReplayError, RoutingError
 from frugal_chains.memory import CompactionPolicy
 from frugal_chains.routing import Candidate, RoutingPolicy
 
+_M = TypeVar("_M")
 LeverName = Literal["memory", "compression", "routing", "prompt_cache", "batch"]
 LEVERS: Final[tuple[LeverName, ...]] = ("memory", "compression", "routing", "prompt_cache", "batch")
 """In the order in which a waterfall takes them."""
@@ -48,6 +49,34 @@ class Routing:
     policy: RoutingPolicy | None = None
     """Decides about calls whose texts are recorded, of tasks that are not named."""
     candidates: tuple[Candidate, ...] = ()
+
+    def models(self, given: Mapping[str, _M], make: Callable[[str], _M]) -> dict[str, _M]:
+        """Who answers, by task; each model is made once.
+
+        Args:
+            given: Models by their names in the file, `provider:model`, in the place of new ones.
+            make: Makes one of such a name.
+
+        Raises:
+            ReplayError: there is the policy of a router, which goes to a router itself.
+            RoutingError: `given` has one that is not named here.
+        """
+        if self.policy is not None:
+            raise ReplayError(
+                "the setup has the policy of a router, and models are taken by task: give the "
+                "policy to a router of its own (RoutingMiddleware, RoutingLLM), and the setup "
+                "with routing=None"
+            )
+        named = {
+            task: f"{provider}:{model}" if provider else model
+            for task, (provider, model) in self.by_task.items()
+        }
+        unknown = sorted(given.keys() - set(named.values()))
+        if unknown:
+            there = ", ".join(sorted(set(named.values()))) or "none"
+            raise RoutingError(f"models has {', '.join(unknown)}; the setup names {there}")
+        made = {name: given[name] if name in given else make(name) for name in {*named.values()}}
+        return {task: made[name] for task, name in named.items()}
 
     def __post_init__(self) -> None:
         if self.policy is None and not self.by_task:

@@ -11,7 +11,7 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 
-from frugal_chains.errors import ReplayError, RoutingError
+from frugal_chains.errors import RoutingError
 from frugal_chains.pricing import PriceBook
 from langchain_frugal.compression import OutputsByAsker
 from langchain_frugal.memory import CompactionMiddleware
@@ -19,7 +19,7 @@ from langchain_frugal.prompt_cache import PromptCacheMiddleware
 from langchain_frugal.routing import TaskRoutingMiddleware
 
 if TYPE_CHECKING:
-    from frugal_chains.replay import Routing, Setup
+    from frugal_chains.replay import Setup
 
 logger = logging.getLogger("langchain_frugal")
 
@@ -78,7 +78,7 @@ def levers(
     from frugal_chains.replay import TASK_TAGS, Setup  # it brings numpy
 
     given = setup if isinstance(setup, Setup) else _read(setup)
-    routing = _routing(given.routing, models or {})
+    routing = _by_task(given, models or {})
     outputs, memory, marks = given.compression, given.memory, given.prompt_cache
     found: list[Middleware] = []
     if outputs is not None:
@@ -117,28 +117,12 @@ def _read(path: str | Path) -> Setup:
     return read_setup(path)
 
 
-def _routing(
-    routing: Routing | None, models: Mapping[str, BaseChatModel]
-) -> dict[str, BaseChatModel]:
-    """Who answers, by task; each model is made once."""
-    if routing is not None and routing.policy is not None:
-        raise ReplayError(
-            "the setup has the policy of a router: levers() takes models by task; give the policy "
-            "to RoutingMiddleware(tiers, policy=...), and the setup with routing=None to levers()"
-        )
-    by_task = routing.by_task if routing is not None else {}
-    named = {task: _name(*who) for task, who in by_task.items()}
-    unknown = sorted(models.keys() - set(named.values()))
-    if unknown:
-        there = ", ".join(sorted(set(named.values()))) or "none"
-        raise RoutingError(f"models has {', '.join(unknown)}; the setup names {there}")
-    made = {name: models[name] if name in models else _made(name) for name in {*named.values()}}
-    return {task: made[name] for task, name in named.items()}
-
-
-def _name(provider: str, model: str) -> str:
-    """As the file has it."""
-    return f"{provider}:{model}" if provider else model
+def _by_task(setup: Setup, models: Mapping[str, BaseChatModel]) -> dict[str, BaseChatModel]:
+    if setup.routing is not None:
+        return setup.routing.models(models, _made)
+    if models:
+        raise RoutingError(f"models has {', '.join(sorted(models))}; the setup names none")
+    return {}
 
 
 def _made(name: str) -> BaseChatModel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llama_index.core.llms import LLM
 
-from frugal_chains.errors import ReplayError, RoutingError
+from frugal_chains.errors import RoutingError
 
 if TYPE_CHECKING:
     from frugal_chains.replay import Routing
@@ -31,24 +31,11 @@ def task_models(routing: Routing | None, models: Mapping[str, LLM]) -> dict[str,
         ReplayError: the setup has the policy of a router.
         RoutingError: an LLM cannot be made, or `models` has one that the setup does not name.
     """
-    if routing is not None and routing.policy is not None:
-        raise ReplayError(
-            "the setup has the policy of a router: levers() takes models by task; give the policy "
-            "to RoutingLLM(tiers, policy), and the setup with routing=None to levers()"
-        )
-    by_task = routing.by_task if routing is not None else {}
-    named = {task: _name(*who) for task, who in by_task.items()}
-    unknown = sorted(models.keys() - set(named.values()))
-    if unknown:
-        there = ", ".join(sorted(set(named.values()))) or "none"
-        raise RoutingError(f"models has {', '.join(unknown)}; the setup names {there}")
-    made = {name: models[name] if name in models else _made(name) for name in {*named.values()}}
-    return {task: made[name] for task, name in named.items()}
-
-
-def _name(provider: str, model: str) -> str:
-    """As the file has it."""
-    return f"{provider}:{model}" if provider else model
+    if routing is not None:
+        return routing.models(models, _made)
+    if models:
+        raise RoutingError(f"models has {', '.join(sorted(models))}; the setup names none")
+    return {}
 
 
 def _made(name: str) -> LLM:
