@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -244,7 +245,13 @@ def test_the_demo_runs_on_the_local_model(tmp_path: Path) -> None:
     assert int(longest[1]) < 1024  # else a hosted cache might have granted some of it
     cached = re.search(r"langchain: [^:]*?\((\d+)% from the prompt cache\)", text)
     assert cached is not None
-    assert int(cached[1]) > 10  # the conversation's beginning is really read from the cache
+    assert int(cached[1]) > 10  # notes change with the question, and are never read
+    with Ledger.open(f"sqlite:///{tmp_path}/build/demo/demo.db", read_only=True) as ledger:
+        turns = [row for row in ledger.attempts(purpose="answer") if row.framework == "langchain"]
+    # The beginning of the conversation is really read from the cache: more of it with each turn.
+    read = [row.usage.cache_read_tokens for row in turns]
+    assert read[0] == 0
+    assert all(before < after for before, after in pairwise(read))
     assert "budget [run] refused this call" in text
     _ends_with_the_proof(said, tmp_path)
 

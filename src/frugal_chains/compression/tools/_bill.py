@@ -132,11 +132,25 @@ def addition_nanos(
         terms: Of the provider and the model.
         forecast: Of the conversation.
     """
+    more = added_tokens + ASK_TOKENS
+    asked = ASK_TOKENS * terms.prices.output
+    last = tokens + forecast.growth_tokens * forecast.calls + more
+    if tokens < terms.min_tokens <= last:
+        return asked + _while_growing(tokens, round(more), terms, forecast)
     prices = terms.prices
     middle = tokens + forecast.growth_tokens * forecast.calls / 2
-    more = added_tokens + ASK_TOKENS
     dear = max(prices.fresh, prices.cache_write)
     # A prompt too short for the cache pays for each call in full.
     each = prices.cache_read if tokens >= terms.min_tokens else dear
-    asked = ASK_TOKENS * prices.output
     return (middle + more) * dear + more * forecast.calls / 2 * each + asked
+
+
+def _while_growing(tokens: int, more: int, terms: CacheTerms, forecast: Forecast) -> float:
+    """Of prompts that get long enough for the cache on the way, perhaps by the addition: the mean
+    over all calls, each as it would be billed."""
+    growth, calls, total = forecast.growth_tokens, forecast.calls, 0.0
+    for left in range(calls + 1):  # calls that follow the one that is made once more
+        sent = tokens + growth * (calls - left)
+        total += terms.conversation_nanos(sent + more, calls=left + 1, growth_tokens=growth)
+        total -= terms.conversation_nanos(sent + growth, sent, calls=left, growth_tokens=growth)
+    return total / (calls + 1)
